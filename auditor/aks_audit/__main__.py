@@ -1,0 +1,8 @@
+"""`python -m aks_audit` is the command `aks-audit`."""
+
+import sys
+
+from aks_audit.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Asks every rule about every subject, and turns what cannot be read into the outcome unknown."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+
+from aks_audit.facts import Estate, Unread, UnreadSubject
+from aks_audit.facts.document import evidence_path
+from aks_audit.facts.estate import Subject
+from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Verdict
+from aks_audit.rule import Rule, undecided
+
+ENTRY_POINTS = "aks_audit.rules"
+
+
+class EngineError(Exception):
+    """A set of rules that cannot be used."""
+
+
+def load_rules() -> tuple[Rule, ...]:
+    """All installed rules, built-in and third-party, in order of id.
+
+    Raises:
+        EngineError: two packages bring a rule with the same id.
+    """
+    found: dict[str, Rule] = {}
+    for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        for rule in entry.load():
+            if rule.id in found:
+                raise EngineError(f"rule {rule.id} of {entry.value} is already installed by another package")
+            found[rule.id] = rule
+    return tuple(found[rule_id] for rule_id in sorted(found))
+
+
+def audit(estate: Estate, rules: Iterable[Rule]) -> tuple[Finding, ...]:
+    """Ask each rule about each of its subjects, in order of rule and resource."""
+    findings = [
+        _finding(estate, rule, subject) for rule in rules for subject in estate.subjects(rule.subject)
+    ]
+    return tuple(sorted(findings, key=lambda finding: (finding.rule, finding.resource.lower())))
+
+
+def ask(rule: Rule, subject: Subject) -> Verdict:
+    """One rule's verdict about one subject; a rule that crashes is unknown about that subject alone."""
+    try:
+        return rule.judge(subject)
+    except Unread as unread:
+        return undecided(str(unread), missing=unread.missing)
+    except Exception as error:  # noqa: BLE001 - the isolation of a rule: its crash is shown, and loses nothing else
+        reason = f"rule {rule.id} crashed: {type(error).__name__}: {error}"
+        return undecided(reason, missing=[Missing(what=subject.id, kind="crashed", reason=reason)])
+
+
+def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Finding:
+    if isinstance(subject, UnreadSubject):
+        reason = "; ".join(missing.reason for missing in subject.missing)
+        return _describe(estate, rule, subject, undecided(reason, missing=subject.missing), {})
+    return _describe(estate, rule, subject, ask(rule, subject), dict(subject.labels))
+
+
+def _describe(
+    estate: Estate, rule: Rule, subject: Subject | UnreadSubject, verdict: Verdict, labels: dict[str, str]
+) -> Finding:
+    place, location = _where(estate, subject.id, verdict.evidence)
+    return Finding(
+        rule=rule.id,
+        resource=subject.id,
+        clusters=tuple(subject.clusters),
+        outcome=verdict.outcome,
+        severity=verdict.severity or rule.text.severity,
+        message=verdict.message,
+        evidence=verdict.evidence,
+        remediation=rule.remediation(labels) if verdict.outcome is Outcome.FAIL else None,
+        missing=verdict.missing,
+        location=location,
+        place=place,
+        fingerprint=fingerprint(rule.id, subject.id),
+    )
+
+
+def fingerprint(rule_id: str, resource_id: str) -> str:
+    """What stays the same for a finding from scan to scan: SHA-256 over rule and lower-cased resource id.
+
+    A part of a resource that is judged by itself has an id of its own (a pool: `…/agentPools/NAME`).
+    """
+    return hashlib.sha256(f"{rule_id}\n{resource_id.lower()}".encode()).hexdigest()
+
+
+def _where(estate: Estate, resource_id: str, evidence: Sequence[Evidence]) -> tuple[Place, Location | None]:
+    """Where the first evidence about the resource itself stands, else its first evidence, else the resource."""
+    own = estate.document(resource_id)
+    cited = [(item, estate.document(item.resource)) for item in evidence]
+    about = next(((item, document) for item, document in cited if document is own), cited[0] if cited else (None, own))
+    item, document = about
+    if document is None:
+        return Place(path=evidence_path(resource_id), line=1, text=resource_id), None
+    return document.place(item.pointer if item else ""), document.location

@@ -1,0 +1,274 @@
+"""Facts about managed clusters and their agent pools.
+
+Source: Microsoft.ContainerService/managedClusters as on the wire, api-versions 2019 to 2026-08-01.
+"""
+
+from collections.abc import Mapping
+
+from aks_audit.facts.enumerations import (
+    AgentPoolMode,
+    AgentPoolType,
+    IdentityType,
+    InfrastructureEncryption,
+    LoadBalancerSku,
+    NetworkDataplane,
+    NetworkPlugin,
+    NetworkPluginMode,
+    NetworkPolicy,
+    NodeOSUpgradeChannel,
+    NodeProvisioningMode,
+    OSType,
+    OutboundType,
+    PowerState,
+    PublicNetworkAccess,
+    RestrictionLevel,
+    SafeguardsLevel,
+    SkuTier,
+    SSHAccess,
+    UpgradeChannel,
+)
+from aks_audit.facts.field import Choice, View, flag, names, network, networks, number, part, parts, text, texts
+from aks_audit.facts.link import Holding, Link, link
+from aks_audit.facts.networking import (
+    AzureResource,
+    LoadBalancer,
+    NatGateway,
+    NetworkInterface,
+    NetworkSecurityGroup,
+    Subnet,
+    VirtualMachineScaleSet,
+)
+from aks_audit.facts.unread import Malformed
+
+
+class AddOn(View):
+    """An add-on of a cluster. An entry may stand there and be disabled."""
+
+    __slots__ = ()
+
+    enabled = flag("enabled")
+    secret_rotation = text("config.enableSecretRotation")
+    log_analytics_workspace = text("config.logAnalyticsWorkspaceResourceID")
+
+
+class AgentPool(AzureResource):
+    """An agent pool: inside its cluster's body, or alone where it was read by itself."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.ContainerService/managedClusters/agentPools"
+
+    own_name = text("name")
+    mode = Choice("mode", AgentPoolMode)
+    type = Choice("type", AgentPoolType)
+    os_type = Choice("osType", OSType)
+    count = number("count")
+    min_count = number("minCount")
+    max_count = number("maxCount")
+    max_pods = number("maxPods")
+    max_surge = text("upgradeSettings.maxSurge")
+    enable_auto_scaling = flag("enableAutoScaling")
+    enable_node_public_ip = flag("enableNodePublicIP")
+    enable_encryption_at_host = flag("enableEncryptionAtHost")
+    availability_zones = texts("availabilityZones")
+    node_taints = texts("nodeTaints")
+    vm_size = text("vmSize")
+    orchestrator_version = text("orchestratorVersion")
+    current_orchestrator_version = text("currentOrchestratorVersion")
+    ssh_access = Choice("securityProfile.sshAccess", SSHAccess)
+    power_state = Choice("powerState.code", PowerState)
+    node_subnet = link("vnetSubnetID", Subnet)
+    pod_subnet = link("podSubnetID", Subnet)
+
+    @property
+    def id(self) -> str:
+        """The full id, made of the cluster's id and the pool's name (from its position where it has no name)."""
+        if not self.pointer:
+            return self.document.id
+        name = self.find("name")[0]
+        return f"{self.document.id}/agentPools/{name if isinstance(name, str) and name else self.pointer.rsplit('/', 1)[-1]}"
+
+    @property
+    def cluster(self) -> "Link[ManagedCluster]":
+        """The cluster that the pool belongs to."""
+        return Link(self.estate, ManagedCluster, self.parsed.parent)
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The id of the cluster that the pool belongs to."""
+        return (self.parsed.parent,)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        owner = self.parsed
+        return {"group": owner.group, "cluster": owner.names[0], "pool": self.name, "subscription": owner.subscription}
+
+
+class StandalonePool(AgentPool):
+    """An agent pool as its own resource: the same values stand under `properties`."""
+
+    __slots__ = ()
+
+    def find(self, path: str) -> tuple[object, str]:
+        """The raw value at a path, and its JSON pointer."""
+        return super().find(path if path in {"id", "name"} else f"properties.{path}")
+
+
+class ManagedCluster(AzureResource):
+    """A managed cluster."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.ContainerService/managedClusters"
+
+    location = text("location")
+    agent_pools = parts("properties.agentPoolProfiles", AgentPool)
+    kubernetes_version = text("properties.kubernetesVersion")
+    current_kubernetes_version = text("properties.currentKubernetesVersion")
+    power_state = Choice("properties.powerState.code", PowerState)
+    node_resource_group = text("properties.nodeResourceGroup")
+    node_resource_group_restriction = Choice("properties.nodeResourceGroupProfile.restrictionLevel", RestrictionLevel)
+    sku_tier = Choice("sku.tier", SkuTier)
+    enable_rbac = flag("properties.enableRBAC")
+    disable_local_accounts = flag("properties.disableLocalAccounts")
+    public_network_access = Choice("properties.publicNetworkAccess", PublicNetworkAccess)
+
+    enable_private_cluster = flag("properties.apiServerAccessProfile.enablePrivateCluster")
+    enable_private_cluster_public_fqdn = flag("properties.apiServerAccessProfile.enablePrivateClusterPublicFQDN")
+    private_dns_zone = text("properties.apiServerAccessProfile.privateDNSZone")
+    authorized_ip_ranges = networks("properties.apiServerAccessProfile.authorizedIPRanges")
+    disable_run_command = flag("properties.apiServerAccessProfile.disableRunCommand")
+    enable_vnet_integration = flag("properties.apiServerAccessProfile.enableVnetIntegration")
+    api_server_subnet = link("properties.apiServerAccessProfile.subnetId", Subnet)
+
+    outbound_type = Choice("properties.networkProfile.outboundType", OutboundType)
+    network_plugin = Choice("properties.networkProfile.networkPlugin", NetworkPlugin)
+    network_plugin_mode = Choice("properties.networkProfile.networkPluginMode", NetworkPluginMode)
+    network_policy = Choice("properties.networkProfile.networkPolicy", NetworkPolicy)
+    network_dataplane = Choice("properties.networkProfile.networkDataplane", NetworkDataplane)
+    load_balancer_sku = Choice("properties.networkProfile.loadBalancerSku", LoadBalancerSku)
+    pod_cidr = network("properties.networkProfile.podCidr")
+    pod_cidrs = networks("properties.networkProfile.podCidrs")
+    service_cidr = network("properties.networkProfile.serviceCidr")
+    service_cidrs = networks("properties.networkProfile.serviceCidrs")
+    dns_service_ip = text("properties.networkProfile.dnsServiceIP")
+
+    identity_type = Choice("identity.type", IdentityType)
+    user_assigned_identities = names("identity.userAssignedIdentities")
+    service_principal_client_id = text("properties.servicePrincipalProfile.clientId")
+    kubelet_identity = text("properties.identityProfile.kubeletidentity.resourceId")
+    aad_managed = flag("properties.aadProfile.managed")
+    aad_server_app_id = text("properties.aadProfile.serverAppID")
+    aad_azure_rbac = flag("properties.aadProfile.enableAzureRBAC")
+    aad_admin_groups = texts("properties.aadProfile.adminGroupObjectIDs")
+    oidc_issuer_enabled = flag("properties.oidcIssuerProfile.enabled")
+    workload_identity_enabled = flag("properties.securityProfile.workloadIdentity.enabled")
+    pod_identity_enabled = flag("properties.podIdentityProfile.enabled")
+
+    upgrade_channel = Choice("properties.autoUpgradeProfile.upgradeChannel", UpgradeChannel)
+    node_os_upgrade_channel = Choice("properties.autoUpgradeProfile.nodeOSUpgradeChannel", NodeOSUpgradeChannel)
+    node_provisioning_mode = Choice("properties.nodeProvisioningProfile.mode", NodeProvisioningMode)
+    defender_enabled = flag("properties.securityProfile.defender.securityMonitoring.enabled")
+    legacy_defender_enabled = flag("properties.securityProfile.azureDefender.enabled")
+    kms_enabled = flag("properties.securityProfile.azureKeyVaultKms.enabled")
+    object_encryption = Choice(
+        "properties.securityProfile.kubernetesResourceObjectEncryptionProfile.infrastructureEncryption",
+        InfrastructureEncryption,
+    )
+    image_cleaner_enabled = flag("properties.securityProfile.imageCleaner.enabled")
+    legacy_safeguards_level = Choice("properties.safeguardsProfile.level", SafeguardsLevel)
+    monitor_metrics_enabled = flag("properties.azureMonitorProfile.metrics.enabled")
+    container_insights_enabled = flag("properties.azureMonitorProfile.containerInsights.enabled")
+
+    azure_policy = part("properties.addonProfiles.azurepolicy", AddOn)
+    key_vault_secrets_provider = part("properties.addonProfiles.azureKeyvaultSecretsProvider", AddOn)
+    kube_dashboard = part("properties.addonProfiles.kubeDashboard", AddOn)
+    http_application_routing = part("properties.addonProfiles.httpApplicationRouting", AddOn)
+    open_service_mesh = part("properties.addonProfiles.openServiceMesh", AddOn)
+    oms_agent = part("properties.addonProfiles.omsagent", AddOn)
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The cluster's own id."""
+        return (self.id,)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {
+            "group": own.group,
+            "name": own.name,
+            "cluster": own.name,
+            "subscription": own.subscription,
+            "location": self.location or "",
+            "node_group": self.node_resource_group or "",
+        }
+
+    @property
+    def pools(self) -> tuple[AgentPool, ...]:
+        """All agent pools.
+
+        Raises:
+            Malformed: the body names no pools; a cluster always has them, so they were lost, not absent.
+        """
+        if self.agent_pools is None:
+            raise Malformed(self.id, "/properties/agentPoolProfiles", "a cluster without its list of agent pools")
+        return self.agent_pools
+
+    @property
+    def node_group_id(self) -> str:
+        """The id of the node resource group.
+
+        Raises:
+            Malformed: the body does not name it.
+        """
+        if self.node_resource_group is None:
+            raise Malformed(self.id, "/properties/nodeResourceGroup", "a cluster without its node resource group")
+        return f"/subscriptions/{self.parsed.subscription}/resourceGroups/{self.node_resource_group}"
+
+    @property
+    def scale_sets(self) -> Holding[VirtualMachineScaleSet]:
+        """The scale sets of the node resource group."""
+        return self.estate.within(VirtualMachineScaleSet, self.node_group_id)
+
+    @property
+    def node_load_balancers(self) -> Holding[LoadBalancer]:
+        """The load balancers of the node resource group."""
+        return self.estate.within(LoadBalancer, self.node_group_id)
+
+    @property
+    def node_security_groups(self) -> Holding[NetworkSecurityGroup]:
+        """The network security groups of the node resource group: those that AKS itself made."""
+        return self.estate.within(NetworkSecurityGroup, self.node_group_id)
+
+    @property
+    def node_interfaces(self) -> Holding[NetworkInterface]:
+        """The network interfaces of the node resource group that belong to no scale set."""
+        return self.estate.within(NetworkInterface, self.node_group_id)
+
+    @property
+    def security_groups(self) -> Holding[NetworkSecurityGroup]:
+        """Every network security group of the subscription."""
+        return self.estate.within(NetworkSecurityGroup, f"/subscriptions/{self.parsed.subscription}")
+
+    @property
+    def nat_gateways(self) -> Holding[NatGateway]:
+        """Every NAT gateway of the subscription."""
+        return self.estate.within(NatGateway, f"/subscriptions/{self.parsed.subscription}")
+
+    @property
+    def deployment_safeguards(self) -> "Holding[DeploymentSafeguards]":
+        """The deployment safeguards, an extension resource of the cluster."""
+        return self.estate.within(DeploymentSafeguards, self.id)
+
+
+class DeploymentSafeguards(AzureResource):
+    """Deployment safeguards of a cluster (`Microsoft.ContainerService/deploymentSafeguards`, GA 2025-07-01)."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.ContainerService/deploymentSafeguards"
+
+    level = Choice("properties.level", SafeguardsLevel)

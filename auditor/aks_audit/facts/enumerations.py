@@ -1,0 +1,208 @@
+"""Azure's enumerations, in today's spelling; compared without case.
+
+Source: the models of azure-mgmt-containerservice 41.8 (api-version 2026-08-01) and azure-mgmt-network 33.1 (2026-03-01);
+values marked "preview" or "wire" are not in the models but in the documentation or in recorded answers. Tests hold the
+lists against the installed models, so that a new value is added here, not guessed at in a rule.
+"""
+
+from enum import StrEnum
+
+
+class OutboundType(StrEnum):
+    """How traffic leaves the cluster (`networkProfile.outboundType`)."""
+
+    LOAD_BALANCER = "loadBalancer"
+    USER_DEFINED_ROUTING = "userDefinedRouting"
+    MANAGED_NAT_GATEWAY = "managedNATGateway"
+    MANAGED_NAT_GATEWAY_V2 = "managedNATGatewayV2"  # preview
+    USER_ASSIGNED_NAT_GATEWAY = "userAssignedNATGateway"
+    NONE = "none"
+    BLOCK = "block"  # preview
+
+
+class NetworkPlugin(StrEnum):
+    """The CNI plugin (`networkProfile.networkPlugin`)."""
+
+    AZURE = "azure"
+    KUBENET = "kubenet"
+    NONE = "none"
+
+
+class NetworkPluginMode(StrEnum):
+    """The mode of the Azure CNI plugin (`networkProfile.networkPluginMode`)."""
+
+    OVERLAY = "overlay"
+
+
+class NetworkPolicy(StrEnum):
+    """The network policy engine (`networkProfile.networkPolicy`)."""
+
+    NONE = "none"
+    CALICO = "calico"
+    AZURE = "azure"
+    CILIUM = "cilium"
+
+
+class NetworkDataplane(StrEnum):
+    """The data plane of the nodes (`networkProfile.networkDataplane`)."""
+
+    AZURE = "azure"
+    CILIUM = "cilium"
+
+
+class LoadBalancerSku(StrEnum):
+    """The SKU of the cluster's load balancer (`networkProfile.loadBalancerSku`)."""
+
+    STANDARD = "standard"
+    BASIC = "basic"
+
+
+class PublicNetworkAccess(StrEnum):
+    """Whether the cluster may be reached from public networks (`publicNetworkAccess`)."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+    SECURED_BY_PERIMETER = "SecuredByPerimeter"  # preview
+
+
+class SkuTier(StrEnum):
+    """The control plane's service level (`sku.tier`); Paid is Standard's name before 2023."""
+
+    FREE = "Free"
+    STANDARD = "Standard"
+    PREMIUM = "Premium"
+    PAID = "Paid"  # wire, api-versions before 2023-02-01
+
+
+class UpgradeChannel(StrEnum):
+    """How the cluster's Kubernetes version is upgraded (`autoUpgradeProfile.upgradeChannel`)."""
+
+    RAPID = "rapid"
+    STABLE = "stable"
+    PATCH = "patch"
+    NODE_IMAGE = "node-image"
+    NONE = "none"
+
+
+class NodeOSUpgradeChannel(StrEnum):
+    """How node operating systems are patched (`autoUpgradeProfile.nodeOSUpgradeChannel`)."""
+
+    NONE = "None"
+    UNMANAGED = "Unmanaged"
+    NODE_IMAGE = "NodeImage"
+    SECURITY_PATCH = "SecurityPatch"
+
+
+class RestrictionLevel(StrEnum):
+    """Who may change the node resource group (`nodeResourceGroupProfile.restrictionLevel`)."""
+
+    UNRESTRICTED = "Unrestricted"
+    READ_ONLY = "ReadOnly"
+
+
+class InfrastructureEncryption(StrEnum):
+    """Encryption of Kubernetes objects with platform keys (`kubernetesResourceObjectEncryptionProfile`)."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"  # wire
+
+
+class IdentityType(StrEnum):
+    """The kind of the cluster's identity (`identity.type`)."""
+
+    SYSTEM_ASSIGNED = "SystemAssigned"
+    USER_ASSIGNED = "UserAssigned"
+    NONE = "None"
+
+
+class AgentPoolMode(StrEnum):
+    """What an agent pool is for (`mode`)."""
+
+    SYSTEM = "System"
+    USER = "User"
+    GATEWAY = "Gateway"
+    MANAGED_SYSTEM = "ManagedSystem"  # wire, preview: Microsoft runs the system pool
+    MACHINES = "Machines"  # wire, preview
+
+
+class AgentPoolType(StrEnum):
+    """What an agent pool's nodes are made of (`type`)."""
+
+    VIRTUAL_MACHINE_SCALE_SETS = "VirtualMachineScaleSets"
+    AVAILABILITY_SET = "AvailabilitySet"
+    VIRTUAL_MACHINES = "VirtualMachines"
+
+
+class OSType(StrEnum):
+    """The nodes' operating system (`osType`)."""
+
+    LINUX = "Linux"
+    WINDOWS = "Windows"
+
+
+class SSHAccess(StrEnum):
+    """How SSH to nodes is allowed (`securityProfile.sshAccess`)."""
+
+    LOCAL_USER = "LocalUser"
+    DISABLED = "Disabled"
+    ENTRA_ID = "EntraId"
+
+
+class NodeProvisioningMode(StrEnum):
+    """Whether nodes are provisioned automatically (`nodeProvisioningProfile.mode`)."""
+
+    MANUAL = "Manual"
+    AUTO = "Auto"
+
+
+class PowerState(StrEnum):
+    """Whether the cluster or pool runs (`powerState.code`)."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+
+
+class SafeguardsLevel(StrEnum):
+    """What deployment safeguards do with a violation (`properties.level`)."""
+
+    OFF = "Off"  # wire, safeguardsProfile of preview api-versions
+    WARN = "Warn"
+    WARNING = "Warning"  # wire, safeguardsProfile of preview api-versions
+    ENFORCE = "Enforce"
+    ENFORCEMENT = "Enforcement"  # wire, safeguardsProfile of preview api-versions
+
+
+class RouteNextHopType(StrEnum):
+    """Where a user-defined route sends packets (`nextHopType`)."""
+
+    VIRTUAL_NETWORK_GATEWAY = "VirtualNetworkGateway"
+    VNET_LOCAL = "VnetLocal"
+    INTERNET = "Internet"
+    VIRTUAL_APPLIANCE = "VirtualAppliance"
+    VIRTUAL_APPLIANCE_ECMP = "VirtualApplianceEcmp"
+    NONE = "None"
+
+
+class SecurityRuleAccess(StrEnum):
+    """What a security rule does (`access`)."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+
+class SecurityRuleDirection(StrEnum):
+    """Which traffic a security rule is about (`direction`)."""
+
+    INBOUND = "Inbound"
+    OUTBOUND = "Outbound"
+
+
+class SecurityRuleProtocol(StrEnum):
+    """The protocol of a security rule (`protocol`)."""
+
+    TCP = "Tcp"
+    UDP = "Udp"
+    ICMP = "Icmp"
+    ESP = "Esp"
+    AH = "Ah"
+    ANY = "*"

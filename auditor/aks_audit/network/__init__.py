@@ -1,0 +1,1 @@
+"""What the network really does: pure functions over facts."""

@@ -1,0 +1,246 @@
+"""The report: findings, score and coverage as one immutable document. Its JSON form is the contract others build on."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
+
+from aks_audit import __version__
+from aks_audit.checklist import Checklist
+from aks_audit.facts.resource_id import parse
+from aks_audit.results import Finding, Missing, Outcome, Record, RuleText, Severity
+from aks_audit.rule import Rule
+from aks_audit.score import Answers, Score, answers, by_checklist, by_severity, worst
+from aks_audit.snapshot import Snapshot
+
+SCHEMA_VERSION = "1.0"
+
+
+class Tool(Record, frozen=True):
+    """Which tool made the report."""
+
+    name: str
+    version: str
+
+
+class Scan(Record, frozen=True):
+    """What was scanned and when (RFC 3339; None where the snapshot does not say).
+
+    `complete` is false where something in scope could not be read, or a rule crashed.
+    """
+
+    scope: tuple[str, ...]
+    started: str | None
+    finished: str | None
+    complete: bool
+
+
+class ReadCount(Record, frozen=True):
+    """How many resources of a type were read in a subscription."""
+
+    subscription: str
+    type: str
+    count: int
+
+
+class Coverage(Record, frozen=True):
+    """What was read, what was not and why, and how many findings that left unknown."""
+
+    read: tuple[ReadCount, ...]
+    unread: tuple[Missing, ...]
+    decided: int
+    unknown: int
+
+
+class ItemResult(Record, frozen=True):
+    """A checklist item: its outcome over all clusters, or `not-covered` (no rule yet) or `manual` (ask a person)."""
+
+    rule: str
+    sentence: str
+    weight: float
+    state: Literal["pass", "fail", "unknown", "not-applicable", "not-covered", "manual"]
+
+
+class ChecklistScore(Score, frozen=True, kw_only=True):
+    """A checklist's score and the state of each item, in the guide's order."""
+
+    name: str
+    title: str
+    source: str
+    summary: str
+    items: tuple[ItemResult, ...]
+
+
+class ClusterScore(Score, frozen=True, kw_only=True):
+    """A cluster's score."""
+
+    id: str
+
+
+class Scores(Record, frozen=True):
+    """All scores. `explanation` says in words how they are made."""
+
+    overall: Score
+    checklists: tuple[ChecklistScore, ...]
+    clusters: tuple[ClusterScore, ...]
+    explanation: str
+
+
+class ClusterSummary(Record, frozen=True):
+    """A cluster and how many findings of each outcome concern it."""
+
+    id: str
+    name: str
+    resource_group: str
+    subscription: str
+    outcomes: dict[str, int]
+
+
+class Report(Record, frozen=True):
+    """Everything a renderer needs."""
+
+    schema_version: str
+    tool: Tool
+    scan: Scan
+    coverage: Coverage
+    score: Scores
+    clusters: tuple[ClusterSummary, ...]
+    rules: tuple[RuleText, ...]
+    findings: tuple[Finding, ...]
+
+    def failures(self, threshold: Severity = Severity.INFO) -> tuple[Finding, ...]:
+        """The failures at or over a severity, worst first, then by rule and resource."""
+        order = list(Severity)
+        failed = [f for f in self.findings if f.outcome is Outcome.FAIL and f.severity.reaches(threshold)]
+        return tuple(sorted(failed, key=lambda f: (order.index(f.severity), f.rule, f.resource.lower())))
+
+
+File: TypeAlias = tuple[str, bytes]
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """Renders a report. Reporters are installed under the entry-point group `aks_audit.reports`."""
+
+    file_name: str | None
+    """The name of the file it writes; None: it writes to the terminal."""
+
+    def render(self, report: Report, *, colour: bool = False) -> bytes:
+        """The rendered report, UTF-8. The same report gives the same bytes."""
+        ...
+
+
+EXPLANATION = (
+    "A question is one rule about one cluster; it passes only if everything it is about passed. The score is the weight "
+    "of the questions that passed, divided by the weight of those that were decided. What could not be read is not "
+    "decided: it is left out of the score and shown as the interval, from the worst case (every unknown is a failure) to "
+    "the best case (every unknown is a pass). What is not applicable weighs nothing. Rules weigh by severity: critical "
+    "10, high 6, medium 3, low 1, info 0; the items of a checklist by the checklist's own weights."
+)
+
+
+def build(
+    snapshot: Snapshot, rules: Sequence[Rule], findings: tuple[Finding, ...], checklists: Sequence[Checklist]
+) -> Report:
+    """Make the report of an audit."""
+    texts = tuple(rule.text for rule in rules)
+    found = answers(findings)
+    unread = _unread(snapshot, findings)
+    cluster_ids = _clusters(findings)
+    outcomes = Counter(finding.outcome for finding in findings)
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        tool=Tool("aks-audit", __version__),
+        scan=Scan(
+            scope=tuple(sorted({scope for header in snapshot.headers for scope in header.scope})),
+            started=snapshot.started,
+            finished=snapshot.finished,
+            complete=not any(missing.kind != "unheard-of" for missing in unread),
+        ),
+        coverage=Coverage(
+            read=_read(snapshot),
+            unread=unread,
+            decided=outcomes[Outcome.PASS] + outcomes[Outcome.FAIL],
+            unknown=outcomes[Outcome.UNKNOWN],
+        ),
+        score=Scores(
+            overall=by_severity(found, texts),
+            checklists=tuple(_checklist(found, checklist, texts) for checklist in checklists),
+            clusters=tuple(
+                ClusterScore(id=cluster, **_fields(by_severity(found, texts, cluster))) for cluster in cluster_ids
+            ),
+            explanation=EXPLANATION,
+        ),
+        clusters=tuple(_cluster(cluster, findings) for cluster in cluster_ids),
+        rules=texts,
+        findings=findings,
+    )
+
+
+def _fields(score: Score) -> dict[str, float | int | None]:
+    return msgspec.structs.asdict(score)
+
+
+def _clusters(findings: Iterable[Finding]) -> tuple[str, ...]:
+    spelled: dict[str, str] = {}
+    for finding in findings:
+        for cluster in finding.clusters:
+            spelled.setdefault(cluster.lower(), cluster)
+    return tuple(spelled[key] for key in sorted(spelled))
+
+
+def _cluster(cluster: str, findings: Iterable[Finding]) -> ClusterSummary:
+    parsed = parse(cluster)
+    about = [f.outcome for f in findings if any(c.lower() == cluster.lower() for c in f.clusters)]
+    counted = Counter(about)
+    return ClusterSummary(
+        id=cluster,
+        name=parsed.name,
+        resource_group=parsed.group,
+        subscription=parsed.subscription,
+        outcomes={outcome.value: counted[outcome] for outcome in Outcome},
+    )
+
+
+def _checklist(found: Answers, checklist: Checklist, rules: Sequence[RuleText]) -> ChecklistScore:
+    known = {rule.id for rule in rules}
+    by_rule: dict[str, list[Outcome]] = {}
+    for (rule, _), outcome in found.items():
+        by_rule.setdefault(rule, []).append(outcome)
+    items = []
+    for item in checklist.item:
+        if item.manual:
+            state = "manual"
+        elif item.rule not in known:
+            state = "not-covered"
+        else:
+            state = (worst(by_rule.get(item.rule, ())) or Outcome.NOT_APPLICABLE).value
+        items.append(ItemResult(rule=item.rule, sentence=item.sentence, weight=item.weight, state=state))
+    return ChecklistScore(
+        name=checklist.name,
+        title=checklist.title,
+        source=checklist.source,
+        summary=checklist.summary,
+        items=tuple(items),
+        **_fields(by_checklist(found, checklist)),
+    )
+
+
+def _read(snapshot: Snapshot) -> tuple[ReadCount, ...]:
+    spelled: dict[str, str] = {}
+    counted: Counter[tuple[str, str]] = Counter()
+    for resource, _ in snapshot.resources:
+        spelled.setdefault(resource.type.lower(), resource.type)
+        counted[parse(resource.id).subscription.lower(), resource.type.lower()] += 1
+    return tuple(ReadCount(s, spelled[t], count) for (s, t), count in sorted(counted.items()))
+
+
+def _unread(snapshot: Snapshot, findings: Iterable[Finding]) -> tuple[Missing, ...]:
+    gaps = [
+        Missing(what=gap.id, kind=gap.cause, reason=gap.reason, action=gap.action, scope=gap.scope)
+        for gap, _ in snapshot.gaps
+    ]
+    noticed = [missing for finding in findings for missing in finding.missing]
+    unique = dict.fromkeys([*gaps, *noticed])
+    return tuple(sorted(unique, key=lambda m: (m.what.lower(), m.kind, m.reason, m.action or "", m.scope or "")))

@@ -1,0 +1,138 @@
+"""What an audit says: outcomes, evidence and findings. Values only; no facts, no decisions."""
+
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+import msgspec
+
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+
+
+class Outcome(StrEnum):
+    """The four answers a rule can give about a subject. There is no fifth."""
+
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
+    FAIL = "fail"
+    NOT_APPLICABLE = "not-applicable"
+    UNKNOWN = "unknown"
+
+
+class Severity(StrEnum):
+    """What an attacker or an outage gains where a rule fails, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+    def reaches(self, threshold: "Severity") -> bool:
+        """Whether this severity is at least as bad as `threshold`."""
+        order = list(Severity)
+        return order.index(self) <= order.index(threshold)
+
+
+class Record(msgspec.Struct, frozen=True, rename="camel"):
+    """A value of the report document; its JSON names are camelCase."""
+
+
+class Control(Record, frozen=True, order=True):
+    """A control of a framework that asks the same question, such as MCSB `NS-2`."""
+
+    framework: str
+    id: str
+
+
+class Evidence(Record, frozen=True):
+    """A value that was read: the resource, the JSON pointer (RFC 6901) in its body, and the value.
+
+    `value` is None where the body was read and holds no such value.
+    """
+
+    resource: str
+    pointer: str
+    value: JsonValue
+
+
+MissingKind: TypeAlias = Literal["refused", "not-read", "malformed", "contradictory", "unheard-of", "crashed"]
+
+
+class Missing(Record, frozen=True):
+    """What could not be read, why, and what would mend it.
+
+    `action` and `scope` are in Azure's or Kubernetes' own words (`Microsoft.Network/routeTables/read` on an id).
+    """
+
+    what: str
+    kind: MissingKind
+    reason: str
+    action: str | None = None
+    scope: str | None = None
+
+
+class Location(Record, frozen=True, order=True):
+    """A line of a snapshot file, counted from 1 in the snapshot's canonical order (as aks-audit writes it)."""
+
+    file: str
+    line: int
+
+
+class Place(Record, frozen=True):
+    """Where in its own pretty-printed body a finding's first evidence stands: a stable path, line and text."""
+
+    path: str
+    line: int
+    text: str
+
+
+class Verdict(Record, frozen=True):
+    """A rule's answer about one subject."""
+
+    outcome: Outcome
+    message: str
+    evidence: tuple[Evidence, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    severity: Severity | None = None
+
+
+class Remediation(Record, frozen=True):
+    """How to mend a finding, with the resource's own names in the command."""
+
+    command: str
+    bicep: str
+    change: str
+
+
+class Finding(Record, frozen=True):
+    """One rule's outcome about one resource (or a named part of it), with its evidence."""
+
+    rule: str
+    resource: str
+    clusters: tuple[str, ...]
+    outcome: Outcome
+    severity: Severity
+    message: str
+    evidence: tuple[Evidence, ...]
+    remediation: Remediation | None
+    missing: tuple[Missing, ...]
+    location: Location | None
+    place: Place
+    fingerprint: str
+
+
+class RuleText(Record, frozen=True):
+    """All that a rule says of itself. It stands once, in the rule, and feeds every report and `explain`."""
+
+    id: str
+    title: str
+    severity: Severity
+    why: str
+    severity_reason: str
+    decided: str
+    command: str
+    bicep: str
+    change: str
+    references: tuple[str, ...]
+    controls: tuple[Control, ...]
+    subject: str
+    disagreement: str = ""

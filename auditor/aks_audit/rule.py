@@ -1,0 +1,157 @@
+"""What a rule is: a pure, typed function of one subject, with its text in its docstring.
+
+The docstring's first paragraph says why the rule matters. Then come named parts, each `Name: text`, in any order:
+
+- `Severity`: why the severity is what it is.
+- `Decided`: which values decide, their defaults and edge cases.
+- `Fix`: the `az` command, with the subject's names in braces (`{group}`, `{name}`, …).
+- `Bicep`: the property to set.
+- `Change`: whether the fix is made in place, replaces nodes, or needs a new cluster.
+- `References`: addresses, one a line.
+- `Disagreement` (only where guides disagree): who says what, and who decides.
+"""
+
+import inspect
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
+
+from aks_audit.facts import Unread
+from aks_audit.results import Control, Evidence, Missing, Outcome, Remediation, RuleText, Severity, Verdict
+
+S = TypeVar("S")
+I = TypeVar("I")
+
+PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
+OPTIONAL_PARTS = ("Disagreement",)
+
+
+class RuleError(Exception):
+    """A rule that is not well formed; for its author."""
+
+
+class Rule(NamedTuple):
+    """A rule: its text, the kind of subject it asks about, and the function that answers."""
+
+    text: RuleText
+    subject: type
+    judge: Callable[[Any], Verdict]
+
+    @property
+    def id(self) -> str:
+        """The rule's id, such as `AKS-IAM-04`."""
+        return self.text.id
+
+    def remediation(self, labels: Mapping[str, str]) -> Remediation:
+        """The fix, with the subject's names put in, quoted for a POSIX shell."""
+        quoted = _Names({name: shlex.quote(value) for name, value in labels.items() if value})
+        plain = _Names({name: value for name, value in labels.items() if value})
+        return Remediation(
+            command=self.text.command.format_map(quoted),
+            bicep=self.text.bicep.format_map(plain) if "{" in self.text.bicep and "}" in self.text.bicep else self.text.bicep,
+            change=self.text.change,
+        )
+
+
+class _Names(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return f"<{name}>"
+
+
+def rule(
+    rule_id: str, *, title: str, severity: Severity, controls: Iterable[Control] = ()
+) -> Callable[[Callable[[S], Verdict]], Rule]:
+    """Make a function a rule. Its parameter's type selects the subjects, its docstring holds the text.
+
+    Raises:
+        RuleError: the function has no docstring, lacks a part, or does not take one subject.
+    """
+
+    def make(function: Callable[[S], Verdict]) -> Rule:
+        hints = get_type_hints(function)
+        subjects = [kind for name, kind in hints.items() if name != "return"]
+        if len(subjects) != 1:
+            raise RuleError(f"{rule_id}: a rule takes one subject, {function.__name__} takes {len(subjects)}")
+        why, parts = _parse(rule_id, inspect.getdoc(function) or "")
+        text = RuleText(
+            id=rule_id,
+            title=title,
+            severity=severity,
+            why=why,
+            severity_reason=parts["Severity"],
+            decided=parts["Decided"],
+            command=parts["Fix"],
+            bicep=parts["Bicep"],
+            change=parts["Change"],
+            references=tuple(parts["References"].split()),
+            controls=tuple(sorted(controls)),
+            subject=subjects[0].__name__,
+            disagreement=parts.get("Disagreement", ""),
+        )
+        return Rule(text, subjects[0], function)
+
+    return make
+
+
+def passes(message: str, *evidence: Evidence) -> Verdict:
+    """The subject is as the rule's title says, on this evidence."""
+    return Verdict(outcome=Outcome.PASS, message=message, evidence=evidence)
+
+
+def fails(message: str, *evidence: Evidence, severity: Severity | None = None) -> Verdict:
+    """The subject is not as the rule's title says. `severity` replaces the rule's own where this case differs."""
+    return Verdict(outcome=Outcome.FAIL, message=message, evidence=evidence, severity=severity)
+
+
+def not_applicable(message: str, *evidence: Evidence) -> Verdict:
+    """The question does not arise for the subject; also where what the rule would object to is not there at all."""
+    return Verdict(outcome=Outcome.NOT_APPLICABLE, message=message, evidence=evidence)
+
+
+def undecided(message: str, *evidence: Evidence, missing: Iterable[Missing] = ()) -> Verdict:
+    """What was read does not decide the question."""
+    return Verdict(outcome=Outcome.UNKNOWN, message=message, evidence=evidence, missing=tuple(missing))
+
+
+def each(items: Iterable[I], judge: Callable[[I], Verdict]) -> Verdict:
+    """Judge every item and give the worst answer, with the evidence of all items that share it.
+
+    A failure counts before an unknown, an unknown before a pass, a pass before not applicable; so one item that
+    cannot be read neither hides another's failure nor passes unseen.
+    """
+    verdicts = [_judged(item, judge) for item in items]
+    if not verdicts:
+        return not_applicable("There is nothing to judge")
+    for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE):
+        worst = [verdict for verdict in verdicts if verdict.outcome is outcome]
+        if worst:
+            break
+    else:  # pragma: no cover - four outcomes, no fifth
+        raise AssertionError
+    severities = [verdict.severity for verdict in worst if verdict.severity]
+    return Verdict(
+        outcome=outcome,
+        message="; ".join(dict.fromkeys(verdict.message for verdict in worst)),
+        evidence=tuple(evidence for verdict in worst for evidence in verdict.evidence),
+        missing=tuple(dict.fromkeys(missing for verdict in worst for missing in verdict.missing)),
+        severity=min(severities, key=list(Severity).index) if severities else None,
+    )
+
+
+def _judged(item: I, judge: Callable[[I], Verdict]) -> Verdict:
+    try:
+        return judge(item)
+    except Unread as unread:
+        return undecided(str(unread), missing=unread.missing)
+
+
+def _parse(rule_id: str, docstring: str) -> tuple[str, dict[str, str]]:
+    known = "|".join([*PARTS, *OPTIONAL_PARTS])
+    pieces = re.split(rf"(?m)^({known}):[ \n]", docstring)
+    parts = {name: inspect.cleandoc(body).strip() for name, body in zip(pieces[1::2], pieces[2::2], strict=True)}
+    why = pieces[0].strip()
+    lacking = [name for name in PARTS if not parts.get(name)]
+    if lacking or not why:
+        raise RuleError(f"{rule_id}: the docstring lacks {', '.join(lacking) or 'its first paragraph'}")
+    return why, parts

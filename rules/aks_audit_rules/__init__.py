@@ -1,0 +1,5 @@
+"""The built-in rules, one module a topic."""
+
+from aks_audit_rules import identity
+
+RULES = (*identity.RULES,)

@@ -1,0 +1,1 @@
+"""The built-in checklists, one TOML file each."""
