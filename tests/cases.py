@@ -1,0 +1,162 @@
+"""Cases of rules: a base estate, a few changes, and the outcome that a person decided. Fixtures as data.
+
+A case file is TOML with `[[case]]` tables; `docs/fixtures.md` describes the keys.
+"""
+
+import copy
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aks_audit import snapshot
+from aks_audit.facts import Estate
+from aks_audit.facts.resource_id import parse, within
+from aks_audit.rule import Rule
+
+ROOT = Path(__file__).parent.parent
+RULE_CASES = ROOT / "fixtures" / "rules"
+BASE = RULE_CASES / "base.jsonl"
+
+_SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups"
+_HUB = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/rg-hub/providers"
+_NODES = f"{_SUBSCRIPTION}/rg-aks-prod-nodes/providers"
+_NETWORK = f"{_SUBSCRIPTION}/rg-network/providers/Microsoft.Network"
+CLUSTER = f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerService/managedClusters/aks-prod"
+ALIASES = {
+    "cluster": CLUSTER,
+    "vnet": f"{_NETWORK}/virtualNetworks/vnet-aks-prod",
+    "nsg-nodes": f"{_NETWORK}/networkSecurityGroups/nsg-nodes",
+    "nsg-pods": f"{_NETWORK}/networkSecurityGroups/nsg-pods",
+    "nsg-aks": f"{_NODES}/Microsoft.Network/networkSecurityGroups/aks-agentpool-12345678-nsg",
+    "routes": f"{_NETWORK}/routeTables/rt-aks-prod",
+    "vmss-system": f"{_NODES}/Microsoft.Compute/virtualMachineScaleSets/aks-system-12345678-vmss",
+    "vmss-user": f"{_NODES}/Microsoft.Compute/virtualMachineScaleSets/aks-user-12345678-vmss",
+    "lb-internal": f"{_NODES}/Microsoft.Network/loadBalancers/kubernetes-internal",
+    "safeguards": f"{CLUSTER}/providers/Microsoft.ContainerService/deploymentSafeguards/default",
+    "hub-vnet": f"{_HUB}/Microsoft.Network/virtualNetworks/vnet-hub",
+    "firewall": f"{_HUB}/Microsoft.Network/azureFirewalls/fw-hub",
+}
+
+
+class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One case: what is changed in the base estate, and what the rule must say of the subject."""
+
+    name: str
+    expect: str
+    subject: str = ""
+    says: str = ""
+    severity: str = ""
+    why: str = ""
+    set: dict[str, Any] = {}
+    drop: tuple[str, ...] = ()
+    lose: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+def read_cases(path: Path) -> tuple[Case, ...]:
+    """The cases of a file."""
+    return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")).get("case", []), tuple[Case, ...])
+
+
+def estate_of(case: Case) -> Estate:
+    """The base estate with the case's changes made."""
+    return Estate(snapshot.of(records_of(case)))
+
+
+def records_of(case: Case) -> list[snapshot.Record]:
+    """The records of the base estate with the case's changes made."""
+    bodies = {record.id: copy.deepcopy(record.body) for record in _base() if isinstance(record, snapshot.Resource)}
+    for target, value in case.set.items():
+        _change(bodies, target, lambda holder, key, value=value: _put(holder, key, value))
+    for target in case.drop:
+        _change(bodies, target, _remove)
+    gone = {ALIASES[alias] for alias in (*case.lose, *case.refuse)}
+    kept = {ALIASES[alias] for alias in case.only} if case.only else set(bodies)
+    unlisted = {parse(resource_id).type.lower() for resource_id in gone}
+    records: list[snapshot.Record] = []
+    for record in _base():
+        match record:
+            case snapshot.Resource() if record.id in kept - gone:
+                records.append(msgspec.structs.replace(record, body=bodies[record.id]))
+            case snapshot.Listing() if not case.only and record.type.lower() not in unlisted:
+                records.append(record)
+            case snapshot.Header():
+                records.append(record)
+            case _:
+                continue
+    return [*records, *_gaps(case), *_added(case)]
+
+
+def verdict_of(rule: Rule, case: Case) -> tuple[str, str, str]:
+    """Outcome, message and severity of the rule about the case's subject."""
+    from aks_audit.engine import audit  # noqa: PLC0415 - the engine loads entry points
+
+    findings = [f for f in audit(estate_of(case), [rule]) if f.resource.lower().endswith(case.subject.lower())]
+    if len(findings) != 1:
+        subjects = "\n  ".join(finding.resource for finding in findings)
+        raise AssertionError(f"the case's subject {case.subject!r} means {len(findings)} findings:\n  {subjects}")
+    return findings[0].outcome.value, findings[0].message, findings[0].severity.value
+
+
+def case_files() -> Sequence[Path]:
+    """Every case file of a rule."""
+    return sorted(RULE_CASES.glob("*/cases.toml"))
+
+
+@cache
+def _base() -> tuple[snapshot.Record, ...]:
+    read = snapshot.read([BASE])
+    return (*read.headers, *read.listings, *(resource for resource, _ in read.resources))
+
+
+def _change(bodies: dict[str, Any], target: str, change: Any) -> None:  # noqa: ANN401 - any change of a JSON value
+    alias, _, path = target.partition(" ")
+    *way, last = path.split(".")
+    holder: Any = bodies[ALIASES[alias]]
+    for name in way:
+        if isinstance(holder, list):
+            holder = holder[int(name)]
+        elif name in holder and holder[name] is not None:
+            holder = holder[name]
+        else:
+            holder[name] = {}
+            holder = holder[name]
+    change(holder, last)
+
+
+def _put(holder: Any, key: str, value: object) -> None:  # noqa: ANN401 - any JSON container
+    if not isinstance(holder, list):
+        holder[key] = value
+    elif int(key) == len(holder):
+        holder.append(value)
+    else:
+        holder[int(key)] = value
+
+
+def _remove(holder: Any, key: str) -> None:  # noqa: ANN401 - any JSON container
+    del holder[int(key) if isinstance(holder, list) else key]
+
+
+def _gaps(case: Case) -> Iterator[snapshot.Gap]:
+    for alias in case.refuse:
+        resource_id = ALIASES[alias]
+        kind = parse(resource_id).type
+        scope = next(part for part in _scopes() if within(resource_id, part))
+        reason = f"403 AuthorizationFailed: needs {kind}/read on {scope}"
+        yield snapshot.Gap(id=scope, type=kind, reason=reason, status=403, action=f"{kind}/read", scope=scope)
+
+
+def _scopes() -> tuple[str, ...]:
+    return (CLUSTER, _SUBSCRIPTION.rsplit("/", 1)[0], _HUB.split("/resourceGroups")[0])
+
+
+def _added(case: Case) -> Iterator[snapshot.Resource]:
+    for text in case.add:
+        body = msgspec.json.decode(text)
+        yield snapshot.Resource(id=body["id"], type=body["type"], body=body)
