@@ -25,7 +25,7 @@ class Tool(Record, frozen=True):
 
 
 class Scan(Record, frozen=True):
-    """What was scanned and when (RFC 3339; None where the snapshot does not say).
+    """What was scanned and when (RFC 3339; null where the snapshot does not say).
 
     `complete` is false where something in scope could not be read, or a rule crashed.
     """

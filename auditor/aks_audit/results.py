@@ -1,11 +1,14 @@
 """What an audit says: outcomes, evidence and findings. Values only; no facts, no decisions."""
 
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+if TYPE_CHECKING:
+    JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+else:
+    JsonValue = Any  # msgspec takes no type that holds itself, and lets Any be every JSON value
 
 
 class Outcome(StrEnum):
@@ -46,7 +49,7 @@ class Control(Record, frozen=True, order=True):
 class Evidence(Record, frozen=True):
     """A value that was read: the resource, the JSON pointer (RFC 6901) in its body, and the value.
 
-    `value` is None where the body was read and holds no such value.
+    `value` is null where the body was read and holds no such value.
     """
 
     resource: str
