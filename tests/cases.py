@@ -153,7 +153,7 @@ def _gaps(case: Case) -> Iterator[snapshot.Gap]:
 
 
 def _scopes() -> tuple[str, ...]:
-    return (CLUSTER, _SUBSCRIPTION.rsplit("/", 1)[0], _HUB.split("/resourceGroups")[0])
+    return (CLUSTER, _SUBSCRIPTION.rsplit("/", 1)[0], _HUB.split("/resourceGroups", maxsplit=1)[0])
 
 
 def _added(case: Case) -> Iterator[snapshot.Resource]:

@@ -1,9 +1,9 @@
 """Every rule against its cases, and the demand that every rule has them."""
 
 import pytest
-from cases import Case, case_files, read_cases, verdict_of
 
 from aks_audit.engine import load_rules
+from cases import Case, case_files, read_cases, verdict_of
 
 RULES = {rule.id: rule for rule in load_rules()}
 CASES = [(path.parent.name, case) for path in case_files() for case in read_cases(path)]

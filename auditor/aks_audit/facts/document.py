@@ -6,14 +6,20 @@ import msgspec
 
 from aks_audit.results import Location, Place
 
+_LONGEST_TEXT = 200
 
-class Document(msgspec.Struct, frozen=True):
+
+class Document:
     """One resource of the snapshot. `id` is spelled as Azure sent it; ids are compared without case."""
 
-    id: str
-    type: str
-    body: dict[str, Any]
-    location: Location | None = None
+    __slots__ = ("_lines", "body", "id", "location", "type")
+
+    def __init__(self, resource_id: str, kind: str, body: dict[str, Any], location: Location | None = None) -> None:
+        self.id = resource_id
+        self.type = kind
+        self.body = body
+        self.location = location
+        self._lines: tuple[list[str], dict[str, int]] | None = None
 
     def place(self, pointer: str) -> Place:
         """The line of a JSON pointer in the body printed with two spaces and sorted keys (from 1).
@@ -21,10 +27,16 @@ class Document(msgspec.Struct, frozen=True):
         The path is stable for the resource: no version, time or machine is in it. A pointer to a value that the
         body does not hold gives the line of the nearest object around it.
         """
-        rendered = msgspec.json.format(msgspec.json.encode(self.body, order="sorted"), indent=2).decode()
-        printed = rendered.splitlines()
-        line = _line(self.body, [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]])
-        return Place(path=evidence_path(self.id), line=line, text=printed[line - 1].strip())
+        if self._lines is None:
+            printed = msgspec.json.format(msgspec.json.encode(self.body, order="sorted"), indent=2).decode().splitlines()
+            starts: dict[str, int] = {}
+            _note_lines(self.body, "", 1, starts)
+            self._lines = printed, starts
+        printed, starts = self._lines
+        while pointer not in starts:
+            pointer = pointer.rpartition("/")[0]
+        line = starts[pointer]
+        return Place(path=evidence_path(self.id), line=line, text=printed[line - 1].strip()[:_LONGEST_TEXT])
 
 
 def evidence_path(resource_id: str) -> str:
@@ -41,25 +53,14 @@ def _safe(part: str) -> str:
     return cleaned.strip(".") or "_"
 
 
-def _height(value: object) -> int:
-    """How many lines a value takes when printed."""
-    if isinstance(value, dict) and value:
-        return 2 + sum(_height(item) for item in value.values())
-    if isinstance(value, list) and value:
-        return 2 + sum(_height(item) for item in value)
-    return 1
-
-
-def _line(value: object, path: list[str]) -> int:
-    """The line, from 1, at which the value at `path` (or the nearest one around it) begins."""
-    line = 1
-    for name in path:
-        if isinstance(value, dict) and name in value:
-            line += 1 + sum(_height(item) for key, item in sorted(value.items()) if key < name)
-            value = value[name]
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
-            line += 1 + sum(_height(item) for item in value[: int(name)])
-            value = value[int(name)]
-        else:
-            break
-    return line
+def _note_lines(value: object, pointer: str, line: int, starts: dict[str, int]) -> int:
+    """Note at which line each value begins when printed, and give the line after it."""
+    starts[pointer] = line
+    if not isinstance(value, dict | list) or not value:
+        return line + 1
+    items = sorted(value.items()) if isinstance(value, dict) else enumerate(value)
+    after = line + 1
+    for key, item in items:
+        name = str(key).replace("~", "~0").replace("/", "~1")
+        after = _note_lines(item, f"{pointer}/{name}", after, starts)
+    return after + 1

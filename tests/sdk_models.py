@@ -1,0 +1,98 @@
+"""The installed SDK's models, as an authority on field names and enumeration values."""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from types import ModuleType
+from typing import Any
+
+import azure.mgmt.containerservice.models as containerservice
+import azure.mgmt.network.models as network
+
+from aks_audit.facts import field, networking
+from aks_audit.facts.cluster import AddOn, AgentPool, ManagedCluster
+
+MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
+    ManagedCluster: (containerservice, "ManagedCluster"),
+    AgentPool: (containerservice, "ManagedClusterAgentPoolProfile"),
+    AddOn: (containerservice, "ManagedClusterAddonProfile"),
+    networking.SecurityRule: (network, "SecurityRule"),
+    networking.NetworkSecurityGroup: (network, "NetworkSecurityGroup"),
+    networking.Route: (network, "Route"),
+    networking.RouteTable: (network, "RouteTable"),
+    networking.NatGateway: (network, "NatGateway"),
+    networking.Subnet: (network, "Subnet"),
+    networking.VirtualNetwork: (network, "VirtualNetwork"),
+    networking.PublicIPAddress: (network, "PublicIPAddress"),
+    networking.FrontendIPConfiguration: (network, "FrontendIPConfiguration"),
+    networking.OutboundRule: (network, "OutboundRule"),
+    networking.LoadBalancingRule: (network, "LoadBalancingRule"),
+    networking.LoadBalancer: (network, "LoadBalancer"),
+    networking.NetworkInterface: (network, "NetworkInterface"),
+}
+"""Which model holds the values that a fact reads. Scale sets and deployment safeguards are not in these packages."""
+
+NOT_IN_THE_SDK = {
+    "properties.securityProfile.azureDefender.enabled": "the profile of api-versions before 2022-06-01",
+    "properties.safeguardsProfile.level": "a preview of 2023 to 2025, now the resource deploymentSafeguards",
+}
+
+
+def fields(view: type[field.View]) -> dict[str, field.Field[Any]]:
+    """The fields of a kind of fact, by attribute name."""
+    return {
+        name: value for kind in view.__mro__ for name, value in vars(kind).items() if isinstance(value, field.Field)
+    }
+
+
+def resolve(view: type[field.View], path: str) -> str | None:
+    """The annotation of the value at a path in the view's model; "" inside a free dictionary, None if there is none."""
+    module, name = MODELS[view]
+    annotation = name
+    for segment in path.split("."):
+        if free := re.match(r"(?:typing\.)?(?:Optional\[)?dict\[str, (.*)\]", annotation):
+            annotation = free.group(1)
+            continue
+        model = _model(module, annotation)
+        if model is None:
+            return None
+        annotation = _annotations(model).get(segment, "")
+        if not annotation:
+            return None
+    return annotation
+
+
+def enumeration(view: type[field.View], path: str) -> tuple[str, ...]:
+    """The values that the SDK knows for an enumeration field."""
+    module, _ = MODELS[view]
+    annotation = resolve(view, path) or ""
+    for name in _names(annotation):
+        kind = getattr(module, name, None)
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return tuple(member.value for member in kind)
+    return ()
+
+
+def _model(module: ModuleType, annotation: str) -> type | None:
+    for name in _names(annotation):
+        kind = getattr(module, name, None)
+        if isinstance(kind, type) and not issubclass(kind, Enum):
+            return kind
+    return None
+
+
+def _names(annotation: str) -> Iterator[str]:
+    yield from re.findall(r"_models\.(\w+)", annotation)
+    yield annotation
+
+
+def _annotations(model: type) -> dict[str, str]:
+    """Wire name to annotation, over the model's base classes; flattened attributes stand under `properties`."""
+    model({})
+    rest: dict[str, Any] = getattr(model, "_attr_to_rest_field", {})
+    written = {
+        name: str(text)
+        for kind in reversed(model.__mro__)
+        for name, text in vars(kind).get("__annotations__", {}).items()
+    }
+    return {value._rest_name: written.get(name, "") for name, value in rest.items()}  # noqa: SLF001 - no public way

@@ -1,0 +1,91 @@
+"""Every enumeration value that is known gets a decided verdict from every rule that reads it; a new one never a failure."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from cases import Case, estate_of
+from sdk_models import fields
+
+from aks_audit.engine import audit, load_rules
+from aks_audit.facts import AgentPool, DeploymentSafeguards, ManagedCluster, Route, SecurityRule
+from aks_audit.facts.field import Choice, Field, View
+from aks_audit.results import Outcome
+
+RULES = load_rules()
+PLACES: dict[type[View], tuple[str, ...]] = {
+    ManagedCluster: ("cluster ",),
+    AgentPool: ("cluster properties.agentPoolProfiles.0.", "cluster properties.agentPoolProfiles.1."),
+    SecurityRule: tuple(f"{nsg} properties.securityRules.{n}." for nsg in ("nsg-nodes", "nsg-pods") for n in (0, 1)),
+    Route: ("routes properties.routes.0.",),
+    DeploymentSafeguards: ("safeguards ",),
+}
+"""Where in the base estate the values of each kind of fact stand."""
+
+CHOICES = [
+    pytest.param(view, choice, id=f"{view.__name__}.{name}")
+    for view in PLACES
+    for name, choice in fields(view).items()
+    if isinstance(choice, Choice)
+]
+
+
+def outcomes(view: type[View], choice: Choice[StrEnum], value: str) -> dict[str, set[Outcome]]:
+    """The outcomes of every rule that reads the field, with the value set wherever the field stands."""
+    estate = estate_of(
+        Case(name=value, expect="", set={f"{place}{choice.path}": value for place in PLACES[view]})
+    )
+    found: dict[str, set[Outcome]] = {}
+    for rule in RULES:
+        with readings() as read:
+            findings = audit(estate, [rule])
+        if choice in read:
+            found[rule.id] = {finding.outcome for finding in findings}
+    return found
+
+
+@contextmanager
+def readings() -> Iterator[set[Field[Any]]]:
+    """Note which fields are read meanwhile."""
+    read: set[Field[Any]] = set()
+    original = Field.__get__
+
+    def noted(self: Field[Any], owner: View | None, kind: type) -> Any:  # noqa: ANN401 - as the original
+        if owner is not None:
+            read.add(self)
+        return original(self, owner, kind)
+
+    Field.__get__ = noted  # type: ignore[method-assign, assignment]
+    try:
+        yield read
+    finally:
+        Field.__get__ = original  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("view", "choice"), CHOICES)
+def test_known_values_are_decided(view: type[View], choice: Choice[StrEnum]) -> None:
+    undecided = {
+        (member.value, rule)
+        for member in choice.values
+        for rule, found in outcomes(view, choice, member.value).items()
+        if Outcome.UNKNOWN in found
+    }
+    assert not undecided
+
+
+@pytest.mark.parametrize(("view", "choice"), CHOICES)
+def test_case_does_not_matter(view: type[View], choice: Choice[StrEnum]) -> None:
+    for member in choice.values:
+        assert outcomes(view, choice, member.value.swapcase()) == outcomes(view, choice, member.value)
+
+
+@pytest.mark.parametrize(("view", "choice"), CHOICES)
+def test_a_value_nobody_knows_is_unknown_never_a_failure(view: type[View], choice: Choice[StrEnum]) -> None:
+    before = outcomes(view, choice, next(iter(choice.values)).value)
+    after = outcomes(view, choice, "NeverHeardOf")
+    assert after or not before
+    for rule, found in after.items():
+        assert found <= {Outcome.UNKNOWN, Outcome.NOT_APPLICABLE} | (found & before.get(rule, set())), rule
+        assert Outcome.UNKNOWN in found, rule
