@@ -26,3 +26,48 @@ def aprl(recommendation: str) -> Control:
 def review_checklist(guid: str) -> Control:
     """An item of the Azure review checklists."""
     return Control("Azure review checklist", guid)
+
+
+def kubebuddy(name: str) -> Control:
+    """A check of KubeBuddy."""
+    return Control("KubeBuddy", name)
+
+
+def azqr(name: str) -> Control:
+    """A rule of Azure Quick Review."""
+    return Control("azqr", name)
+
+
+def community_policy(definition: str) -> Control:
+    """A definition of the Azure community policy repository, by its name (a GUID)."""
+    return Control("Azure Community Policy", definition)
+
+
+def aks_health_check(name: str) -> Control:
+    """A check of the AKS health check."""
+    return Control("AKS health check", name)
+
+
+def the_aks_checklist(guid: str) -> Control:
+    """An item of The AKS Checklist (the-aks-checklist.com)."""
+    return Control("The AKS Checklist", guid)
+
+
+def azqr(recommendation: str) -> Control:
+    """A recommendation of Azure Quick Review."""
+    return Control("azqr", recommendation)
+
+
+def kubebuddy(check: str) -> Control:
+    """A check of KubeBuddy."""
+    return Control("KubeBuddy", check)
+
+
+def community_policy(definition: str) -> Control:
+    """A definition of the Azure Community Policy repository, by its name (a GUID)."""
+    return Control("Azure Community Policy", definition)
+
+
+def aks_health_check(check: str) -> Control:
+    """A check of Microsoft's aks-health-check."""
+    return Control("aks-health-check", check)
