@@ -51,23 +51,3 @@ def aks_health_check(name: str) -> Control:
 def the_aks_checklist(guid: str) -> Control:
     """An item of The AKS Checklist (the-aks-checklist.com)."""
     return Control("The AKS Checklist", guid)
-
-
-def azqr(recommendation: str) -> Control:
-    """A recommendation of Azure Quick Review."""
-    return Control("azqr", recommendation)
-
-
-def kubebuddy(check: str) -> Control:
-    """A check of KubeBuddy."""
-    return Control("KubeBuddy", check)
-
-
-def community_policy(definition: str) -> Control:
-    """A definition of the Azure Community Policy repository, by its name (a GUID)."""
-    return Control("Azure Community Policy", definition)
-
-
-def aks_health_check(check: str) -> Control:
-    """A check of Microsoft's aks-health-check."""
-    return Control("aks-health-check", check)
