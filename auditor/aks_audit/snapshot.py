@@ -14,22 +14,28 @@ file, and files can be concatenated, shuffled and compressed. Line numbers count
 
 import gzip
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from aks_audit.errors import AuditError
 from aks_audit.results import Location, MissingKind
 
 SCHEMA = "aks-audit/snapshot/1"
 
+DEEPEST = 100
+"""How deep JSON may be nested; Azure's bodies stay under 20. Deeper ones exhaust the stack of whoever walks them."""
+
 Body: TypeAlias = dict[str, Any]
 
 
-class SnapshotError(Exception):
+class SnapshotError(AuditError):
     """A file that cannot be used as a snapshot at all; the message names file, line and remedy."""
 
 
@@ -94,12 +100,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def finished(self) -> str | None:
         """The end of the latest scan in the snapshot, or None where no time was recorded."""
-        return max((header.finished for header in self.headers if header.finished), default=None)
+        return max((header.finished for header in self.headers if header.finished), key=_instant, default=None)
 
     @property
     def started(self) -> str | None:
         """The start of the earliest scan in the snapshot, or None where no time was recorded."""
-        return min((header.started for header in self.headers if header.started), default=None)
+        return min((header.started for header in self.headers if header.started), key=_instant, default=None)
 
 
 def read(paths: Sequence[Path]) -> Snapshot:
@@ -112,10 +118,9 @@ def read(paths: Sequence[Path]) -> Snapshot:
     """
     files = list(_files(paths))
     read_files = [_read_file(file) for file in files]
-    if not any(header for header, _ in read_files):
+    if not any(file.usable for file in read_files):
         raise SnapshotError(_unusable(read_files))
-    placed = [record for _, records in read_files for record in records]
-    return _assemble(placed)
+    return _assemble([placed for file in read_files for placed in (*file.records, *file.damage)])
 
 
 def of(records: Iterable[Record]) -> Snapshot:
@@ -128,7 +133,7 @@ def encode(records: Iterable[Record]) -> bytes:
 
     Headers are given the number of records that follow when they hold none.
     """
-    unique = sorted(set(_encoder.encode(record) for record in records if not isinstance(record, Header)))
+    unique = sorted({_encoder.encode(record) for record in records if not isinstance(record, Header)})
     ordered = sorted((_decoder.decode(line) for line in unique), key=_rank)
     headers = [
         msgspec.structs.replace(record, documents=len(unique)) if record.documents is None else record
@@ -161,16 +166,46 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Give the lines of a plain or gzipped file.
+    """Give the lines of a plain or gzipped file, which may be a pipe.
 
     Raises:
         OSError, EOFError, zlib.error: the file cannot be read, or its compressed stream is damaged.
     """
-    with path.open("rb") as probe:
-        zipped = probe.read(2) == b"\x1f\x8b"
-    opened: IO[bytes] = gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[assignment]
-    with opened as file:
-        yield from file
+    with path.open("rb") as file:
+        yield from gzip.GzipFile(fileobj=file) if file.peek(2).startswith(b"\x1f\x8b") else file
+
+
+def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """Decode one JSON document of unknown shape.
+
+    Raises:
+        ValueError: it is not JSON, or is nested deeper than `DEEPEST`.
+    """
+    try:
+        value = msgspec.json.decode(data)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    if _too_deep(data, value):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+_TOO_DEEP = f"nested deeper than {DEEPEST} levels"
+
+
+def _too_deep(data: bytes, value: object) -> bool:
+    # Counting brackets is cheap, and settles the matter for nearly every document.
+    if data.count(b"{") + data.count(b"[") <= DEEPEST:
+        return False
+    level: list[object] = [value]
+    for _ in range(DEEPEST):
+        inner = [item for item in level if isinstance(item, dict | list)]
+        level = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
+        if not level:
+            return False
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -191,61 +226,142 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 _Placed: TypeAlias = tuple[Record, Location | None]
 
 
-def _read_file(path: Path) -> tuple[bool, list[_Placed]]:
-    """Read one file: whether it is a snapshot, and its records, damaged lines as gaps."""
+_Damage: TypeAlias = tuple[Gap, Location]
+
+
+class _ReadFile(NamedTuple):
+    """What one file held. Where it is not usable, the first damage says why."""
+
+    usable: bool
+    records: list[_Placed]
+    damage: list[_Damage]
+
+
+def _read_file(path: Path) -> _ReadFile:
+    """Read one file: its records in canonical order, and what was damaged as gaps."""
     name = path.as_posix()
+    records, damage = _decode_lines(path, name)
+    headers = [record for record in records if isinstance(record, Header)]
+    if reason := _foreign(headers, records, damage):
+        return _ReadFile(usable=False, records=[], damage=[_damage(name, 1, reason)])
+    expected = sum(header.documents or 0 for header in headers)
+    found = len(records) - len(headers) + len(damage)
+    if found < expected:
+        reason = f"the snapshot is cut off: {found} of {expected} records are there; collect it again"
+        damage.append(_damage(name, len(records) + len(damage) + 1, reason))
+    ordered = sorted(records, key=_rank)
+    placed: list[_Placed] = [(record, Location(file=name, line=n)) for n, record in enumerate(ordered, 1)]
+    if any(not gap.id.startswith("/subscriptions/") for gap, _ in damage):
+        # What was lost can be of any type in any scope, so no listing of this file is known to be whole any more.
+        placed = [(record, where) for record, where in placed if not isinstance(record, Listing)]
+    return _ReadFile(usable=True, records=placed, damage=damage)
+
+
+def _decode_lines(path: Path, name: str) -> tuple[list[Record], list[_Damage]]:
     records: list[Record] = []
-    damaged: list[_Placed] = []
+    damage: list[_Damage] = []
     number = 0
     try:
         for number, line in enumerate(lines(path), 1):
-            if not line.strip():
-                continue
             try:
-                records.append(_decoder.decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                damaged.append(_damage(name, number, f"not a snapshot record: {error}", line))
-    except (EOFError, zlib.error, OSError) as error:
-        damaged.append(_damage(name, number + 1, f"the file cannot be read further: {error}"))
-    headers = [record for record in records if isinstance(record, Header)]
-    foreign = sorted({header.schema for header in headers if header.schema != SCHEMA})
-    if foreign:
-        reason = f"snapshot schema {', '.join(foreign)} is not {SCHEMA}; read it with the version that wrote it"
-        return False, [_damage(name, 1, reason)]
-    if not headers:
-        return False, damaged or [_damage(name, 1, "no snapshot header")]
-    expected = sum(header.documents or 0 for header in headers)
-    found = len(records) - len(headers)
-    if found < expected:
-        reason = f"the snapshot is cut off: {found} of {expected} records are there; collect it again"
-        damaged.append(_damage(name, number + 1, reason))
-    ordered = sorted(records, key=_rank)
-    placed: list[_Placed] = [(record, Location(file=name, line=n)) for n, record in enumerate(ordered, 1)]
-    return True, placed + damaged
+                if line.strip():
+                    records.append(_record(line))
+            except ValueError as problem:
+                damage.append(_damage(name, number, str(problem), line))
+    except (EOFError, zlib.error, OSError) as problem:
+        damage.append(_damage(name, number + 1, f"the file cannot be read further: {problem}"))
+    return records, damage
+
+
+def _foreign(headers: Sequence[Header], records: Sequence[Record], damage: Sequence[_Damage]) -> str | None:
+    """Why a file is no snapshot that this version can use."""
+    schemas = sorted({header.schema for header in headers if header.schema != SCHEMA})
+    if schemas:
+        return f"snapshot schema {', '.join(schemas)} is not {SCHEMA}; read it with the version that wrote it"
+    if headers:
+        return None
+    if damage:
+        return f"no snapshot header ({damage[0][0].reason})"
+    return "no snapshot header" if records else "the file is empty"
+
+
+def _record(line: bytes) -> Record:
+    """Decode one line.
+
+    Raises:
+        ValueError: it is not a record, or holds what no record can hold.
+    """
+    try:
+        record = _decoder.decode(line)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a snapshot record: {error}") from None
+    match record:
+        case Header():
+            times = [record.started, record.finished]
+        case Resource():
+            times = [record.read]
+            if record.source == "azure" and not record.id.startswith("/"):
+                raise ValueError(f"{record.id!r} is not an Azure resource id")
+            if _too_deep(line, record.body):
+                raise ValueError(_TOO_DEEP)
+        case _:
+            times = []
+    for time in times:
+        if time is not None:
+            _instant(time)
+    return record
+
+
+def _instant(time: str) -> datetime:
+    """The instant of an RFC 3339 time.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return msgspec.convert(time, _Instant)
+    except msgspec.ValidationError:
+        raise ValueError(f"{time!r} is not an RFC 3339 time with an offset") from None
+
+
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Named(msgspec.Struct):
     """What can be saved of a damaged record: which resource it was about."""
 
     id: str
-    type: str = ""
 
 
-def _damage(name: str, number: int, reason: str, line: bytes = b"") -> _Placed:
+# Only the way aks-audit writes a record puts its own id first; elsewhere the first id may be that of something inside.
+_CUT_OFF = re.compile(rb'\{"kind":"(?:resource|gap)","id":("[^"\\]+")')
+
+
+def _damage(name: str, number: int, reason: str, line: bytes = b"") -> _Damage:
     where = Location(file=name, line=number)
-    try:
-        about = msgspec.json.decode(line, type=_Named)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        about = _Named(id=f"{name}:{number}")
-    return Gap(id=about.id, type=about.type, reason=f"{name}:{number}: {reason}", cause="malformed"), where
+    return Gap(id=_saved_id(line) or f"{name}:{number}", reason=f"{name}:{number}: {reason}", cause="malformed"), where
 
 
-def _unusable(read_files: Sequence[tuple[bool, list[_Placed]]]) -> str:
-    reasons = [
-        gap.reason for _, placed in read_files for gap, _ in placed[:1] if isinstance(gap, Gap)
-    ]
-    hint = "Plain Azure JSON (az aks show, az resource list, …) becomes a snapshot with: aks-audit snapshot import FILE -o SNAPSHOT"
-    return "not a snapshot: " + "\n".join([*reasons[:5], hint])
+def _saved_id(line: bytes) -> str | None:
+    start = _CUT_OFF.match(line)
+    for attempt in (line, b'{"id":' + start[1] + b"}" if start else b""):
+        try:
+            found = msgspec.json.decode(attempt, type=_Named).id
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+        return found if found.startswith("/") else None
+    return None
+
+
+def _unusable(read_files: Sequence[_ReadFile]) -> str:
+    reasons = [gap.reason for file in read_files for gap, _ in file.damage[:1]]
+    more = [f"… and {len(reasons) - 5} more files"] if len(reasons) > 5 else []  # noqa: PLR2004 - enough to see
+    hint = "make a snapshot of plain Azure JSON (az aks show, …) with: aks-audit snapshot import FILE -o SNAPSHOT"
+    return "not a snapshot: " + "\n".join([*reasons[:5], *more, hint])
 
 
 def _rank(record: Record) -> tuple[int, str, bytes]:
