@@ -93,6 +93,14 @@ def audited_snapshot(recorded: snapshot.Snapshot) -> Report:
     return report.build(recorded, rules, engine.audit(Estate(recorded), rules), load_checklists())
 
 
+def bare_clusters(*names: str) -> list[snapshot.Record]:
+    """Clusters of which nothing is said, so that much fails and much is unknown."""
+    return [
+        snapshot.Resource(id=cluster_id(name), type=TYPE, body={"id": cluster_id(name), "name": name, "properties": {}})
+        for name in names
+    ]
+
+
 @cache
 def recorded_clusters() -> tuple[snapshot.Record, ...]:
     """Recorded cluster bodies, each under an id of its own; skips the test where they are not there."""

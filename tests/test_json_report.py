@@ -18,9 +18,10 @@ from aks_audit.report import Report
 from aks_audit.results import Control, Location, Missing, Outcome, Severity
 from aks_audit_reports.json import REPORTER, schema
 from cases import CLUSTER, Case, records_of
-from reports import SCOPE, TYPE, audited, audited_snapshot, cluster_id, finding, recorded, report_of, rule_text
+from reports import SCOPE, audited, audited_snapshot, bare_clusters, finding, recorded, report_of, rule_text
 
 SCHEMA: dict[str, Any] = msgspec.json.decode(schema())
+BARE = audited(bare_clusters("a", "b"))
 
 
 def rendered(report: Report) -> dict[str, Any]:
@@ -68,7 +69,9 @@ def test_every_part_of_the_schema_is_described() -> None:
     assert all(definition["description"] for definition in SCHEMA["$defs"].values())
 
 
-@pytest.mark.parametrize("report", [every_part(), report_of([]), audited([])], ids=["every part", "empty", "nothing"])
+@pytest.mark.parametrize(
+    "report", [every_part(), report_of([]), audited([]), BARE], ids=["every part", "empty", "nothing", "bare"]
+)
 def test_a_report_keeps_to_the_schema(report: Report) -> None:
     assert list(errors(rendered(report))) == []
 
@@ -116,10 +119,10 @@ def test_text_from_a_snapshot_stays_text() -> None:
 @given(seed=st.integers())
 def test_the_order_of_lines_and_files_changes_no_byte(seed: int) -> None:
     shuffle = random.Random(seed).shuffle  # noqa: S311 - an order, not a secret
-    first: list[snapshot.Record] = [*records_of(Case(name="base", expect="pass")), *clusters("a", "b")]
+    first: list[snapshot.Record] = [*records_of(Case(name="base", expect="pass")), *bare_clusters("a", "b")]
     second: list[snapshot.Record] = [
         snapshot.Header(schema=snapshot.SCHEMA, tool="aks-audit", scope=(SCOPE,)),
-        *clusters("c", "d"),
+        *bare_clusters("c", "d"),
         GAP,
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -134,14 +137,6 @@ def test_the_order_of_lines_and_files_changes_no_byte(seed: int) -> None:
 
 
 GAP = snapshot.Gap(id=f"{SCOPE}/resourceGroups/rg-lost", type="Microsoft.Network/routeTables", reason="refused (403)")
-
-
-def clusters(*names: str) -> list[snapshot.Resource]:
-    """Clusters of which little is said."""
-    return [
-        snapshot.Resource(id=cluster_id(name), type=TYPE, body={"id": cluster_id(name), "name": name, "properties": {}})
-        for name in names
-    ]
 
 
 def write(file: Path, records: list[snapshot.Record]) -> Path:
@@ -174,6 +169,10 @@ def identities(report: Report) -> list[tuple[str, str, str]]:
 
 
 def test_fingerprints_are_one_for_each_finding() -> None:
+    assert len({finding.fingerprint for finding in BARE.findings}) == len(BARE.findings) > 0
+
+
+def test_fingerprints_of_recorded_clusters_are_one_for_each_finding() -> None:
     report = recorded()
     assert len({finding.fingerprint for finding in report.findings}) == len(report.findings)
 
