@@ -112,8 +112,8 @@ def recorded_clusters() -> tuple[snapshot.Record, ...]:
 
 @cache
 def recorded() -> Report:
-    """The report of all recorded cluster bodies."""
-    return audited(recorded_clusters())
+    """The report of some of the recorded cluster bodies: one in six, so that slow validators stay usable."""
+    return audited([recorded_clusters()[0], *recorded_clusters()[1::6]])
 
 
 def _cluster(number: int, file: Path) -> snapshot.Resource:

@@ -136,6 +136,7 @@ def test_the_order_of_lines_and_files_changes_no_byte(seed: int) -> None:
         assert REPORTER.render(audited_snapshot(snapshot.read(files))) == straight
 
 
+OTHER_A = msgspec.structs.replace(bare_clusters("a")[0], body={"properties": {"enableRBAC": False}})
 GAP = snapshot.Gap(id=f"{SCOPE}/resourceGroups/rg-lost", type="Microsoft.Network/routeTables", reason="refused (403)")
 
 
