@@ -11,10 +11,12 @@ from importlib.resources import files
 
 import msgspec
 
+from aks_audit.errors import AuditError
+
 ENTRY_POINTS = "aks_audit.checklists"
 
 
-class ChecklistError(Exception):
+class ChecklistError(AuditError):
     """A checklist that is not there, or not well formed; the message says what to do."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit import __version__
+from aks_audit.errors import AuditError
 
 if TYPE_CHECKING:
     from aks_audit.report import Report, Reporter
@@ -34,7 +35,7 @@ examples:
 """
 
 
-class UsageError(Exception):
+class UsageError(AuditError):
     """A request that cannot be served; the message says what to do."""
 
 
@@ -49,16 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return _refuse("interrupted")
-    except (UsageError, OSError, *_expected_errors()) as error:
+    except (AuditError, OSError) as error:
         return _refuse(str(error))
-
-
-def _expected_errors() -> tuple[type[Exception], ...]:
-    """The errors that a command raises on purpose; each message stands alone."""
-    modules = ("aks_audit.snapshot", "aks_audit.checklist", "aks_audit.engine", "aks_audit.sources.azure_json")
-    names = ("SnapshotError", "ChecklistError", "EngineError", "ImportFailedError")
-    loaded = [getattr(sys.modules.get(module), name, None) for module, name in zip(modules, names, strict=True)]
-    return tuple(error for error in loaded if isinstance(error, type))
 
 
 def _refuse(message: str) -> int:
@@ -74,8 +67,8 @@ def _printable(text: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aks-audit",
-        description="Tells the truth about Azure Kubernetes Service clusters: asks recorded or live state the questions "
-        "of the best-practice checklists, scores the answers, and reports.",
+        description="Tells the truth about Azure Kubernetes Service clusters: asks their recorded state the questions of "
+        "the best-practice checklists, scores the answers, and reports.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -91,7 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = scan.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--snapshot", nargs="+", type=Path, metavar="FILE", help="snapshot files (.jsonl, .jsonl.gz), or folders of them"
+        "--snapshot",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="snapshot files (.jsonl, .jsonl.gz), or folders of them",
     )
     source.add_argument("--demo", action="store_true", help="audit the built-in sample estate")
     scan.add_argument("--output", type=Path, metavar="DIR", help="write the reports here (made if missing)")
@@ -109,7 +106,10 @@ def _parser() -> argparse.ArgumentParser:
         help="ask only what this checklist asks (repeatable; `aks-audit checklists` lists them)",
     )
     scan.add_argument(
-        "--fail-on", choices=SEVERITIES, default="high", help="exit with 1 on failures this severe or worse (default: high)"
+        "--fail-on",
+        choices=SEVERITIES,
+        default="high",
+        help="exit with 1 on failures this severe or worse (default: high)",
     )
     scan.set_defaults(command=_scan)
 
@@ -134,9 +134,10 @@ def _parser() -> argparse.ArgumentParser:
     imported = actions.add_parser(
         "import",
         help="make a snapshot of Azure JSON",
-        description="Make a snapshot of plain Azure JSON: a resource, a list, {'value': […]}, the output of az aks show, "
-        "az network … show or list, Resource Graph rows; plain or gzipped. What the files do not hold is unknown in an audit.",
-        epilog="example:\n  az aks show -g GROUP -n NAME > aks.json && aks-audit snapshot import aks.json -o estate.jsonl",
+        description="Make a snapshot of plain Azure JSON: a resource, a list, {'value': […]}, the output of az aks show "
+        "and az network … list, Resource Graph rows; plain or gzipped. What the files do not hold is unknown in an audit.",
+        epilog="example:\n  az aks show --resource-group GROUP --name NAME > aks.json\n"
+        "  aks-audit snapshot import aks.json -o estate.jsonl\n  aks-audit scan --snapshot estate.jsonl",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     imported.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON files, or folders of them")

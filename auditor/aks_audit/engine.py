@@ -4,16 +4,16 @@ import hashlib
 import importlib.metadata
 from collections.abc import Iterable, Sequence
 
-from aks_audit.facts import Estate, Unread, UnreadSubject
+from aks_audit.errors import AuditError
+from aks_audit.facts import Estate, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
-from aks_audit.facts.estate import Subject
 from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Verdict
 from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
 
 
-class EngineError(Exception):
+class EngineError(AuditError):
     """A set of rules that cannot be used."""
 
 
@@ -34,9 +34,8 @@ def load_rules() -> tuple[Rule, ...]:
 
 def audit(estate: Estate, rules: Iterable[Rule]) -> tuple[Finding, ...]:
     """Ask each rule about each of its subjects, in order of rule and resource."""
-    findings = [
-        _finding(estate, rule, subject) for rule in rules for subject in estate.subjects(rule.subject)
-    ]
+    subjects = Subjects(estate)
+    findings = [_finding(estate, rule, subject) for rule in rules for subject in subjects.of(rule.subject)]
     return tuple(sorted(findings, key=lambda finding: (finding.rule, finding.resource.lower())))
 
 

@@ -1,17 +1,15 @@
 """The report: findings, score and coverage as one immutable document. Its JSON form is the contract others build on."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-import msgspec
-
 from aks_audit import __version__
-from aks_audit.checklist import Checklist
+from aks_audit.checklist import Checklist, Item
 from aks_audit.facts.resource_id import parse
 from aks_audit.results import Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
-from aks_audit.score import Answers, Score, answers, by_checklist, by_severity, worst
+from aks_audit.score import Answers, Score, answers, by_checklist, by_cluster, by_severity, worst
 from aks_audit.snapshot import Snapshot
 
 SCHEMA_VERSION = "1.0"
@@ -53,13 +51,16 @@ class Coverage(Record, frozen=True):
     unknown: int
 
 
+ItemState: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable", "not-covered", "manual"]
+
+
 class ItemResult(Record, frozen=True):
     """A checklist item: its outcome over all clusters, or `not-covered` (no rule yet) or `manual` (ask a person)."""
 
     rule: str
     sentence: str
     weight: float
-    state: Literal["pass", "fail", "unknown", "not-applicable", "not-covered", "manual"]
+    state: ItemState
 
 
 class ChecklistScore(Score, frozen=True, kw_only=True):
@@ -132,11 +133,11 @@ class Reporter(Protocol):
 
 
 EXPLANATION = (
-    "A question is one rule about one cluster; it passes only if everything it is about passed. The score is the weight "
-    "of the questions that passed, divided by the weight of those that were decided. What could not be read is not "
-    "decided: it is left out of the score and shown as the interval, from the worst case (every unknown is a failure) to "
-    "the best case (every unknown is a pass). What is not applicable weighs nothing. Rules weigh by severity: critical "
-    "10, high 6, medium 3, low 1, info 0; the items of a checklist by the checklist's own weights."
+    "A question is one rule about one cluster; it passes only if everything it is about passed. The score is the "
+    "weight of the questions that passed, divided by the weight of those that were decided. What could not be read is "
+    "not decided: it is left out of the score and shown as the interval, from the worst case (every unknown is a "
+    "failure) to the best case (every unknown is a pass). What is not applicable weighs nothing. Rules weigh by "
+    "severity: critical 10, high 6, medium 3, low 1, info 0; the items of a checklist by the checklist's own weights."
 )
 
 
@@ -147,7 +148,8 @@ def build(
     texts = tuple(rule.text for rule in rules)
     found = answers(findings)
     unread = _unread(snapshot, findings)
-    cluster_ids = _clusters(findings)
+    clusters = _clusters(findings)
+    scored = by_cluster(found, texts)
     outcomes = Counter(finding.outcome for finding in findings)
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -167,33 +169,35 @@ def build(
         score=Scores(
             overall=by_severity(found, texts),
             checklists=tuple(_checklist(found, checklist, texts) for checklist in checklists),
-            clusters=tuple(
-                ClusterScore(id=cluster, **_fields(by_severity(found, texts, cluster))) for cluster in cluster_ids
-            ),
+            clusters=tuple(_cluster_score(cluster, scored[cluster.lower()]) for cluster in clusters),
             explanation=EXPLANATION,
         ),
-        clusters=tuple(_cluster(cluster, findings) for cluster in cluster_ids),
+        clusters=tuple(_cluster(cluster, counted) for cluster, counted in clusters.items()),
         rules=texts,
         findings=findings,
     )
 
 
-def _fields(score: Score) -> dict[str, float | int | None]:
-    return msgspec.structs.asdict(score)
+def _cluster_score(cluster: str, score: Score) -> ClusterScore:
+    return ClusterScore(
+        id=cluster, value=score.value, low=score.low, high=score.high, decided=score.decided, unknown=score.unknown
+    )
 
 
-def _clusters(findings: Iterable[Finding]) -> tuple[str, ...]:
+def _clusters(findings: Iterable[Finding]) -> dict[str, Counter[Outcome]]:
+    """The clusters by id, in order of id, each with its findings counted by outcome."""
     spelled: dict[str, str] = {}
+    counted: dict[str, Counter[Outcome]] = {}
     for finding in findings:
         for cluster in finding.clusters:
-            spelled.setdefault(cluster.lower(), cluster)
-    return tuple(spelled[key] for key in sorted(spelled))
+            key = cluster.lower()
+            spelled.setdefault(key, cluster)
+            counted.setdefault(key, Counter())[finding.outcome] += 1
+    return {spelled[key]: counted[key] for key in sorted(counted)}
 
 
-def _cluster(cluster: str, findings: Iterable[Finding]) -> ClusterSummary:
+def _cluster(cluster: str, counted: Counter[Outcome]) -> ClusterSummary:
     parsed = parse(cluster)
-    about = [f.outcome for f in findings if any(c.lower() == cluster.lower() for c in f.clusters)]
-    counted = Counter(about)
     return ClusterSummary(
         id=cluster,
         name=parsed.name,
@@ -204,27 +208,41 @@ def _cluster(cluster: str, findings: Iterable[Finding]) -> ClusterSummary:
 
 
 def _checklist(found: Answers, checklist: Checklist, rules: Sequence[RuleText]) -> ChecklistScore:
-    known = {rule.id for rule in rules}
-    by_rule: dict[str, list[Outcome]] = {}
+    by_rule: dict[str, list[Outcome]] = {rule.id: [] for rule in rules}
     for (rule, _), outcome in found.items():
-        by_rule.setdefault(rule, []).append(outcome)
-    items = []
-    for item in checklist.item:
-        if item.manual:
-            state = "manual"
-        elif item.rule not in known:
-            state = "not-covered"
-        else:
-            state = (worst(by_rule.get(item.rule, ())) or Outcome.NOT_APPLICABLE).value
-        items.append(ItemResult(rule=item.rule, sentence=item.sentence, weight=item.weight, state=state))
+        by_rule[rule].append(outcome)
+    score = by_checklist(found, checklist)
     return ChecklistScore(
         name=checklist.name,
         title=checklist.title,
         source=checklist.source,
         summary=checklist.summary,
-        items=tuple(items),
-        **_fields(by_checklist(found, checklist)),
+        items=tuple(
+            ItemResult(rule=item.rule, sentence=item.sentence, weight=item.weight, state=_state(item, by_rule))
+            for item in checklist.item
+        ),
+        value=score.value,
+        low=score.low,
+        high=score.high,
+        decided=score.decided,
+        unknown=score.unknown,
     )
+
+
+_STATES: Mapping[Outcome, ItemState] = {
+    Outcome.PASS: "pass",
+    Outcome.FAIL: "fail",
+    Outcome.UNKNOWN: "unknown",
+    Outcome.NOT_APPLICABLE: "not-applicable",
+}
+
+
+def _state(item: Item, by_rule: Mapping[str, Sequence[Outcome]]) -> ItemState:
+    if item.manual:
+        return "manual"
+    if item.rule not in by_rule:
+        return "not-covered"
+    return _STATES[worst(by_rule[item.rule]) or Outcome.NOT_APPLICABLE]
 
 
 def _read(snapshot: Snapshot) -> tuple[ReadCount, ...]:

@@ -14,20 +14,21 @@ The docstring's first paragraph says why the rule matters. Then come named parts
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
+from aks_audit.errors import AuditError
 from aks_audit.facts import Unread
 from aks_audit.results import Control, Evidence, Missing, Outcome, Remediation, RuleText, Severity, Verdict
 
 S = TypeVar("S")
-I = TypeVar("I")
+T = TypeVar("T")
 
 PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
 OPTIONAL_PARTS = ("Disagreement",)
 
 
-class RuleError(Exception):
+class RuleError(AuditError):
     """A rule that is not well formed; for its author."""
 
 
@@ -49,7 +50,7 @@ class Rule(NamedTuple):
         plain = _Names({name: value for name, value in labels.items() if value})
         return Remediation(
             command=self.text.command.format_map(quoted),
-            bicep=self.text.bicep.format_map(plain) if "{" in self.text.bicep and "}" in self.text.bicep else self.text.bicep,
+            bicep=self.text.bicep.format_map(plain),
             change=self.text.change,
         )
 
@@ -114,7 +115,7 @@ def undecided(message: str, *evidence: Evidence, missing: Iterable[Missing] = ()
     return Verdict(outcome=Outcome.UNKNOWN, message=message, evidence=evidence, missing=tuple(missing))
 
 
-def each(items: Iterable[I], judge: Callable[[I], Verdict]) -> Verdict:
+def each(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     """Judge every item and give the worst answer, with the evidence of all items that share it.
 
     A failure counts before an unknown, an unknown before a pass, a pass before not applicable; so one item that
@@ -139,7 +140,19 @@ def each(items: Iterable[I], judge: Callable[[I], Verdict]) -> Verdict:
     )
 
 
-def _judged(item: I, judge: Callable[[I], Verdict]) -> Verdict:
+def every(items: Sequence[T], judge: Callable[[T], Verdict]) -> Verdict:
+    """Judge every item like `each`, but pass only where every item passes.
+
+    Where all that was read is well and an item is not applicable, so is the whole. For rules whose good state would
+    otherwise rest on something that is simply not in the body.
+    """
+    verdict = each(items, judge)
+    if verdict.outcome is not Outcome.PASS:
+        return verdict
+    return next((one for one in map(judge, items) if one.outcome is Outcome.NOT_APPLICABLE), verdict)
+
+
+def _judged(item: T, judge: Callable[[T], Verdict]) -> Verdict:
     try:
         return judge(item)
     except Unread as unread:

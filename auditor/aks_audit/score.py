@@ -74,13 +74,19 @@ def score(questions: Iterable[tuple[float, Outcome]]) -> Score:
     )
 
 
-def by_severity(found: Answers, rules: Sequence[RuleText], cluster: str | None = None) -> Score:
-    """The score over all rules, of one cluster (an id) or of all."""
+def by_severity(found: Answers, rules: Sequence[RuleText]) -> Score:
+    """The score over all rules and clusters."""
     weights = {rule.id: WEIGHTS[rule.severity] for rule in rules}
-    wanted = cluster.lower() if cluster else None
-    return score(
-        (weights[rule], outcome) for (rule, about), outcome in found.items() if wanted is None or about == wanted
-    )
+    return score((weights[rule], outcome) for (rule, _), outcome in found.items())
+
+
+def by_cluster(found: Answers, rules: Sequence[RuleText]) -> Mapping[str, Score]:
+    """The score of each cluster over all rules; by cluster id in lower case."""
+    weights = {rule.id: WEIGHTS[rule.severity] for rule in rules}
+    questions: dict[str, list[tuple[float, Outcome]]] = {}
+    for (rule, cluster), outcome in found.items():
+        questions.setdefault(cluster, []).append((weights[rule], outcome))
+    return {cluster: score(asked) for cluster, asked in questions.items()}
 
 
 def by_checklist(found: Answers, checklist: Checklist) -> Score:

@@ -30,7 +30,6 @@ from aks_audit.facts.enumerations import (
 from aks_audit.facts.field import Choice, View, flag, names, network, networks, number, part, parts, text, texts
 from aks_audit.facts.link import Holding, Link, link
 from aks_audit.facts.networking import (
-    AzureResource,
     LoadBalancer,
     NatGateway,
     NetworkInterface,
@@ -38,6 +37,7 @@ from aks_audit.facts.networking import (
     Subnet,
     VirtualMachineScaleSet,
 )
+from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.unread import Malformed
 
 
@@ -49,6 +49,15 @@ class AddOn(View):
     enabled = flag("enabled")
     secret_rotation = text("config.enableSecretRotation")
     log_analytics_workspace = text("config.logAnalyticsWorkspaceResourceID")
+
+
+class PoolScale(View):
+    """One VM size of a pool of type VirtualMachines: a fixed `count`, or a least and a greatest number of nodes."""
+
+    __slots__ = ()
+
+    count = number("count")
+    min_count = number("minCount")
 
 
 class AgentPool(AzureResource):
@@ -65,6 +74,8 @@ class AgentPool(AzureResource):
     count = number("count")
     min_count = number("minCount")
     max_count = number("maxCount")
+    manual_scales = parts("virtualMachinesProfile.scale.manual", PoolScale)
+    auto_scales = parts("virtualMachinesProfile.scale.autoscale", PoolScale)
     max_pods = number("maxPods")
     max_surge = text("upgradeSettings.maxSurge")
     enable_auto_scaling = flag("enableAutoScaling")
@@ -85,8 +96,9 @@ class AgentPool(AzureResource):
         """The full id, made of the cluster's id and the pool's name (from its position where it has no name)."""
         if not self.pointer:
             return self.document.id
-        name = self.find("name")[0]
-        return f"{self.document.id}/agentPools/{name if isinstance(name, str) and name else self.pointer.rsplit('/', 1)[-1]}"
+        written = self.find("name")[0]
+        name = written if isinstance(written, str) and written else self.pointer.rsplit("/", 1)[-1]
+        return f"{self.document.id}/agentPools/{name}"
 
     @property
     def cluster(self) -> "Link[ManagedCluster]":
@@ -153,6 +165,7 @@ class ManagedCluster(AzureResource):
     service_cidr = network("properties.networkProfile.serviceCidr")
     service_cidrs = networks("properties.networkProfile.serviceCidrs")
     dns_service_ip = text("properties.networkProfile.dnsServiceIP")
+    ip_families = texts("properties.networkProfile.ipFamilies")
 
     identity_type = Choice("identity.type", IdentityType)
     user_assigned_identities = names("identity.userAssignedIdentities")

@@ -28,7 +28,8 @@ class Document:
         body does not hold gives the line of the nearest object around it.
         """
         if self._lines is None:
-            printed = msgspec.json.format(msgspec.json.encode(self.body, order="sorted"), indent=2).decode().splitlines()
+            encoded = msgspec.json.encode(self.body, order="sorted")
+            printed = msgspec.json.format(encoded, indent=2).decode().split("\n")
             starts: dict[str, int] = {}
             _note_lines(self.body, "", 1, starts)
             self._lines = printed, starts

@@ -1,8 +1,8 @@
 """Azure's enumerations, in today's spelling; compared without case.
 
-Source: the models of azure-mgmt-containerservice 41.8 (api-version 2026-08-01) and azure-mgmt-network 33.1 (2026-03-01);
-values marked "preview" or "wire" are not in the models but in the documentation or in recorded answers. Tests hold the
-lists against the installed models, so that a new value is added here, not guessed at in a rule.
+Source: the models of azure-mgmt-containerservice 41.8 (api-version 2026-08-01) and azure-mgmt-network 33.1
+(2026-03-01); values marked "preview" or "wire" are not in the models but in the documentation or in recorded answers.
+Tests hold the lists against the installed models, so that a new value is added here, not guessed at in a rule.
 """
 
 from enum import StrEnum

@@ -1,8 +1,9 @@
 """Typed, named values in Azure bodies.
 
 A field is declared once, by its path on the wire. On a fact it gives the value, or None where the body holds none
-(Azure leaves out, or sends as null or as an empty string, what is not set); a value of the wrong shape raises `Malformed`, an enumeration
-value that is not known `UnheardOf`. So a rule reads plain typed attributes, and cannot mistake damage for absence.
+(Azure leaves out, or sends as null or as an empty string, what is not set); a value of the wrong shape raises
+`Malformed`, an enumeration value that is not known `UnheardOf`. So a rule reads plain typed attributes, and cannot
+mistake damage for absence.
 
 Property names are matched without case, as Azure treats them.
 """
@@ -177,7 +178,7 @@ def parts(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
     def read(view: View, value: object, pointer: str) -> tuple[V, ...]:
         items: Sequence[object] = _of(list, value)
         return tuple(
-            kind(view.estate, view.document, _of(dict, item), f"{pointer}/{number}") for number, item in enumerate(items)
+            kind(view.estate, view.document, _of(dict, item), f"{pointer}/{index}") for index, item in enumerate(items)
         )
 
     return Field(path, read)
@@ -207,7 +208,14 @@ def _text(value: object) -> str:
     return _of(str, value)
 
 
-_KINDS: dict[type, str] = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+_KINDS: dict[type, str] = {
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def _kind(value: object) -> str:

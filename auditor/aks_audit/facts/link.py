@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aks_audit.facts.field import Field, View
+from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Missing
 
 if TYPE_CHECKING:
     from aks_audit.facts.estate import Estate
 
-R = TypeVar("R", bound=View)
+R = TypeVar("R", bound=AzureResource)
 
 
 class Link(Generic[R]):

@@ -1,4 +1,4 @@
-"""Azure Resource Manager ids: `/subscriptions/S/resourceGroups/G/providers/N/T/NAME[/T/NAME …]`, compared without case."""
+"""Azure Resource Manager ids: `/subscriptions/S/resourceGroups/G/providers/N/T/NAME[/T/NAME …]`, without case."""
 
 from typing import NamedTuple
 

@@ -3,7 +3,7 @@
 from aks_audit.results import Missing
 
 
-class Unread(Exception):
+class Unread(Exception):  # noqa: N818 - the name of a state that rules meet, not of a mistake
     """Something that a rule asked for was not read; `missing` says what, why, and what would mend it."""
 
     def __init__(self, *missing: Missing) -> None:

@@ -1,0 +1,227 @@
+"""What rules ask about: clusters, their pools, and the subnets and security groups that they use.
+
+A subject that could not be read, or whose very list could not, is an `UnreadSubject`: rules about it are unknown.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from aks_audit.facts.cluster import AgentPool, ManagedCluster, StandalonePool
+from aks_audit.facts.estate import Estate
+from aks_audit.facts.link import Link
+from aks_audit.facts.networking import NetworkSecurityGroup, Subnet
+from aks_audit.facts.resource_id import within
+from aks_audit.facts.unread import Unread
+from aks_audit.results import Missing
+
+
+class SubnetUse(NamedTuple):
+    """What a cluster uses a subnet for: `node`, `pod` or `api-server`, and for which pool (empty: the cluster)."""
+
+    cluster: str
+    pool: str
+    kind: str
+
+
+class ClusterSubnet(Subnet):
+    """A subnet that clusters use, judged once for all of them."""
+
+    __slots__ = ("uses",)
+
+    uses: tuple[SubnetUse, ...]
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The ids of the clusters that use it."""
+        return tuple(sorted({use.cluster for use in self.uses}, key=str.lower))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {"group": own.group, "vnet": own.names[0], "subnet": own.name, "subscription": own.subscription}
+
+
+class ClusterSecurityGroup(NetworkSecurityGroup):
+    """A network security group on a cluster's subnets or nodes, judged once; `managed` where AKS made it itself."""
+
+    __slots__ = ("clusters", "managed")
+
+    clusters: tuple[str, ...]
+    managed: bool
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {"group": own.group, "nsg": own.name, "subscription": own.subscription}
+
+
+class UnreadSubject(NamedTuple):
+    """A subject, or a list of subjects, that could not be read: rules about it are unknown."""
+
+    id: str
+    clusters: tuple[str, ...]
+    missing: tuple[Missing, ...]
+
+
+Subject: TypeAlias = ManagedCluster | AgentPool | ClusterSubnet | ClusterSecurityGroup
+
+F = TypeVar("F")
+
+
+class Subjects:
+    """The subjects of an estate, by kind."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._estate = estate
+        self._found: dict[type, tuple[Subject | UnreadSubject, ...]] = {}
+
+    def of(self, kind: type) -> Sequence[Subject | UnreadSubject]:
+        """Every subject of a kind in order of id, those that could not be read among them."""
+        if kind not in self._found:
+            finders: Mapping[type, Callable[[], Iterable[Subject | UnreadSubject]]] = {
+                ManagedCluster: self._clusters,
+                AgentPool: self._pools,
+                ClusterSubnet: self._subnets,
+                ClusterSecurityGroup: self._security_groups,
+            }
+            self._found[kind] = tuple(sorted(_merged(finders[kind]()), key=lambda subject: subject.id.lower()))
+        return self._found[kind]
+
+    def _clusters(self) -> Iterator[ManagedCluster | UnreadSubject]:
+        yield from self._estate.every(ManagedCluster)
+        for missing in self._estate.gaps(ManagedCluster):
+            yield UnreadSubject(missing.what, (missing.what,), (missing,))
+
+    def _pools(self) -> Iterator[AgentPool | UnreadSubject]:
+        for cluster in self._clusters():
+            yield from _reading(cluster, lambda cluster: cluster.pools)
+        read = {cluster.id.lower() for cluster in self._clusters()}
+        for pool in self._estate.every(StandalonePool):
+            if pool.parsed.parent.lower() not in read:
+                yield pool
+
+    def _subnets(self) -> Iterator[ClusterSubnet | UnreadSubject]:
+        uses: dict[str, tuple[str, list[SubnetUse]]] = {}
+        for cluster in self._clusters():
+            for found in _reading(cluster, _subnet_uses):
+                if isinstance(found, UnreadSubject):
+                    yield found
+                else:
+                    subnet_id, use = found
+                    uses.setdefault(subnet_id.lower(), (subnet_id, []))[1].append(use)
+        for subnet_id, used in uses.values():
+            try:
+                subnet = self._estate.resource(ClusterSubnet, subnet_id)
+            except Unread as unread:
+                yield UnreadSubject(subnet_id, _in_order(use.cluster for use in used), unread.missing)
+            else:
+                subnet.uses = tuple(sorted(set(used)))
+                yield subnet
+
+    def _security_groups(self) -> Iterator[ClusterSecurityGroup | UnreadSubject]:
+        serving: dict[str, tuple[str, set[str]]] = {}
+        yield from self._groups_on_subnets(serving)
+        yield from self._groups_on_nodes(serving)
+        for group_id, clusters in serving.values():
+            try:
+                group = self._estate.resource(ClusterSecurityGroup, group_id)
+            except Unread as unread:
+                yield UnreadSubject(group_id, _in_order(clusters), unread.missing)
+            else:
+                group.clusters = _in_order(clusters)
+                group.managed = any(within(group_id, scope) for scope in self._node_groups(clusters))
+                yield group
+
+    def _groups_on_subnets(self, serving: dict[str, tuple[str, set[str]]]) -> Iterator[UnreadSubject]:
+        for subnet in self.of(ClusterSubnet):
+            if isinstance(subnet, UnreadSubject):
+                yield subnet
+            elif isinstance(subnet, ClusterSubnet):
+                try:
+                    group = subnet.network_security_group
+                except Unread as unread:
+                    yield UnreadSubject(subnet.id, subnet.clusters, unread.missing)
+                else:
+                    if group:
+                        serving.setdefault(group.id.lower(), (group.id, set()))[1].update(subnet.clusters)
+
+    def _groups_on_nodes(self, serving: dict[str, tuple[str, set[str]]]) -> Iterator[UnreadSubject]:
+        for cluster in self._clusters():
+            for found in _reading(cluster, _node_security_groups):
+                if isinstance(found, UnreadSubject):
+                    yield found
+                else:
+                    serving.setdefault(found.lower(), (found, set()))[1].add(cluster.id)
+
+    def _node_groups(self, clusters: Iterable[str]) -> Iterator[str]:
+        for cluster_id in clusters:
+            try:
+                yield self._estate.resource(ManagedCluster, cluster_id).node_group_id
+            except Unread:
+                continue
+
+
+def _reading(
+    cluster: ManagedCluster | UnreadSubject, read: Callable[[ManagedCluster], Iterable[F]]
+) -> Iterator[F | UnreadSubject]:
+    """What is read of a cluster, or the cluster as unread where that cannot be."""
+    if isinstance(cluster, UnreadSubject):
+        yield cluster
+        return
+    try:
+        yield from read(cluster)
+    except Unread as unread:
+        yield UnreadSubject(cluster.id, (cluster.id,), unread.missing)
+
+
+def _subnet_uses(cluster: ManagedCluster) -> Iterator[tuple[str, SubnetUse]]:
+    if cluster.api_server_subnet:
+        yield cluster.api_server_subnet.id, SubnetUse(cluster.id, "", "api-server")
+    for pool in cluster.pools:
+        if pool.pod_subnet:
+            yield pool.pod_subnet.id, SubnetUse(cluster.id, pool.name, "pod")
+        for subnet in [pool.node_subnet] if pool.node_subnet else _scale_set_subnets(cluster, pool):
+            yield subnet.id, SubnetUse(cluster.id, pool.name, "node")
+
+
+def _scale_set_subnets(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Link[Subnet]]:
+    """The subnets of a pool without a subnet of its own choice: those its scale set is in, in the network AKS made."""
+    own = [found for found in cluster.scale_sets if (found.pool_name or "").lower() == pool.name.lower()]
+    if not own:
+        cluster.scale_sets.whole()
+    for scale_set in own:
+        for interface in scale_set.network_interfaces or ():
+            for address in interface.ip_configurations or ():
+                if address.subnet:
+                    yield address.subnet
+
+
+def _node_security_groups(cluster: ManagedCluster) -> Iterator[str]:
+    """The ids of the groups on the interfaces of a cluster's scale sets, and of those that AKS itself made."""
+    for scale_set in cluster.scale_sets:
+        for interface in scale_set.network_interfaces or ():
+            if interface.network_security_group:
+                yield interface.network_security_group.id
+    for group in cluster.node_security_groups.whole():
+        yield group.id
+    cluster.scale_sets.whole()
+
+
+def _in_order(clusters: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(clusters), key=str.lower))
+
+
+def _merged(subjects: Iterable[Subject | UnreadSubject]) -> Iterator[Subject | UnreadSubject]:
+    """The subjects, with what is unread about one id told once."""
+    unread: dict[str, UnreadSubject] = {}
+    for subject in subjects:
+        if isinstance(subject, UnreadSubject):
+            before = unread.get(subject.id.lower(), UnreadSubject(subject.id, (), ()))
+            missing = tuple(dict.fromkeys((*before.missing, *subject.missing)))
+            clusters = _in_order((*before.clusters, *subject.clusters))
+            unread[subject.id.lower()] = UnreadSubject(before.id, clusters, missing)
+        else:
+            yield subject
+    yield from unread.values()
