@@ -1,4 +1,4 @@
-"""Renews the generated files: `python tests/renew.py`. A test fails where a committed file is not what this makes."""
+"""Renews the generated files: `python tests/renew.py`. With `--check` it writes none, and fails where one is stale."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -19,16 +19,28 @@ GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
 """What is generated, and the function that makes it: the files' paths from the repository's root, and their content."""
 
 
-def main() -> None:
-    """Write every generated file that differs, and say which."""
+def stale(made: Mapping[str, bytes]) -> list[str]:
+    """The paths of files that are absent, or not as they are made."""
+    return [path for path, content in made.items() if not _is(ROOT / path, content)]
+
+
+def _is(file: Path, content: bytes) -> bool:
+    return file.exists() and file.read_bytes() == content
+
+
+def main(*, check: bool) -> int:
+    """Write every generated file that is stale, or only say which; give the exit code."""
+    found = 0
     for name, generate in GENERATORS.items():
-        for path, content in generate().items():
-            file = ROOT / path
-            if not file.exists() or file.read_bytes() != content:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content)
-                sys.stdout.write(f"renewed {name}: {path}\n")
+        made = generate()
+        for path in stale(made):
+            found += 1
+            sys.stdout.write(f"{'stale' if check else 'renewed'}: {path} ({name})\n")
+            if not check:
+                (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+                (ROOT / path).write_bytes(made[path])
+    return int(check and found > 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(check="--check" in sys.argv[1:]))
