@@ -1,0 +1,24 @@
+"""The estates of `fixtures/estates`: whole environments after the guides behind the checklists, and two more."""
+
+from collections.abc import Callable, Mapping
+
+from aks_audit.snapshot import Record
+from compose.estates import (
+    aks_create_defaults,
+    aks_review_networking,
+    aks_security_summit,
+    aviatrix_firenet_kubenet,
+    azure_firewall_egress_2019,
+    checkpoint_per_pod_egress,
+    modern_hardened,
+)
+
+ESTATES: Mapping[str, Callable[[], list[Record]]] = {
+    "aks-create-defaults": aks_create_defaults.records,
+    "aks-review-networking": aks_review_networking.records,
+    "aks-security-summit": aks_security_summit.records,
+    "aviatrix-firenet-kubenet": aviatrix_firenet_kubenet.records,
+    "azure-firewall-egress-2019": azure_firewall_egress_2019.records,
+    "checkpoint-per-pod-egress": checkpoint_per_pod_egress.records,
+    "modern-hardened": modern_hardened.records,
+}

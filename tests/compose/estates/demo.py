@@ -1,0 +1,245 @@
+"""The built-in sample estate: five clusters from very good to poor in one subscription, their hub in another.
+
+The hub's route tables were refused, so that the report shows what it says where it may not look: the data cluster is
+routed by one of them.
+"""
+
+from aks_audit.snapshot import Body, Gap, Listing, Record
+from compose.azure import Group, Subscription, part, reference
+from compose.clusters import (
+    add_on,
+    agent_pool,
+    cilium,
+    entra,
+    hardened_pool,
+    kubelet_identity,
+    kubenet,
+    load_balancer_outbound,
+    logs,
+    managed_cluster,
+    metrics,
+    overlay,
+    own_routes,
+    private_link,
+    secrets_provider,
+    security,
+    user_assigned,
+    user_pool,
+    vnet_integrated,
+    vnet_pods,
+)
+from compose.networks import (
+    allow,
+    attach,
+    deny,
+    firewall,
+    peer,
+    private_zone,
+    public_ip,
+    route,
+    route_table,
+    security_group,
+    subnet,
+    subnet_id,
+    virtual_network,
+)
+from compose.nodes import NodeGroup, Service
+from compose.services import deployment_safeguards, user_assigned_identity, workspace
+from compose.snapshots import recorded
+
+HUB = Subscription("de300000-0000-4000-8000-000000000001")
+APPS = Subscription("de300000-0000-4000-8000-000000000002")
+REFUSED = "Microsoft.Network/routeTables"
+_HUB = HUB.group("rg-hub")
+_NETWORK = APPS.group("rg-network")
+_LINK_ZONE = _HUB.of("privateDnsZones", "privatelink.westeurope.azmk8s.io")
+_API_ZONE = _HUB.of("privateDnsZones", "private.westeurope.azmk8s.io")
+_HUB_ROUTES = _HUB.of("routeTables", "rt-hub-managed")
+_SYSTEM = {"nodeTaints": ["CriticalAddonsOnly=true:NoSchedule"]}
+
+
+def records() -> list[Record]:
+    """The whole estate, with the one gap."""
+    hub, *hub_bodies = _hub()
+    spoke, *spoke_bodies = _spoke()
+    peer(spoke, hub)
+    bodies = [hub, *hub_bodies, spoke, *spoke_bodies]
+    for cluster in (_payments, _shop, _data, _web):
+        bodies += cluster(spoke)
+    refused = Listing(REFUSED, HUB.id)
+    read = recorded([HUB, APPS], [*bodies, *_sandbox(), *_zones(hub, spoke)], day="2026-11-24", tool="aks-audit (demo)")
+    return [*(record for record in read if record != refused), _gap()]
+
+
+def _gap() -> Gap:
+    action = f"{REFUSED}/read"
+    reason = f"403 AuthorizationFailed: needs {action} on {HUB.id}"
+    return Gap(id=HUB.id, type=REFUSED, reason=reason, status=403, action=action, scope=HUB.id)
+
+
+def _hub() -> list[Body]:
+    own = _HUB.of("virtualNetworks", "vnet-hub")
+    network = virtual_network(_HUB, "vnet-hub", "10.0.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.0.1.0/26")])
+    public = public_ip(_HUB, "pip-firewall", "20.71.5.10")
+    wall = firewall(_HUB, "fw-hub", subnet_id(network, "AzureFirewallSubnet"), ("10.0.1.4", public["id"]))
+    return [network, public, wall]
+
+
+def _spoke() -> list[Body]:
+    strict = security_group(
+        _NETWORK,
+        "nsg-strict",
+        [
+            allow("AllowIngressFromHub", 100, "10.0.0.0/16", "443", destinationAddressPrefix="10.8.0.64/26"),
+            deny("DenyInternetInbound", 4000, "Internet"),
+        ],
+    )
+    loose = security_group(
+        _NETWORK,
+        "nsg-web",
+        [
+            allow("AllowWeb", 100, "Internet", "", destinationPortRanges=["80", "443"]),
+            allow("AllowAdmins", 110, "*", "", destinationPortRanges=["22", "3389"]),
+        ],
+    )
+    routes = route_table(_NETWORK, "rt-apps", [route("to-firewall", "0.0.0.0/0", "VirtualAppliance", "10.0.1.4")])
+    own = _NETWORK.of("virtualNetworks", "vnet-apps")
+    guarded = {"networkSecurityGroup": reference(strict["id"])}
+    routed = {**guarded, "routeTable": reference(routes["id"])}
+    api = part(own, "delegations", "aks", {"serviceName": "Microsoft.ContainerService/managedClusters"})
+    network = virtual_network(
+        _NETWORK,
+        "vnet-apps",
+        "10.8.0.0/16",
+        [
+            subnet(own, "snet-payments-api", "10.8.0.0/28", **guarded, delegations=[api]),
+            subnet(own, "snet-ingress", "10.8.0.64/26", **guarded),
+            subnet(own, "snet-payments", "10.8.1.0/24", **routed),
+            subnet(own, "snet-shop", "10.8.2.0/24", **routed),
+            subnet(own, "snet-shop-pods", "10.8.16.0/20", **routed),
+            subnet(own, "snet-data", "10.8.3.0/24", routeTable=reference(_HUB_ROUTES)),
+            subnet(own, "snet-web", "10.8.4.0/22", networkSecurityGroup=reference(loose["id"])),
+        ],
+    )
+    attach([network], [strict, loose, routes])
+    return [network, strict, loose, routes]
+
+
+def _zones(hub: Body, spoke: Body) -> list[Body]:
+    links = [hub["id"], spoke["id"]]
+    api = private_zone(_HUB, "private.westeurope.azmk8s.io", links, {"aks-payments": "10.8.0.4"})
+    return [*api, *private_zone(_HUB, "privatelink.westeurope.azmk8s.io", links, {"aks-shop": "10.8.2.4"})]
+
+
+def _team(name: str) -> tuple[Group, Body, Body]:
+    """A team's group, and the identities of its cluster and of its kubelets."""
+    group = APPS.group(f"rg-{name}")
+    return group, user_assigned_identity(group, f"id-{name}"), user_assigned_identity(group, f"id-{name}-kubelet")
+
+
+def _payments(network: Body) -> list[Body]:
+    group, control, kubelet = _team("payments")
+    nodes = {"vnetSubnetID": subnet_id(network, "snet-payments")}
+    log_analytics = workspace(APPS.group("rg-monitor"), "log-apps")
+    off = add_on(enabled=False)
+    cluster = managed_cluster(
+        group,
+        "aks-payments",
+        [
+            hardened_pool("system", 3, **nodes, **_SYSTEM),
+            hardened_pool("apps", 6, **nodes, mode="User", enableAutoScaling=True, minCount=6, maxCount=12),
+        ],
+        networkProfile=overlay("10.244.0.0/16", "10.9.0.0/16", **cilium(), **own_routes()),
+        identity=user_assigned([control]),
+        identityProfile=kubelet_identity(kubelet["id"]),
+        aadProfile=entra(["de3aaaaa-0000-4000-8000-00000000000a"]),
+        disableLocalAccounts=True,
+        publicNetworkAccess="Disabled",
+        addonProfiles={
+            "azureKeyvaultSecretsProvider": secrets_provider(),
+            "azurepolicy": add_on(),
+            "httpApplicationRouting": off,
+            "kubeDashboard": off,
+            "omsagent": logs(log_analytics),
+            "openServiceMesh": off,
+        },
+        autoUpgradeProfile={"upgradeChannel": "stable", "nodeOSUpgradeChannel": "NodeImage"},
+        azureMonitorProfile=metrics(),
+        podIdentityProfile={"enabled": False},
+        securityProfile=security(log_analytics, group.of("Microsoft.KeyVault/vaults", "kv-payments")),
+        nodeResourceGroupProfile={"restrictionLevel": "ReadOnly"},
+        sku={"name": "Base", "tier": "Standard"},
+        **vnet_integrated(group, "aks-payments", subnet_id(network, "snet-payments-api"), _API_ZONE),
+    )
+    ingress = Service("ingress/gateway", "10.8.0.68", (443,), subnet_id(network, "snet-ingress"))
+    made = NodeGroup(cluster, api="10.8.0.4").bodies([ingress])
+    return [cluster, control, kubelet, deployment_safeguards(cluster["id"]), *made]
+
+
+def _shop(network: Body) -> list[Body]:
+    group, control, kubelet = _team("shop")
+    nodes = {
+        "vnetSubnetID": subnet_id(network, "snet-shop"),
+        "podSubnetID": subnet_id(network, "snet-shop-pods"),
+        "maxPods": 60,
+        "availabilityZones": ["1", "2", "3"],
+    }
+    cluster = managed_cluster(
+        group,
+        "aks-shop",
+        [agent_pool("system", 3, **nodes, **_SYSTEM), user_pool("apps", 5, **nodes), user_pool("search", 3, **nodes)],
+        networkProfile=vnet_pods("10.10.0.0/16", networkPolicy="calico", **own_routes()),
+        identity=user_assigned([control]),
+        identityProfile=kubelet_identity(kubelet["id"]),
+        aadProfile=entra(["de3aaaaa-0000-4000-8000-00000000000b"], azure_rbac=False),
+        disableLocalAccounts=True,
+        addonProfiles={
+            "azureKeyvaultSecretsProvider": secrets_provider("false"),
+            "azurepolicy": add_on(),
+            "omsagent": logs(workspace(APPS.group("rg-monitor"), "log-apps")),
+        },
+        autoUpgradeProfile={"upgradeChannel": "patch", "nodeOSUpgradeChannel": "NodeImage"},
+        sku={"name": "Base", "tier": "Standard"},
+        **private_link(group, "aks-shop", _LINK_ZONE),
+    )
+    ingress = Service("ingress/nginx", "10.8.0.69", subnet=subnet_id(network, "snet-ingress"))
+    return [cluster, control, kubelet, *NodeGroup(cluster, api="10.8.2.4").bodies([ingress])]
+
+
+def _data(network: Body) -> list[Body]:
+    group, control, _ = _team("data")
+    nodes = {"vnetSubnetID": subnet_id(network, "snet-data"), "maxPods": 110}
+    cluster = managed_cluster(
+        group,
+        "aks-data",
+        [agent_pool("default", 3, **nodes), user_pool("spark", 9, **nodes)],
+        networkProfile=kubenet("10.245.0.0/16", "10.11.0.0/16", networkPolicy="calico", **own_routes()),
+        identity=user_assigned([control]),
+        autoUpgradeProfile={"upgradeChannel": "stable", "nodeOSUpgradeChannel": "NodeImage"},
+        currentKubernetesVersion="1.33.5",
+        **private_link(group, "aks-data"),
+    )
+    return [cluster, control, *NodeGroup(cluster, api="10.8.3.4").bodies()]
+
+
+def _web(network: Body) -> list[Body]:
+    group = APPS.group("rg-web")
+    nodes = {"vnetSubnetID": subnet_id(network, "snet-web"), "maxPods": 30}
+    node_group = "MC_rg-web_aks-web_westeurope"
+    cluster = managed_cluster(
+        group,
+        "aks-web",
+        [agent_pool("nodepool1", 2, **nodes), user_pool("games", 3, **nodes, enableNodePublicIP=True)],
+        networkProfile=vnet_pods("172.10.0.0/16", **load_balancer_outbound(group, "aks-web", node_group)),
+        apiServerAccessProfile={"authorizedIPRanges": ["0.0.0.0/1", "128.0.0.0/1"]},
+        addonProfiles={"httpApplicationRouting": add_on(), "kubeDashboard": add_on()},
+        autoUpgradeProfile=None,
+        currentKubernetesVersion="1.31.13",
+    )
+    made = NodeGroup(cluster, outbound="20.71.5.20").bodies([Service("default/web", "20.71.5.21")])
+    return [cluster, *made]
+
+
+def _sandbox() -> list[Body]:
+    cluster = managed_cluster(APPS.group("rg-sandbox"), "aks-sandbox", [agent_pool("nodepool1", 1)])
+    return [cluster, *NodeGroup(cluster, outbound="20.71.5.30").bodies()]

@@ -1,0 +1,239 @@
+"""Two clusters of 2026 with everything right: one network isolated, one out through a firewall.
+
+No rule fails here; what is not asked of such a cluster is not applicable.
+"""
+
+from aks_audit.snapshot import Body, Record
+from compose.azure import Group, Subscription, part, reference
+from compose.clusters import (
+    add_on,
+    cilium,
+    entra,
+    hardened_pool,
+    kubelet_identity,
+    logs,
+    managed_cluster,
+    metrics,
+    overlay,
+    own_routes,
+    secrets_provider,
+    security,
+    user_assigned,
+    vnet_integrated,
+    vnet_pods,
+)
+from compose.networks import (
+    allow,
+    application_rules,
+    attach,
+    deny,
+    firewall,
+    firewall_policy,
+    network_rules,
+    peer,
+    private_endpoint,
+    private_zone,
+    public_ip,
+    route,
+    route_table,
+    security_group,
+    subnet,
+    subnet_id,
+    virtual_network,
+)
+from compose.nodes import NodeGroup, Service
+from compose.services import (
+    NETWORK_CONTRIBUTOR,
+    container_registry,
+    deployment_safeguards,
+    role_assignment,
+    user_assigned_identity,
+    workspace,
+)
+from compose.snapshots import recorded
+
+HUB = Subscription("900d0000-0000-4000-8000-000000000001", "swedencentral")
+APPS = Subscription("900d0000-0000-4000-8000-000000000002", "swedencentral")
+_HUB = HUB.group("rg-connectivity")
+_GROUP = APPS.group("rg-platform")
+ZONE = _HUB.of("privateDnsZones", "private.swedencentral.azmk8s.io")
+_SYSTEM = {"nodeTaints": ["CriticalAddonsOnly=true:NoSchedule"]}
+_SCALED = {"mode": "User", "enableAutoScaling": True, "minCount": 6, "maxCount": 30}
+
+
+def records() -> list[Record]:
+    """The whole estate."""
+    hub, *beside = _hub()
+    network, *guards = _spoke()
+    peer(network, hub)
+    isolated, filtered = _isolated(network), _filtered(network)
+    hosts = {
+        cluster[0]["properties"]["privateFQDN"].partition(".")[0]: address
+        for cluster, address in ((isolated, "10.60.0.4"), (filtered, "10.60.0.20"))
+    }
+    zone = private_zone(_HUB, "private.swedencentral.azmk8s.io", [hub["id"], network["id"]], hosts)
+    bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_registry(network, hub)]
+    return recorded([HUB, APPS], bodies, day="2026-11-23")
+
+
+def _hub() -> list[Body]:
+    own = _HUB.of("virtualNetworks", "vnet-hub")
+    network = virtual_network(_HUB, "vnet-hub", "10.50.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.50.1.0/26")])
+    public = public_ip(_HUB, "pip-firewall", "20.240.9.10")
+    policy = _HUB.of("firewallPolicies", "fwp-hub")
+    wall = firewall(
+        _HUB,
+        "fw-hub",
+        subnet_id(network, "AzureFirewallSubnet"),
+        ("10.50.1.4", public["id"]),
+        sku={"name": "AZFW_VNet", "tier": "Premium"},
+        threatIntelMode="Deny",
+        firewallPolicy=reference(policy),
+    )
+    return [network, public, wall, *firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required())]
+
+
+def _required() -> dict[str, Body]:
+    """The rule collection group that lets AKS out, and nothing else."""
+    nodes = {"sourceAddresses": ["10.60.8.0/22"]}
+    allowed = [
+        application_rules("aks", 200, {"aks-fqdn-tag": {**nodes, "fqdnTags": ["AzureKubernetesService"]}}),
+        network_rules("time", 100, {"ntp": {**nodes, "ipProtocols": ["UDP"], "destinationPorts": ["123"],
+                                            "destinationFqdns": ["ntp.ubuntu.com"]}}),
+    ]  # fmt: skip
+    return {"rcg-aks": {"priority": 200, "ruleCollections": allowed}}
+
+
+def _spoke() -> list[Body]:
+    guard = security_group(
+        _GROUP,
+        "nsg-clusters",
+        [
+            allow("AllowIngressFromHub", 100, "10.50.0.0/16", "443", destinationAddressPrefix="10.60.2.0/26"),
+            allow("AllowApiServer", 110, "VirtualNetwork", "", destinationPortRanges=["443", "4443"]),
+            allow("AllowProbes", 120, "AzureLoadBalancer", "*", protocol="*"),
+            deny("DenyInternetInbound", 4000, "Internet"),
+        ],
+    )
+    routes = route_table(
+        _GROUP,
+        "rt-clusters",
+        [route("to-firewall", "0.0.0.0/0", "VirtualAppliance", "10.50.1.4")],
+        disableBgpRoutePropagation=True,
+    )
+    own = _GROUP.of("virtualNetworks", "vnet-platform")
+    guarded = {"networkSecurityGroup": reference(guard["id"]), "defaultOutboundAccess": False}
+    routed = {**guarded, "routeTable": reference(routes["id"])}
+    api = part(own, "delegations", "aks", {"serviceName": "Microsoft.ContainerService/managedClusters"})
+    network = virtual_network(
+        _GROUP,
+        "vnet-platform",
+        "10.60.0.0/16",
+        [
+            subnet(own, "snet-api-isolated", "10.60.0.0/28", **guarded, delegations=[api]),
+            subnet(own, "snet-api-filtered", "10.60.0.16/28", **guarded, delegations=[api]),
+            subnet(own, "snet-ingress", "10.60.2.0/26", **guarded),
+            subnet(own, "snet-endpoints", "10.60.3.0/26", **guarded),
+            subnet(own, "snet-isolated", "10.60.4.0/24", **routed),
+            subnet(own, "snet-filtered", "10.60.8.0/24", **routed),
+            subnet(own, "snet-filtered-pods", "10.60.16.0/20", **routed),
+        ],
+        dhcpOptions={"dnsServers": ["10.50.1.4"]},
+    )
+    attach([network], [guard, routes])
+    return [network, guard, routes]
+
+
+def _registry(network: Body, hub: Body) -> list[Body]:
+    registry = container_registry(_GROUP, "crplatformcache")
+    endpoints = subnet_id(network, "snet-endpoints")
+    names = {
+        "crplatformcache.swedencentral.data.azurecr.io": "10.60.3.4",
+        "crplatformcache.azurecr.io": "10.60.3.5",
+    }
+    endpoint = private_endpoint(_GROUP, "pe-registry", endpoints, registry["id"], names)
+    hosts = {"crplatformcache": "10.60.3.5", "crplatformcache.swedencentral.data": "10.60.3.4"}
+    return [registry, *endpoint, *private_zone(_HUB, "privatelink.azurecr.io", [network["id"], hub["id"]], hosts)]
+
+
+def _identities(group: Group, name: str, network: Body) -> list[Body]:
+    control, kubelet = (user_assigned_identity(group, f"id-{name}{part}") for part in ("", "-kubelet"))
+    return [control, kubelet, role_assignment(control, NETWORK_CONTRIBUTOR, network["id"])]
+
+
+def _hardening(identities: list[Body]) -> Body:
+    """All that both clusters have."""
+    log_analytics = workspace(APPS.group("rg-monitor"), "log-platform")
+    vault = _GROUP.of("Microsoft.KeyVault/vaults", "kv-platform")
+    off = add_on(enabled=False)
+    return {
+        "identity": user_assigned(identities[:1]),
+        "identityProfile": kubelet_identity(identities[1]["id"]),
+        "aadProfile": entra(["900daaaa-0000-4000-8000-00000000000a"]),
+        "disableLocalAccounts": True,
+        "publicNetworkAccess": "Disabled",
+        "addonProfiles": {
+            "azureKeyvaultSecretsProvider": secrets_provider(),
+            "azurepolicy": add_on(),
+            "httpApplicationRouting": off,
+            "kubeDashboard": off,
+            "omsagent": logs(log_analytics),
+            "openServiceMesh": off,
+        },
+        "autoUpgradeProfile": {"upgradeChannel": "stable", "nodeOSUpgradeChannel": "NodeImage"},
+        "azureMonitorProfile": metrics(),
+        "podIdentityProfile": {"enabled": False},
+        "securityProfile": security(log_analytics, vault),
+        "nodeResourceGroupProfile": {"restrictionLevel": "ReadOnly"},
+        "sku": {"name": "Base", "tier": "Standard"},
+    }
+
+
+def _isolated(network: Body) -> list[Body]:
+    name = "aks-isolated"
+    identities = _identities(_GROUP, name, network)
+    nodes = {"vnetSubnetID": subnet_id(network, "snet-isolated")}
+    registry = _GROUP.of("Microsoft.ContainerRegistry/registries", "crplatformcache")
+    cluster = managed_cluster(
+        _GROUP,
+        name,
+        [hardened_pool("system", 3, **nodes, **_SYSTEM), hardened_pool("apps", 12, **nodes, **_SCALED)],
+        networkProfile=overlay(
+            "10.244.0.0/16", "10.61.0.0/16", outboundType="none", **cilium(),
+            loadBalancerProfile={"backendPoolType": "nodeIPConfiguration"},
+        ),
+        bootstrapProfile={"artifactSource": "Cache", "containerRegistryId": registry},
+        **_hardening(identities),
+        **vnet_integrated(_GROUP, name, subnet_id(network, "snet-api-isolated"), ZONE),
+    )  # fmt: skip
+    return _with_nodes(cluster, identities, "10.60.0.4", subnet_id(network, "snet-ingress"), "10.60.2.4")
+
+
+def _filtered(network: Body) -> list[Body]:
+    name = "aks-filtered"
+    identities = _identities(_GROUP, name, network)
+    nodes = {
+        "vnetSubnetID": subnet_id(network, "snet-filtered"),
+        "podSubnetID": subnet_id(network, "snet-filtered-pods"),
+        "maxPods": 110,
+    }
+    pools = [
+        hardened_pool("system", 3, **nodes, **_SYSTEM),
+        hardened_pool("apps", 20, **nodes, **_SCALED),
+        hardened_pool("batch", 6, **nodes, mode="User"),
+    ]
+    cluster = managed_cluster(
+        _GROUP,
+        name,
+        pools,
+        networkProfile=vnet_pods("10.62.0.0/16", **cilium(), **own_routes()),
+        **_hardening(identities),
+        **vnet_integrated(_GROUP, name, subnet_id(network, "snet-api-filtered"), ZONE),
+    )
+    return _with_nodes(cluster, identities, "10.60.0.20", subnet_id(network, "snet-ingress"), "10.60.2.5")
+
+
+def _with_nodes(cluster: Body, identities: list[Body], api: str, ingress: str, address: str) -> list[Body]:
+    service = Service("ingress/gateway", address, (443,), ingress)
+    safeguards = deployment_safeguards(cluster["id"])
+    return [cluster, *identities, safeguards, *NodeGroup(cluster, api=api).bodies([service])]
