@@ -187,9 +187,16 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
         raise ValueError(_TOO_DEEP) from None
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
     if _too_deep(data, value):
         raise ValueError(_TOO_DEEP)
     return value
+
+
+def is_id(text: str) -> bool:
+    """Whether a text begins like an ARM id; ids of diagnostic settings of a subscription lack the first slash."""
+    return text.startswith("/") or text.lower().startswith("subscriptions/")
 
 
 _TOO_DEEP = f"nested deeper than {DEEPEST} levels"
@@ -304,7 +311,7 @@ def _record(line: bytes) -> Record:
             times = [record.started, record.finished]
         case Resource():
             times = [record.read]
-            if record.source == "azure" and not record.id.startswith("/"):
+            if record.source == "azure" and not is_id(record.id):
                 raise ValueError(f"{record.id!r} is not an Azure resource id")
             if _too_deep(line, record.body):
                 raise ValueError(_TOO_DEEP)
