@@ -51,7 +51,7 @@ _RESERVED = tuple(map(ip_network, ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.
 def no_node_public_ip(pool: AgentPool) -> Verdict:
     """A node with a public address is one security rule away from the internet: kubelet, node ports, host ports and SSH.
 
-    It is also a way out of its own, which neither a NAT gateway nor `outboundType: none` closes.
+    It is also a way out of its own, which `outboundType: none` does not close.
 
     Severity: an attacker reaches every node of the pool directly, past firewall and ingress, as soon as one network
     security group rule is too wide, and gets stolen data out the same way.
@@ -272,7 +272,7 @@ def own_virtual_network(cluster: ManagedCluster) -> Verdict:
     It stands in the node resource group, where changes are not supported: no place for a peering to the hub, routes
     through a firewall, security rules or flow logs, and its default range is that of every other such cluster.
 
-    Severity: an attacker gains the missing controls, not a way in: nothing of yours filters or records what leaves the
+    Severity: an attacker gains no way in, but an unwatched way out: nothing of yours filters or records what leaves the
     nodes.
     Decided: every pool names `vnetSubnetID`. Absent means that AKS made the network, the documented default. Pools that
     Microsoft runs in its own network (mode `ManagedSystem`) are not applicable without one.
@@ -296,9 +296,9 @@ def _own_subnet(pool: AgentPool) -> Verdict:
 
 @rule("AKS-SUB-27", title="Network plugin, policy engine and nodes fit together", severity=Severity.MEDIUM)
 def network_plugin_fits(cluster: ManagedCluster) -> Verdict:
-    """A policy engine on a plugin or data plane that it does not support enforces nothing, and nobody is told.
+    """A policy engine on a plugin or data plane that it does not support cannot be relied on, and nobody is told.
 
-    Severity: network policies stand in the cluster and do not bind; Azure refuses most such pairs when a cluster is
+    Severity: network policies stand in the cluster and may not bind; Azure refuses most such pairs when a cluster is
     made, so it takes an old cluster or a half-made change to have one.
     Decided: with kubenet the engine is Calico or none, and there are no Windows pools. With Azure CNI the engine Cilium
     and the data plane Cilium go together, neither without the other; Azure Network Policy Manager and Calico both fit
@@ -381,8 +381,8 @@ def _plugin_evidence(cluster: ManagedCluster) -> tuple[Evidence, ...]:
 def cidrs_private(cluster: ManagedCluster) -> Verdict:
     """A cluster that uses public addresses for itself cannot reach their owners: what pods send there stays inside.
 
-    172.10.0.0/16, a default that people copy, looks private and belongs to a carrier. And AKS uses four ranges itself,
-    so that a cluster that overlaps with them loses traffic in ways that are hard to trace.
+    172.10.0.0/16, a default that people copy, looks private and is not. Four more ranges, two of them private, are ruled
+    out by AKS: a cluster that overlaps with one is not supported.
 
     Severity: a service that the cluster depends on is unreachable as soon as it stands at such an address, out of
     Microsoft's support, and the mend is a new cluster.

@@ -170,7 +170,7 @@ _COMPONENTS = (
 def no_retiring_component(cluster: ManagedCluster) -> Verdict:
     """A retired component gets no fixes: the next vulnerability in it stays open, and Azure may migrate or refuse the cluster.
 
-    After the date Azure no longer answers support requests about it, blocks new ones, and some (Basic load balancers,
+    Azure gives no support for it after the date and lets nobody start using it; some components (Basic load balancers,
     availability sets) it migrates by itself, at a time that you do not choose.
 
     Severity: by the day of the snapshot, since a component that is already without fixes is an open door and one that
