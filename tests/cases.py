@@ -55,6 +55,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drop: tuple[str, ...] = ()
     lose: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     add: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
@@ -76,9 +77,10 @@ def records_of(case: Case) -> list[snapshot.Record]:
         _change(bodies, target, lambda holder, key, value=value: _put(holder, key, value))
     for target in case.drop:
         _change(bodies, target, _remove)
-    gone = {ALIASES[alias] for alias in (*case.lose, *case.refuse)}
+    unread = {ALIASES[alias] for alias in (*case.lose, *case.refuse)}
+    gone = unread | {ALIASES[alias] for alias in case.absent}
     kept = {ALIASES[alias] for alias in case.only} if case.only else set(bodies)
-    unlisted = {parse(resource_id).type.lower() for resource_id in gone}
+    unlisted = {parse(resource_id).type.lower() for resource_id in unread}
     records: list[snapshot.Record] = []
     for record in _base():
         match record:

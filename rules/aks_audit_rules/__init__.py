@@ -1,5 +1,29 @@
 """The built-in rules, one module a topic."""
 
-from aks_audit_rules import identity
+from aks_audit_rules import (
+    api_server,
+    availability,
+    data_protection,
+    identity,
+    ingress,
+    monitoring,
+    network_profile,
+    nodes,
+    retirements,
+    upgrades,
+    workload_protection,
+)
 
-RULES = (*identity.RULES,)
+RULES = (
+    *api_server.RULES,
+    *availability.RULES,
+    *data_protection.RULES,
+    *identity.RULES,
+    *ingress.RULES,
+    *monitoring.RULES,
+    *network_profile.RULES,
+    *nodes.RULES,
+    *retirements.RULES,
+    *upgrades.RULES,
+    *workload_protection.RULES,
+)

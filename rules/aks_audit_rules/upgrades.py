@@ -1,0 +1,150 @@
+"""Who brings security fixes to the control plane and the nodes, and whether both arrive at the same version."""
+
+from typing import assert_never
+
+from aks_audit.facts import AgentPool, AgentPoolMode, ManagedCluster, NodeOSUpgradeChannel, UpgradeChannel
+from aks_audit.results import Severity, Verdict
+from aks_audit.rule import fails, not_applicable, passes, rule, undecided
+from aks_audit_rules.frameworks import azure_policy, kubebuddy, psrule, review_checklist
+
+_SUPPORTED_SKEW = 2  # minor versions that AKS lets a pool be behind; agentPoolProfiles[].orchestratorVersion says so
+
+
+@rule(
+    "AKS-CP-03",
+    title="Kubernetes is upgraded automatically",
+    severity=Severity.MEDIUM,
+    controls=(
+        azure_policy("5c345cdf-2049-47e0-b8fe-b0e96bc2df35"),
+        psrule("Azure.AKS.AutoUpgrade"),
+        kubebuddy("AKSBP008"),
+        review_checklist("e189c599-df0d-45a7-9dd4-ce32c1881370"),
+    ),
+)
+def kubernetes_upgraded_automatically(cluster: ManagedCluster) -> Verdict:
+    """A Kubernetes version gets security fixes for about a year. Without a channel, someone has to remember each one.
+
+    A cluster that falls out of support is then upgraded by Microsoft, at a time of Microsoft's choosing.
+
+    Severity: medium; known holes of the API server and the kubelet stay open until a person acts, but most need a
+    foothold in the cluster first.
+    Decided: `properties.autoUpgradeProfile.upgradeChannel` is patch, stable or rapid. Absent means none (the default).
+    node-image fails at low severity: it renews node images and never Kubernetes.
+    Fix: az aks update --resource-group {group} --name {name} --auto-upgrade-channel patch
+    Bicep: properties.autoUpgradeProfile.upgradeChannel: 'patch'
+    Change: in place; later upgrades replace nodes one by one, so set a maintenance window
+    (aksManagedAutoUpgradeSchedule)
+    References: https://learn.microsoft.com/azure/aks/auto-upgrade-cluster
+    Disagreement: Azure Policy and most guides accept every channel but none. node-image is the odd one: it leaves the
+    Kubernetes version where it is, so this rule says so, at low severity.
+    """
+    evidence = cluster.at(ManagedCluster.upgrade_channel)
+    channel = cluster.upgrade_channel
+    match channel:
+        case UpgradeChannel.PATCH | UpgradeChannel.STABLE | UpgradeChannel.RAPID:
+            return passes(f"Kubernetes is upgraded on the channel {channel}", evidence)
+        case UpgradeChannel.NODE_IMAGE:
+            return fails("The channel node-image never upgrades Kubernetes", evidence, severity=Severity.LOW)
+        case UpgradeChannel.NONE | None:
+            return fails("No channel upgrades Kubernetes", evidence)
+        case _:
+            assert_never(channel)
+
+
+@rule(
+    "AKS-CP-04",
+    title="AKS keeps the operating system of nodes patched",
+    severity=Severity.HIGH,
+    controls=(
+        azure_policy("04408ca5-aa10-42ce-8536-98955cdddd4c"),
+        psrule("Azure.AKS.NodeAutoUpgrade"),
+        kubebuddy("AKSBP009"),
+        review_checklist("139c9580-ade3-426a-ba09-cf157d9f6477"),
+        review_checklist("6f7c4c0d-4e51-4464-ad24-57ed67138b82"),
+    ),
+)
+def node_os_patched(cluster: ManagedCluster) -> Verdict:
+    """All containers of a node share its kernel. A known hole in it lets a container become root on the node.
+
+    Severity: high where nothing patches (None): a public exploit is all that an intruder in one container needs to own
+    the node. Medium for Unmanaged: patches do arrive nightly on Linux, but new nodes start without them, kernel fixes
+    wait for a reboot that nobody is in charge of, and Windows nodes get none.
+    Decided: `properties.autoUpgradeProfile.nodeOSUpgradeChannel` is SecurityPatch or NodeImage. Absent is unknown:
+    api-versions before 2023-06-01 leave it out, and a cluster made with one of them had no such default. AKS Automatic
+    always has NodeImage, and says so in the field.
+    Fix: az aks update --resource-group {group} --name {name} --node-os-upgrade-channel NodeImage
+    Bicep: properties.autoUpgradeProfile.nodeOSUpgradeChannel: 'NodeImage'
+    Change: in place; each new image replaces nodes one by one, so set a maintenance window
+    (aksManagedNodeOSUpgradeSchedule)
+    References: https://learn.microsoft.com/azure/aks/auto-upgrade-node-os-image
+    """
+    evidence = cluster.at(ManagedCluster.node_os_upgrade_channel)
+    channel = cluster.node_os_upgrade_channel
+    match channel:
+        case NodeOSUpgradeChannel.SECURITY_PATCH | NodeOSUpgradeChannel.NODE_IMAGE:
+            return passes(f"AKS patches nodes on the channel {channel}", evidence)
+        case NodeOSUpgradeChannel.UNMANAGED:
+            message = (
+                "Nodes patch themselves (Unmanaged): new nodes start unpatched, and nobody reboots for kernel fixes"
+            )
+            return fails(message, evidence, severity=Severity.MEDIUM)
+        case NodeOSUpgradeChannel.NONE:
+            return fails("Nothing patches the operating system of nodes", evidence)
+        case None:
+            return undecided(
+                "The body names no node OS upgrade channel; its default depends on when the cluster was made", evidence
+            )
+        case _:
+            assert_never(channel)
+
+
+@rule(
+    "AKS-ND-13",
+    title="The agent pool runs the control plane's Kubernetes version",
+    severity=Severity.MEDIUM,
+    controls=(psrule("Azure.AKS.PoolVersion"), kubebuddy("AKSBP012")),
+)
+def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
+    """A pool that stayed behind keeps old kubelets, with holes that the control plane's upgrade was meant to close.
+
+    It also blocks the next upgrade: the control plane cannot move on while a pool is too far behind.
+
+    Severity: low where only the patch differs, medium for a minor version. High beyond two minor versions, which AKS
+    does not support.
+    Decided: the pool's `currentOrchestratorVersion` equals the cluster's `properties.currentKubernetesVersion`, to the
+    patch. Where either is absent it is unknown: the wanted versions (`orchestratorVersion`, `kubernetesVersion`) may
+    not have been reached. During an upgrade a difference is normal; ask again afterwards. Pools that Microsoft runs
+    (ManagedSystem) are not applicable when behind, and nodes of node auto-provisioning belong to no pool.
+    Fix: az aks nodepool upgrade --resource-group {group} --cluster-name {cluster} --name {pool} --kubernetes-version <version>
+    Bicep: properties.agentPoolProfiles[].orchestratorVersion: '<version>'
+    Change: replaces nodes, one by one with surge
+    References: https://learn.microsoft.com/azure/aks/upgrade-node-pools
+    https://kubernetes.io/releases/version-skew-policy/
+    """
+    cluster = pool.cluster.read()
+    evidence = (
+        pool.at(AgentPool.current_orchestrator_version),
+        cluster.at(ManagedCluster.current_kubernetes_version),
+    )
+    ours, theirs = pool.current_orchestrator_version, cluster.current_kubernetes_version
+    if ours is None or theirs is None:
+        return undecided("The body does not say which versions run", *evidence)
+    if ours == theirs:
+        return passes(f"Pool and control plane run {ours}", *evidence)
+    if pool.mode is AgentPoolMode.MANAGED_SYSTEM:
+        return not_applicable("Microsoft runs and upgrades this pool", *evidence)
+    return fails(f"The pool runs {ours}, the control plane {theirs}", *evidence, severity=_severity(ours, theirs))
+
+
+def _severity(pool: str, control_plane: str) -> Severity:
+    """How bad a difference of versions is; medium where they are not of the form MAJOR.MINOR.PATCH."""
+    try:
+        skew = abs(int(control_plane.split(".")[1]) - int(pool.split(".")[1]))
+    except (IndexError, ValueError):
+        return Severity.MEDIUM
+    if skew > _SUPPORTED_SKEW:
+        return Severity.HIGH
+    return Severity.MEDIUM if skew else Severity.LOW
+
+
+RULES = (kubernetes_upgraded_automatically, node_os_patched, pool_runs_control_plane_version)
