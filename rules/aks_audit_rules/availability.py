@@ -30,7 +30,7 @@ _FEWEST_SYSTEM_NODES = 2
 def control_plane_has_uptime_sla(cluster: ManagedCluster) -> Verdict:
     """The Free tier is for trying things out: nobody answers for the API server, and it is sized for a few nodes.
 
-    Severity: medium; running pods go on while the API server is away, but nothing is scheduled, scaled or healed.
+    Severity: running pods go on while the API server is away, but nothing is scheduled, scaled or healed.
     Decided: `sku.tier` is Standard or Premium, or Paid, Standard's name in old api-versions. Free fails. Absent is
     unknown.
     Fix: az aks update --resource-group {group} --name {name} --tier standard
@@ -68,8 +68,7 @@ def control_plane_has_uptime_sla(cluster: ManagedCluster) -> Verdict:
 def pools_span_zones(cluster: ManagedCluster) -> Verdict:
     """Nodes in one zone, or in none by choice, can all be in the one data centre that fails.
 
-    Severity: high; a failed zone stops everything on the pool at once, and a system pool takes the cluster's DNS with
-    it.
+    Severity: a failed zone stops everything on the pool at once, and a system pool takes the cluster's DNS with it.
     Decided: each pool's `availabilityZones` names two zones or more. Pools of one zone each also pass where the
     single-zone pools of the same mode and operating system cover three zones together. Absent or empty means that Azure
     chose no zone, and fails. Pools that Microsoft runs (ManagedSystem) are not asked about. Zones are where nodes may
@@ -124,8 +123,8 @@ def _aligned_zones(pool: AgentPool, pools: Iterable[AgentPool]) -> frozenset[str
 def enough_system_nodes(cluster: ManagedCluster) -> Verdict:
     """System nodes carry the cluster's DNS, its metrics and the tunnel to the API server. Three fit three zones.
 
-    Severity: medium; with a single node its failure, or its upgrade, stops name resolution everywhere. Low for two
-    nodes: the loss of one leaves one, and a zone may hold both.
+    Severity: with a single node its failure, or its upgrade, stops name resolution everywhere. Low for two nodes: the
+    loss of one leaves one, and a zone may hold both.
     Decided: the nodes of all pools of mode System together are three or more. A pool with autoscaling counts with its
     `minCount`, any other with its `count`; a pool of type VirtualMachines with the counts and minimums of its scale
     profile. A count that is not in the body is unknown. A stopped cluster is not applicable, and so is one that lists

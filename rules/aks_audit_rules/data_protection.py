@@ -19,8 +19,8 @@ from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, psrule, re
 def secrets_encrypted_with_kms(cluster: ManagedCluster) -> Verdict:
     """With KMS the API server encrypts each Secret before it is written to etcd, so a copy of etcd alone is of no use.
 
-    Severity: low; Azure encrypts etcd's disks in any case and runs them itself, so only someone inside that boundary,
-    or an auditor who asks for it, notices the difference. Whoever may read Secrets through the API still can.
+    Severity: Azure encrypts etcd's disks in any case and runs them itself, so only someone inside that boundary, or an
+    auditor who asks for it, notices the difference. Whoever may read Secrets through the API still can.
     Decided: `properties.securityProfile.azureKeyVaultKms.enabled` is true (a key in a Key Vault of yours), or
     `kubernetesResourceObjectEncryptionProfile.infrastructureEncryption` is Enabled (from Kubernetes 1.33; keys managed
     by the platform, or by you when both are set). Neither is on by default, so absent fails.
@@ -51,7 +51,7 @@ def encrypted_at_host(pool: AgentPool) -> Verdict:
 
     Encryption at host encrypts them there, and all that flows from the host to Azure's storage.
 
-    Severity: low; to gain anything one must get at Azure's own hosts or at discarded hardware.
+    Severity: to gain anything one must get at Azure's own hosts or at discarded hardware.
     Decided: the pool's `enableEncryptionAtHost` is true, asked of each pool. Absent means off (the default). Pools that
     Microsoft runs (ManagedSystem) are not applicable where it is off.
     Fix: az aks nodepool add --resource-group {group} --cluster-name {cluster} --name <new-pool> --enable-encryption-at-host
@@ -85,8 +85,7 @@ def key_vault_provider_installed(cluster: ManagedCluster) -> Verdict:
     In Key Vault each read is logged and each secret has an owner and an end. A Kubernetes Secret is readable by
     everyone who may read Secrets, or start a pod, in its namespace.
 
-    Severity: low; the add-on offers a better place and empties no worse one. Whether it is used cannot be seen in
-    Azure.
+    Severity: the add-on offers a better place and empties no worse one. Whether it is used cannot be seen in Azure.
     Decided: `properties.addonProfiles.azureKeyvaultSecretsProvider.enabled` is true, whatever the key's case. No entry
     means not installed. Another operator that does the same (External Secrets, Vault) cannot be seen here: accept the
     finding as an exception.
@@ -115,7 +114,7 @@ def secrets_rotated(cluster: ManagedCluster) -> Verdict:
 
     Until then nobody dares to revoke the old one: it would stop the pods that still use it.
 
-    Severity: low; it draws out the life of a secret that has already leaked, or turns its renewal into an outage.
+    Severity: it draws out the life of a secret that has already leaked, or turns its renewal into an outage.
     Decided: `properties.addonProfiles.azureKeyvaultSecretsProvider.config.enableSecretRotation` is "true", a string on
     the wire, in any case. "false" and absent fail; other strings are unknown. Without the provider it is not
     applicable.

@@ -20,7 +20,7 @@ from aks_audit_rules.frameworks import aprl, kubebuddy, psrule, review_checklist
 def container_logs_kept(cluster: ManagedCluster) -> Verdict:
     """A container's log dies with its pod. Container Insights takes it, and Kubernetes' events, to a workspace.
 
-    Severity: medium; an intruder deletes one pod and the trace is gone, and a crash at night stays unexplained.
+    Severity: an intruder deletes one pod and the trace is gone, and a crash at night stays unexplained.
     Decided: `properties.addonProfiles.omsagent.enabled` is true, whatever the key's case, or
     `properties.azureMonitorProfile.containerInsights.enabled`, the newer place of the same thing. Neither is on by
     default, so absent fails. Which logs are collected, and in which schema (ContainerLogV2), is set inside the cluster
@@ -53,8 +53,7 @@ def container_logs_kept(cluster: ManagedCluster) -> Verdict:
 def metrics_kept(cluster: ManagedCluster) -> Verdict:
     """Metrics are what alerts are made of: full nodes, crash loops, an API server that slows down.
 
-    Severity: low; without them an outage is noticed later, by its users. They show little of an attacker, but for a
-    miner.
+    Severity: without them an outage is noticed later, by its users. They show little of an attacker, but for a miner.
     Decided: `properties.azureMonitorProfile.metrics.enabled` is true. Absent means off (the default). A Prometheus that
     someone runs in the cluster, or another product, cannot be seen in Azure: accept the finding as an exception.
     Fix: az aks update --resource-group {group} --name {name} --enable-azure-monitor-metrics

@@ -32,7 +32,7 @@ def node_resource_group_locked(cluster: ManagedCluster) -> Verdict:
     open a port, without any Kubernetes permission and outside Kubernetes' audit log. Changes made there by hand also
     break upgrades.
 
-    Severity: medium; it is a full way around Kubernetes RBAC, but only for those who already have rights in Azure.
+    Severity: it is a full way around Kubernetes RBAC, but only for those who already have rights in Azure.
     Decided: `properties.nodeResourceGroupProfile.restrictionLevel` is ReadOnly. Absent means Unrestricted (the
     default).
     Fix: az aks update --resource-group {group} --name {name} --nrg-lockdown-restriction-level ReadOnly
@@ -61,7 +61,7 @@ def no_ssh_with_local_keys(pool: AgentPool) -> Verdict:
 
     The key has no owner and no end: no Conditional Access, no log that names a person.
 
-    Severity: medium; one leaked key and one foothold in any pod are root on every node, but both are needed.
+    Severity: one leaked key and one foothold in any pod are root on every node, but both are needed.
     Decided: `securityProfile.sshAccess` is Disabled or EntraId; LocalUser fails. Absent is unknown: the default is
     LocalUser, but api-versions that do not know the field leave out Disabled too. Windows pools cannot turn SSH off in
     this way, and Microsoft runs ManagedSystem pools: LocalUser there is not applicable. The setting reaches a node only
@@ -109,7 +109,7 @@ def system_pool_reserved(pool: AgentPool) -> Verdict:
 
     Without it a greedy pod can starve them, and a pod that breaks out finds their credentials on its node.
 
-    Severity: medium; it takes a careless or hostile workload in the cluster, and then all workloads feel it.
+    Severity: it takes a careless or hostile workload in the cluster, and then all workloads feel it.
     Decided: `nodeTaints` of a pool of mode System has the key CriticalAddonsOnly with NoSchedule or NoExecute, whatever
     its value; PreferNoSchedule only asks, and fails. Keys of taints are Kubernetes' own and are compared with their
     case: system pods tolerate this spelling alone. Other modes are not applicable. A cluster whose only pool is a
@@ -152,7 +152,7 @@ def no_availability_set(pool: AgentPool) -> Verdict:
 
     Their nodes get no availability zones, no autoscaling and no encryption at host.
 
-    Severity: medium; the pool is out of support, and stands in the way of most other hardening.
+    Severity: the pool is out of support, and stands in the way of most other hardening.
     Decided: `type` is VirtualMachineScaleSets or VirtualMachines; AvailabilitySet fails. Absent is unknown.
     Fix: az aks update --resource-group {group} --name {cluster} --migrate-vmas-to-vms
     Bicep: properties.agentPoolProfiles[].type: 'VirtualMachineScaleSets'

@@ -26,8 +26,8 @@ def kubernetes_upgraded_automatically(cluster: ManagedCluster) -> Verdict:
 
     A cluster that falls out of support is then upgraded by Microsoft, at a time of Microsoft's choosing.
 
-    Severity: medium; known holes of the API server and the kubelet stay open until a person acts, but most need a
-    foothold in the cluster first.
+    Severity: known holes of the API server and the kubelet stay open until a person acts, but most need a foothold in
+    the cluster first.
     Decided: `properties.autoUpgradeProfile.upgradeChannel` is patch, stable or rapid. Absent means none (the default).
     node-image fails at low severity: it renews node images and never Kubernetes.
     Fix: az aks update --resource-group {group} --name {name} --auto-upgrade-channel patch
@@ -66,9 +66,9 @@ def kubernetes_upgraded_automatically(cluster: ManagedCluster) -> Verdict:
 def node_os_patched(cluster: ManagedCluster) -> Verdict:
     """All containers of a node share its kernel. A known hole in it lets a container become root on the node.
 
-    Severity: high where nothing patches (None): a public exploit is all that an intruder in one container needs to own
-    the node. Medium for Unmanaged: patches do arrive nightly on Linux, but new nodes start without them, kernel fixes
-    wait for a reboot that nobody is in charge of, and Windows nodes get none.
+    Severity: where nothing patches (None), a public exploit is all that an intruder in one container needs to own the
+    node. Medium for Unmanaged: patches do arrive nightly on Linux, but new nodes start without them, kernel fixes wait
+    for a reboot that nobody is in charge of, and Windows nodes get none.
     Decided: `properties.autoUpgradeProfile.nodeOSUpgradeChannel` is SecurityPatch or NodeImage. Absent is unknown:
     api-versions before 2023-06-01 leave it out, and a cluster made with one of them had no such default. AKS Automatic
     always has NodeImage, and says so in the field.
@@ -109,8 +109,8 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
 
     It also blocks the next upgrade: the control plane cannot move on while a pool is too far behind.
 
-    Severity: low where only the patch differs, medium for a minor version. High beyond two minor versions, which AKS
-    does not support.
+    Severity: a pool that is behind misses fixes. Low where only the patch differs; high beyond two minor versions,
+    which AKS does not support.
     Decided: the pool's `currentOrchestratorVersion` equals the cluster's `properties.currentKubernetesVersion`, to the
     patch. Where either is absent it is unknown: the wanted versions (`orchestratorVersion`, `kubernetesVersion`) may
     not have been reached. During an upgrade a difference is normal; ask again afterwards. Pools that Microsoft runs

@@ -25,7 +25,7 @@ def azure_policy_enabled(cluster: ManagedCluster) -> Verdict:
 
     The add-on lets Azure Policy deny them at admission.
 
-    Severity: medium; without any admission control, the right to deploy in one namespace is in effect root on a node.
+    Severity: without any admission control, the right to deploy in one namespace is in effect root on a node.
     Decided: `properties.addonProfiles.azurepolicy.enabled` is true, whatever the key's case. No entry means not
     installed. The add-on denies nothing until policies are assigned. Another admission controller (Gatekeeper, Kyverno,
     Pod Security Admission) cannot be seen in Azure: accept the finding as an exception.
@@ -60,7 +60,7 @@ def defender_enabled(cluster: ManagedCluster) -> Verdict:
 
     No log of Azure or Kubernetes shows that.
 
-    Severity: medium; it lets nobody in, but decides whether an intruder is noticed in minutes or months later.
+    Severity: it lets nobody in, but decides whether an intruder is noticed in minutes or months later.
     Decided: `properties.securityProfile.defender.securityMonitoring.enabled` is true. Where that is absent,
     `securityProfile.azureDefender.enabled` counts, which is the same profile as api-versions before mid-2022 call it.
     Neither is on by default, so absent fails. That the subscription pays for the Defender for Containers plan is not in
@@ -90,7 +90,7 @@ def image_cleaner_enabled(cluster: ManagedCluster) -> Verdict:
 
     Image Cleaner removes unused images with known vulnerabilities.
 
-    Severity: low; a stale image harms nobody until someone who may deploy starts it. It fills disks and vulnerability
+    Severity: a stale image harms nobody until someone who may deploy starts it. It fills disks and vulnerability
     reports.
     Decided: `properties.securityProfile.imageCleaner.enabled` is true. Absent means off (the default). Windows nodes
     are not cleaned in any case.
@@ -114,8 +114,8 @@ def image_cleaner_enabled(cluster: ManagedCluster) -> Verdict:
 def kubernetes_dashboard_off(cluster: ManagedCluster) -> Verdict:
     """The add-on runs a web console with rights of its own in the cluster, in a version that gets no fixes any more.
 
-    Severity: high; an open or tricked dashboard acts on the cluster with its service account's rights, and has been a
-    way into clusters in public incidents.
+    Severity: an open or tricked dashboard acts on the cluster with its service account's rights, and has been a way
+    into clusters in public incidents.
     Decided: `properties.addonProfiles.kubeDashboard.enabled`, whatever the key's case: true fails, false passes. No
     entry is not applicable. A dashboard that someone installed by other means cannot be seen here.
     Fix: az aks disable-addons --resource-group {group} --name {name} --addons kube-dashboard
@@ -145,8 +145,7 @@ def kubernetes_dashboard_off(cluster: ManagedCluster) -> Verdict:
 def deployment_safeguards_on(cluster: ManagedCluster) -> Verdict:
     """Deployment safeguards warn about, or deny, workloads without probes, resource requests or a fixed image tag.
 
-    Severity: low; they catch carelessness rather than attacks. Pod Security Standards are a setting of their own in
-    them.
+    Severity: they catch carelessness rather than attacks. Pod Security Standards are a setting of their own in them.
     Decided: the cluster's `Microsoft.ContainerService/deploymentSafeguards` resource has the level Warn or Enforce; or
     the cluster's body does in `properties.safeguardsProfile.level`, where preview api-versions have it (Warning,
     Enforcement). If that resource was looked for and is not there, it fails; if it could not be read, it is unknown.
