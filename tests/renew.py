@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aks_audit_reports.json import schema
+from coverage_page import page
 
 ROOT = Path(__file__).parent.parent
 
@@ -13,8 +14,13 @@ def _schema() -> dict[str, bytes]:
     return {"docs/report.schema.json": schema()}
 
 
+def _coverage() -> dict[str, bytes]:
+    return {"docs/coverage.md": page()}
+
+
 GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the schema of the JSON report": _schema,
+    "the list of rules": _coverage,
 }
 """What is generated, and the function that makes it: the files' paths from the repository's root, and their content."""
 

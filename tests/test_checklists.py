@@ -13,7 +13,7 @@ CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
 RULES = {rule.id for rule in load_rules()}
 NOT_COVERED = {
     "aks-review-networking": 33,
-    "aks-security-summit": 36,
+    "aks-security-summit": 35,
     "aviatrix-firenet-kubenet": 12,
     "azure-firewall-egress": 17,
     "checkpoint-per-pod-egress": 9,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
-from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Verdict
+from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Remediation, Verdict
 from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
@@ -53,13 +53,9 @@ def ask(rule: Rule, subject: Subject) -> Verdict:
 def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Finding:
     if isinstance(subject, UnreadSubject):
         reason = "; ".join(missing.reason for missing in subject.missing)
-        return _describe(estate, rule, subject, undecided(reason, missing=subject.missing), {})
-    return _describe(estate, rule, subject, ask(rule, subject), dict(subject.labels))
-
-
-def _describe(
-    estate: Estate, rule: Rule, subject: Subject | UnreadSubject, verdict: Verdict, labels: dict[str, str]
-) -> Finding:
+        verdict = undecided(reason, missing=subject.missing)
+    else:
+        verdict = ask(rule, subject)
     place, location = _where(estate, subject.id, verdict.evidence)
     return Finding(
         rule=rule.id,
@@ -69,12 +65,27 @@ def _describe(
         severity=verdict.severity or rule.text.severity,
         message=verdict.message,
         evidence=verdict.evidence,
-        remediation=rule.remediation(labels) if verdict.outcome is Outcome.FAIL else None,
-        missing=verdict.missing,
+        remediation=_remediation(rule, subject) if verdict.outcome is Outcome.FAIL else None,
+        missing=_missing(subject.id, verdict),
         location=location,
         place=place,
         fingerprint=fingerprint(rule.id, subject.id),
     )
+
+
+def _missing(subject_id: str, verdict: Verdict) -> tuple[Missing, ...]:
+    """What an unknown lacks; where the rule names nothing, it is a value that the subject's own body does not hold."""
+    if verdict.outcome is not Outcome.UNKNOWN or verdict.missing:
+        return verdict.missing
+    return (Missing(what=subject_id, kind="not-read", reason=verdict.message),)
+
+
+def _remediation(rule: Rule, subject: Subject | UnreadSubject) -> Remediation:
+    try:
+        labels = {} if isinstance(subject, UnreadSubject) else subject.labels
+    except Unread:  # a name that cannot be read leaves its place in the fix open
+        labels = {}
+    return rule.remediation(labels)
 
 
 def fingerprint(rule_id: str, resource_id: str) -> str:

@@ -1,0 +1,75 @@
+"""The score's arithmetic."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aks_audit.results import Finding, Outcome, Place, Severity
+from aks_audit.score import answers, score
+
+questions = st.lists(st.tuples(st.integers(0, 10).map(float), st.sampled_from(Outcome)))
+
+
+@given(questions)
+def test_the_score_lies_in_its_interval(asked: list[tuple[float, Outcome]]) -> None:
+    made = score(asked)
+    if made.value is not None and made.low is not None and made.high is not None:
+        assert 0 <= made.low <= made.value <= made.high <= 100
+
+
+@given(questions, st.data())
+def test_losing_an_answer_only_widens_the_interval(asked: list[tuple[float, Outcome]], data: st.DataObject) -> None:
+    decided = [n for n, (_, outcome) in enumerate(asked) if outcome in {Outcome.PASS, Outcome.FAIL}]
+    if decided:
+        lost = data.draw(st.sampled_from(decided))
+        before, after = (
+            score(asked),
+            score([(w, Outcome.UNKNOWN if n == lost else o) for n, (w, o) in enumerate(asked)]),
+        )
+        assert after.low is None or before.low is None or after.low <= before.low
+        assert after.high is None or before.high is None or after.high >= before.high
+
+
+@given(questions)
+def test_without_unknowns_the_interval_is_a_point(asked: list[tuple[float, Outcome]]) -> None:
+    made = score([question for question in asked if question[1] is not Outcome.UNKNOWN])
+    assert made.low == made.value == made.high
+
+
+def test_a_score_worked_by_hand() -> None:
+    made = score([(6, Outcome.PASS), (3, Outcome.FAIL), (1, Outcome.UNKNOWN), (10, Outcome.NOT_APPLICABLE)])
+    assert (made.value, made.low, made.high, made.decided, made.unknown) == (66.7, 60.0, 70.0, 2, 1)
+
+
+def test_nothing_decided_is_no_score() -> None:
+    assert score([(6, Outcome.UNKNOWN)]).value is None
+    assert score([]).low is None
+
+
+def finding(outcome: Outcome, *clusters: str) -> Finding:
+    return Finding(
+        rule="R",
+        resource="/r",
+        clusters=clusters,
+        outcome=outcome,
+        severity=Severity.LOW,
+        message="",
+        evidence=(),
+        remediation=None,
+        missing=(),
+        location=None,
+        place=Place("p", 1, ""),
+        fingerprint="",
+    )
+
+
+def test_a_question_takes_its_worst_outcome_for_each_cluster_without_case() -> None:
+    found = answers(
+        [
+            finding(Outcome.PASS, "/A", "/B"),
+            finding(Outcome.UNKNOWN, "/a"),
+            finding(Outcome.NOT_APPLICABLE, "/b"),
+            finding(Outcome.FAIL, "/c"),
+            finding(Outcome.UNKNOWN, "/C"),
+        ]
+    )
+    assert found == {("R", "/a"): Outcome.UNKNOWN, ("R", "/b"): Outcome.PASS, ("R", "/c"): Outcome.FAIL}
