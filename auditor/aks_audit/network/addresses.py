@@ -111,6 +111,15 @@ class AddressSet(NamedTuple):
             family.append((int(network.network_address), int(network.broadcast_address)))
         return cls(RangeSet(v4), RangeSet(v6))
 
+    @classmethod
+    def union_of(cls, sets: "Iterable[AddressSet]") -> "AddressSet":
+        """All addresses of any."""
+        every = tuple(sets)
+        return cls(
+            RangeSet(piece for one in every for piece in one.v4.ranges),
+            RangeSet(piece for one in every for piece in one.v6.ranges),
+        )
+
     def union(self, other: "AddressSet") -> "AddressSet":
         """All addresses of either."""
         return AddressSet(self.v4 | other.v4, self.v6 | other.v6)

@@ -1,13 +1,18 @@
 """What a network security group lets in or out, by every port list, prefix list and priority.
 
 A rule is a set of boxes: protocol x sources x destinations x destination ports. Rules are taken in order of priority;
-what an earlier rule decided, a later one no longer can. Sources and destinations hold addresses, service tags and
-application security groups, which stand for themselves: what is behind a tag is not known here, so a deny for a tag
-takes that tag away and no address, and a deny for addresses takes no tag.
+what an earlier rule decided, a later one no longer can.
+
+Sources and destinations hold addresses, service tags and application security groups. Which addresses are behind a tag
+is not known here, so a tag stands for itself and for the tags that it covers by definition (see `covers`): a deny for
+addresses takes no tag, unless it takes the whole internet; a deny for a tag takes no address, unless it is Internet.
+So what is left open is never too little, and may be too much where a tag and a list of its addresses are mixed.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
+from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from aks_audit.facts import (
@@ -29,51 +34,59 @@ _PROTOCOLS: dict[SecurityRuleProtocol, tuple[Protocol, ...]] = {
     SecurityRuleProtocol.AH: ("ah",),
     SecurityRuleProtocol.ANY: ("tcp", "udp", "icmp", "esp", "ah"),
 }
-ALL_PORTS = RangeSet([(0, 65535)])
+_HIGHEST_PORT = 65535
+ALL_PORTS = RangeSet([(0, _HIGHEST_PORT)])
+
+ANY_TAG = "*"
+INTERNET = "internet"
+# https://learn.microsoft.com/azure/virtual-network/service-tags-overview: tags whose addresses are not on the internet.
+_NOT_ON_THE_INTERNET = frozenset(
+    {ANY_TAG, "virtualnetwork", "azureloadbalancer", "azureplatformdns", "azureplatformimds", "azureplatformlkm"}
+)
+_TAG = re.compile(r"[a-z][a-z0-9_.-]*")
+
+
+def covers(tag: str, other: str) -> bool:
+    """Whether every address of the other tag is one of this tag, by their definitions; lower-case names.
+
+    `*` covers every tag and group, `internet` every service tag on the internet, a service tag its own regions.
+    """
+    if tag in {ANY_TAG, other}:
+        return True
+    if tag == INTERNET:
+        return other not in _NOT_ON_THE_INTERNET and not other.startswith("/")
+    return other.startswith(f"{tag}.") and not tag.startswith("/")
 
 
 class Endpoints(NamedTuple):
-    """One side of a rule: addresses, and tags or groups by lower-cased name. `any_tag`: every tag there is."""
+    """One side of a rule: addresses, and tags or groups (ARM ids) by lower-cased name.
+
+    A tag stands for all that it covers, except for what the tags in `without` cover. A rule states no `without`: it is
+    what earlier rules took away.
+    """
 
     addresses: AddressSet = AddressSet()
     tags: frozenset[str] = frozenset()
-    any_tag: bool = False
-    except_tags: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
 
     @property
     def empty(self) -> bool:
         """Whether nothing is left on this side."""
-        return self.addresses.empty and not self.tags and not self.any_tag
+        return self.addresses.empty and not any(self.holds(tag) for tag in self.tags)
+
+    def holds(self, tag: str) -> bool:
+        """Whether a tag is on this side, by itself or under a tag that covers it."""
+        return any(covers(own, tag) for own in self.tags) and not any(covers(gone, tag) for gone in self.without)
 
     def minus(self, other: "Endpoints") -> "Endpoints":
-        """What is left when `other` is taken away."""
-        addresses = self.addresses.difference(other.addresses)
-        if other.any_tag:
-            return Endpoints(addresses, self.tags & other.except_tags)
-        gone = other.tags | _on_the_internet(self.tags, other.tags)
-        return Endpoints(addresses, self.tags - gone, self.any_tag, self.except_tags | other.tags)
+        """What is left when `other`, a side as a rule states it, is taken away."""
+        return Endpoints(self.addresses.difference(other.addresses), self.tags, self.without | other.tags)
 
     def common(self, other: "Endpoints") -> "Endpoints":
-        """What both hold."""
-        tags = self.tags & other.tags
-        tags |= _on_the_internet(self.tags, other.tags) | _on_the_internet(other.tags, self.tags)
-        if other.any_tag:
-            tags |= self.tags - other.except_tags
-        if self.any_tag:
-            tags |= other.tags - self.except_tags
-        return Endpoints(
-            self.addresses.intersection(other.addresses),
-            tags,
-            self.any_tag and other.any_tag,
-            self.except_tags | other.except_tags,
-        )
-
-
-def _on_the_internet(tags: frozenset[str], others: frozenset[str]) -> frozenset[str]:
-    """The service tags that the tag Internet stands over, where it is among the others."""
-    if "internet" not in others:
-        return frozenset()
-    return frozenset(tag for tag in tags if tag not in {"virtualnetwork", "azureloadbalancer"} and tag[:1] != "/")
+        """What both hold, `other` being a side as a rule states it. Of two tags that meet, one covers the other."""
+        tags = {tag for tag in self.tags if other.holds(tag)} | {tag for tag in other.tags if self.holds(tag)}
+        addresses = self.addresses.intersection(other.addresses)
+        return Endpoints(addresses, frozenset(tags), self.without)
 
 
 class Box(NamedTuple):
@@ -95,7 +108,9 @@ class Opening(NamedTuple):
 def openings(
     group: NetworkSecurityGroup, direction: SecurityRuleDirection, *, defaults: bool = False
 ) -> tuple[Opening, ...]:
-    """What the group's own rules let through in a direction, in order of priority; with Azure's default rules if asked.
+    """What the group's own rules let through in a direction, by priority; with Azure's default rules if asked.
+
+    Whoever sends a packet chooses its source port, so a rule for some source ports opens, but closes nothing.
 
     Raises:
         Malformed: the body holds no rules, or a rule lacks a value that decides.
@@ -103,11 +118,11 @@ def openings(
     decided: list[Box] = []
     found: list[Opening] = []
     for rule in ordered_rules(group, direction, defaults=defaults):
-        left = [piece for box in boxes(rule) for piece in _without(box, decided)]
+        own = boxes(rule)
         if rule.access is SecurityRuleAccess.ALLOW:
-            found.extend(Opening(rule, box) for box in left)
+            found.extend(Opening(rule, left) for box in own for left in _without(box, decided))
         if _all_source_ports(rule):
-            decided.extend(left)
+            decided.extend(own)
     return tuple(found)
 
 
@@ -153,27 +168,30 @@ def boxes(rule: SecurityRule) -> list[Box]:
         [link.id for link in rule.destination_application_security_groups or ()],
         "destination",
     )
-    ports = _ports(rule)
+    ports = _ports(rule, rule.destination_port_range, rule.destination_port_ranges)
+    if not ports:
+        raise Malformed(rule.document.id, rule.pointer, "a security rule without its destination ports")
     return [Box(protocol, sources, destinations, ports) for protocol in _PROTOCOLS[rule.protocol]]
 
 
-def sources_by_port(found: Iterable[Opening], protocol: Protocol) -> Iterator[tuple[RangeSet, Endpoints, tuple[Opening, ...]]]:
-    """For each stretch of ports that is open alike: the ports, the union of who may use them, and by which openings."""
+def by_port(found: Iterable[Opening], protocol: Protocol) -> Iterator[tuple[RangeSet, tuple[Opening, ...]]]:
+    """For each stretch of ports that is open alike: the ports, and the openings that open all of them."""
     relevant = [opening for opening in found if opening.box.protocol == protocol]
     edges = sorted({edge for opening in relevant for low, high in opening.box.ports.ranges for edge in (low, high + 1)})
-    for low, after in zip(edges, edges[1:], strict=False):
+    for low, after in pairwise(edges):
         here = tuple(opening for opening in relevant if low in opening.box.ports)
         if here:
-            yield RangeSet([(low, after - 1)]), _union(opening.box.sources for opening in here), here
+            yield RangeSet([(low, after - 1)]), here
 
 
-def _union(sides: Iterable[Endpoints]) -> Endpoints:
-    addresses, tags, any_tag = AddressSet(), frozenset[str](), False
-    for side in sides:
-        addresses = addresses.union(side.addresses)
-        tags |= side.tags
-        any_tag = any_tag or side.any_tag
-    return Endpoints(addresses, tags, any_tag)
+def sources(found: Iterable[Opening]) -> AddressSet:
+    """The union of all source addresses; tags are asked for by `Endpoints.holds`."""
+    return AddressSet.union_of(opening.box.sources.addresses for opening in found)
+
+
+def destinations(found: Iterable[Opening]) -> AddressSet:
+    """The union of all destination addresses; tags are asked for by `Endpoints.holds`."""
+    return AddressSet.union_of(opening.box.destinations.addresses for opening in found)
 
 
 def _without(box: Box, decided: Iterable[Box]) -> list[Box]:
@@ -187,18 +205,18 @@ def _without(box: Box, decided: Iterable[Box]) -> list[Box]:
 def _cut(box: Box, other: Box) -> Iterator[Box]:
     """The parts of `box` outside `other`: other sources, then other destinations, then other ports."""
     ports = box.ports & other.ports
-    sources = box.sources.common(other.sources)
-    destinations = box.destinations.common(other.destinations)
-    if not ports or sources.empty or destinations.empty:
+    common_sources = box.sources.common(other.sources)
+    common_destinations = box.destinations.common(other.destinations)
+    if not ports or common_sources.empty or common_destinations.empty:
         yield box
         return
     outside = box._replace(sources=box.sources.minus(other.sources))
     if not outside.sources.empty:
         yield outside
-    elsewhere = box._replace(sources=sources, destinations=box.destinations.minus(other.destinations))
+    elsewhere = box._replace(sources=common_sources, destinations=box.destinations.minus(other.destinations))
     if not elsewhere.destinations.empty:
         yield elsewhere
-    unlisted = box._replace(sources=sources, destinations=destinations, ports=box.ports - other.ports)
+    unlisted = Box(box.protocol, common_sources, common_destinations, box.ports - other.ports)
     if unlisted.ports:
         yield unlisted
 
@@ -219,38 +237,39 @@ def _side(
         raise Malformed(rule.document.id, rule.pointer, f"a security rule without its {name}")
     addresses, tags = AddressSet(), {group.lower() for group in groups}
     for prefix in listed:
-        match prefix.lower():
+        match prefix.strip().lower():
             case "*" | "any":
-                return Endpoints(EVERYTHING, any_tag=True)
+                addresses = EVERYTHING
             case "internet":
                 addresses = addresses.union(PUBLIC)
-                tags.add("internet")
-            case tag:
+            case written:
                 try:
-                    addresses = addresses.union(AddressSet.of([ip_network(tag, strict=False)]))
+                    addresses = addresses.union(AddressSet.of([ip_network(written, strict=False)]))
                 except ValueError:
-                    tags.add(tag)
-    return Endpoints(addresses, frozenset(tags))
+                    tags.add(_tag(rule, written))
+    whole = [(EVERYTHING, ANY_TAG), (PUBLIC, INTERNET)]
+    return Endpoints(addresses, frozenset(tags | {tag for all_of, tag in whole if addresses.covers(all_of)}))
 
 
-def _ports(rule: SecurityRule) -> RangeSet:
-    single = rule.destination_port_range
-    listed = [*([single] if single else []), *(rule.destination_port_ranges or ())]
-    if not listed:
-        raise Malformed(rule.document.id, rule.pointer, "a security rule without its destination ports")
-    return RangeSet(_port_range(rule, item) for item in listed)
+def _tag(rule: SecurityRule, written: str) -> str:
+    if not _TAG.fullmatch(written):
+        raise Malformed(rule.document.id, rule.pointer, f"{written!r} is neither an address prefix nor a service tag")
+    return written
+
+
+def _ports(rule: SecurityRule, single: str | None, several: tuple[str, ...] | None) -> RangeSet:
+    return RangeSet(_port_range(rule, written) for written in [*([single] if single else []), *(several or ())])
 
 
 def _port_range(rule: SecurityRule, written: str) -> tuple[int, int]:
     if written.strip() == "*":
-        return 0, 65535
-    low, _, high = written.partition("-")
-    try:
-        return int(low), int(high or low)
-    except ValueError:
-        raise Malformed(rule.document.id, rule.pointer, f"{written!r} is not a port or a range of ports") from None
+        return 0, _HIGHEST_PORT
+    found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", written.strip())
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if not low <= high <= _HIGHEST_PORT:
+        raise Malformed(rule.document.id, rule.pointer, f"{written!r} is not a port or a range of ports")
+    return low, high
 
 
 def _all_source_ports(rule: SecurityRule) -> bool:
-    return rule.source_port_range == "*" or "*" in (rule.source_port_ranges or ())
-
+    return _ports(rule, rule.source_port_range, rule.source_port_ranges) == ALL_PORTS
