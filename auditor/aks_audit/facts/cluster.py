@@ -4,6 +4,7 @@ Source: Microsoft.ContainerService/managedClusters as on the wire, api-versions 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from aks_audit.facts.enumerations import (
     AgentPoolMode,
@@ -38,7 +39,7 @@ from aks_audit.facts.networking import (
     VirtualMachineScaleSet,
 )
 from aks_audit.facts.resource import AzureResource
-from aks_audit.facts.unread import Malformed
+from aks_audit.facts.unread import Malformed, Unread
 
 
 class AddOn(View):
@@ -58,6 +59,15 @@ class PoolScale(View):
 
     count = number("count")
     min_count = number("minCount")
+
+
+class PortRange(View):
+    """Host ports that AKS itself opens in its security group for a pool; both ends included."""
+
+    __slots__ = ()
+
+    port_start = number("portStart")
+    port_end = number("portEnd")
 
 
 class AgentPool(AzureResource):
@@ -88,6 +98,7 @@ class AgentPool(AzureResource):
     current_orchestrator_version = text("currentOrchestratorVersion")
     ssh_access = Choice("securityProfile.sshAccess", SSHAccess)
     power_state = Choice("powerState.code", PowerState)
+    allowed_host_ports = parts("networkProfile.allowedHostPorts", PortRange)
     node_subnet = link("vnetSubnetID", Subnet)
     pod_subnet = link("podSubnetID", Subnet)
 
@@ -208,16 +219,14 @@ class ManagedCluster(AzureResource):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The names that a fix needs."""
+        """The names that a fix needs; one that cannot be read is left out, and loses no finding."""
         own = self.parsed
-        return {
-            "group": own.group,
-            "name": own.name,
-            "cluster": own.name,
-            "subscription": own.subscription,
-            "location": self.location or "",
-            "node_group": self.node_resource_group or "",
-        }
+        labels = {"group": own.group, "name": own.name, "cluster": own.name, "subscription": own.subscription}
+        with suppress(Unread):
+            labels["location"] = self.location or ""
+        with suppress(Unread):
+            labels["node_group"] = self.node_resource_group or ""
+        return labels
 
     @property
     def pools(self) -> tuple[AgentPool, ...]:

@@ -9,7 +9,7 @@ from aks_audit.facts.enumerations import (
     SecurityRuleDirection,
     SecurityRuleProtocol,
 )
-from aks_audit.facts.field import Choice, View, flag, network, networks, number, parts, text, texts
+from aks_audit.facts.field import Choice, View, flag, network, networks, number, part, parts, text, texts
 from aks_audit.facts.link import link, links
 from aks_audit.facts.resource import AzureResource
 
@@ -169,7 +169,7 @@ class ScaleSetIPConfiguration(View):
     __slots__ = ()
 
     subnet = link("properties.subnet", Subnet)
-    public_ip_address_name = text("properties.publicIPAddressConfiguration.name")
+    public_ip_address = part("properties.publicIPAddressConfiguration", View)
 
 
 class ScaleSetNetworkInterface(View):
