@@ -96,3 +96,33 @@ def _annotations(model: type) -> dict[str, str]:
         for name, text in vars(kind).get("__annotations__", {}).items()
     }
     return {value._rest_name: written.get(name, "") for name, value in rest.items()}  # noqa: SLF001 - no public way
+
+
+RESOURCES_THAT_PEOPLE_EXPORT = (
+    "ApplicationGateway", "AzureFirewall", "BastionHost", "FirewallPolicy", "LoadBalancer", "NatGateway",
+    "NetworkInterface", "NetworkSecurityGroup", "PrivateEndpoint", "PrivateLinkService", "PublicIPAddress",
+    "PublicIPPrefix", "RouteTable", "Subnet", "VirtualNetwork", "VirtualNetworkGateway",
+)  # fmt: skip
+
+
+def sub_resources() -> tuple[frozenset[str], frozenset[str]]:
+    """The properties of network models that hold sub-resources, lower case: of all models, and of what people export.
+
+    A sub-resource has `properties` of its own on the wire.
+    """
+    every: set[str] = set()
+    exported: set[str] = set()
+    for name, holder in vars(network).items():
+        if not isinstance(holder, type) or issubclass(holder, Enum):
+            continue
+        annotations = _annotations(holder)
+        every |= _holding_properties(annotations)
+        if name in RESOURCES_THAT_PEOPLE_EXPORT:
+            inside = _model(network, annotations["properties"])
+            exported |= _holding_properties(_annotations(inside)) if inside else set()
+    return frozenset(every), frozenset(exported)
+
+
+def _holding_properties(annotations: dict[str, str]) -> set[str]:
+    models = {name: _model(network, annotation) for name, annotation in annotations.items() if name != "properties"}
+    return {name.lower() for name, model in models.items() if model and "properties" in _annotations(model)}

@@ -238,7 +238,8 @@ def _unrecognised(file: JsonFile, value: object) -> Iterator[_Piece]:
             problem = "a PowerShell object, which is not what Azure sends; export it with az, or Invoke-AzRestMethod"
     else:
         problem = "not Azure JSON: a value where a resource should be"
-    yield _Lost(Gap(id=about, reason=f"{file.name}: {problem}", cause="not-read"), file, problem)
+    gap = Gap(id=about, reason=f"{file.name}: {problem}", cause="not-read" if about == file.name else "malformed")
+    yield _Lost(gap, file, problem)
 
 
 def _id(row: Body) -> str | None:

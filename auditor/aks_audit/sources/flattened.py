@@ -21,6 +21,7 @@ ENVELOPE = frozenset(
 
 INSIDE = {
     "microsoft.containerservice/managedclusters/agentpools": frozenset({"tags", "etag"}),
+    "microsoft.containerservice/managedclusters/agentpools/machines": frozenset({"tags", "etag"}),
     "microsoft.network/applicationgateways": frozenset({"sku"}),
     "microsoft.network/azurefirewalls": frozenset({"sku"}),
     "microsoft.network/firewallpolicies": frozenset({"sku"}),
@@ -80,8 +81,12 @@ _ADDED_BY_LISTS = frozenset(
 
 
 def bare(body: dict[str, Any]) -> bool:
-    """Whether a body holds nothing but what every list of resources shows, and so was not read."""
-    return all(value is None or key.lower() in ENVELOPE | _ADDED_BY_LISTS for key, value in body.items())
+    """Whether a body holds nothing but what every list of resources shows, and so was not read.
+
+    Such lists show no etag, so a body with one was read, however little it holds.
+    """
+    listed = (ENVELOPE | _ADDED_BY_LISTS) - {"etag"}
+    return all(value is None or key.lower() in listed for key, value in body.items())
 
 
 def known(resource_type: str) -> bool:

@@ -21,7 +21,7 @@ SECRET_KEYS = frozenset(
 )  # fmt: skip
 """Properties that are dropped wherever they stand, lower case; compared whole, so `enableSecretRotation` stays."""
 
-_URL_CREDENTIALS = re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^/\s@?#]*@", re.IGNORECASE)
+_URL_CREDENTIALS = re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^/\s@?#]*(?=@)", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(?P<kept>[?&]sig=)[^&\s]+", re.IGNORECASE)
 _TOKEN = re.compile(r"(?P<kept>)\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
 _PRIVATE_KEY = re.compile(
