@@ -1,8 +1,9 @@
 """Who can reach the API server, and by which names."""
 
+from enum import StrEnum
 from typing import assert_never
 
-from aks_audit.facts import Malformed, ManagedCluster, PublicNetworkAccess
+from aks_audit.facts import Malformed, ManagedCluster, PublicNetworkAccess, UnheardOf
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.addresses import AddressSet, internet_wide, public_part
 from aks_audit.results import Severity, Verdict
@@ -35,6 +36,34 @@ def _private(cluster: ManagedCluster) -> bool:
         pointer = cluster.at(ManagedCluster.enable_private_cluster).pointer
         raise Malformed(cluster.id, pointer, "it is absent, beside values that only private clusters have")
     return cluster.enable_private_cluster is True
+
+
+class PrivateDnsMode(StrEnum):
+    """What `privateDNSZone` asks for; `ZONE` is the id of a zone of one's own."""
+
+    SYSTEM = "system"
+    NONE = "none"
+    ZONE = "zone"
+
+
+def _private_dns_mode(cluster: ManagedCluster) -> PrivateDnsMode | None:
+    """The mode of private DNS, compared without case, or None where the body has none.
+
+    Raises:
+        UnheardOf: it is neither a mode that is known nor the id of a private DNS zone.
+    """
+    zone = cluster.private_dns_zone
+    if zone is None:
+        return None
+    if parse(zone).type.lower() == "microsoft.network/privatednszones":
+        return PrivateDnsMode.ZONE
+    match zone.lower():
+        case "system":
+            return PrivateDnsMode.SYSTEM
+        case "none":
+            return PrivateDnsMode.NONE
+        case _:
+            raise UnheardOf(cluster.id, cluster.at(ManagedCluster.private_dns_zone).pointer, zone)
 
 
 @rule(
@@ -101,18 +130,14 @@ def no_public_fqdn(cluster: ManagedCluster) -> Verdict:
         return not_applicable("The cluster is public", cluster.at(ManagedCluster.enable_private_cluster))
     evidence = cluster.at(ManagedCluster.enable_private_cluster_public_fqdn)
     zone = cluster.at(ManagedCluster.private_dns_zone)
-    if _no_zone(cluster):
+    mode = _private_dns_mode(cluster)
+    if mode is PrivateDnsMode.NONE:
         return not_applicable("Without a private DNS zone the public FQDN is the cluster's only name", zone)
     if cluster.enable_private_cluster_public_fqdn is not False:
         return fails("The private cluster has a public FQDN", evidence)
-    if cluster.private_dns_zone is None:
-        return undecided("The public FQDN is off, and the body does not say by which private DNS zone", evidence, zone)
+    if mode is None:
+        return undecided("The public FQDN is off, and the body does not say whether there is a private name", zone)
     return passes("The private cluster has no public FQDN", evidence)
-
-
-def _no_zone(cluster: ManagedCluster) -> bool:
-    """Whether the cluster was told to have no private DNS zone."""
-    return (cluster.private_dns_zone or "").lower() == "none"
 
 
 @rule(
@@ -288,14 +313,15 @@ def private_dns_mode(cluster: ManagedCluster) -> Verdict:
     if not _private(cluster):
         return not_applicable("The cluster is public", cluster.at(ManagedCluster.enable_private_cluster))
     evidence = cluster.at(ManagedCluster.private_dns_zone)
-    zone = cluster.private_dns_zone
-    if zone is None:
-        return fails("No private DNS mode is set; Azure's default is system", evidence)
-    if zone.lower() in {"system", "none"}:
-        return passes(f"The private DNS mode is {zone.lower()}", evidence)
-    if parse(zone).type.lower() == "microsoft.network/privatednszones":
-        return passes("The cluster uses a private DNS zone of your own", evidence)
-    return undecided("The private DNS mode is neither system, none, nor a private DNS zone", evidence)
+    match _private_dns_mode(cluster):
+        case PrivateDnsMode.ZONE:
+            return passes("The cluster uses a private DNS zone of your own", evidence)
+        case PrivateDnsMode.SYSTEM | PrivateDnsMode.NONE as mode:
+            return passes(f"The private DNS mode is {mode}", evidence)
+        case None:
+            return fails("No private DNS mode is set; Azure's default is system", evidence)
+        case other:
+            assert_never(other)
 
 
 @rule(
@@ -323,11 +349,15 @@ def resolvable_name(cluster: ManagedCluster) -> Verdict:
     fqdn = cluster.at(ManagedCluster.enable_private_cluster_public_fqdn)
     if cluster.enable_private_cluster_public_fqdn:
         return passes("The cluster has a public FQDN", fqdn)
-    if cluster.private_dns_zone is not None and not _no_zone(cluster):
-        return passes("The cluster has a private DNS zone", zone)
-    if cluster.private_dns_zone is None or cluster.enable_private_cluster_public_fqdn is None:
-        return undecided("The body shows neither a private DNS zone nor a public FQDN", zone, fqdn)
-    return fails("The cluster has neither a private DNS zone nor a public FQDN", zone, fqdn)
+    match _private_dns_mode(cluster):
+        case PrivateDnsMode.SYSTEM | PrivateDnsMode.ZONE:
+            return passes("The cluster has a private DNS zone", zone)
+        case PrivateDnsMode.NONE if cluster.enable_private_cluster_public_fqdn is False:
+            return fails("The cluster has neither a private DNS zone nor a public FQDN", zone, fqdn)
+        case PrivateDnsMode.NONE | None:
+            return undecided("The body shows neither a private DNS zone nor a public FQDN", zone, fqdn)
+        case other:
+            assert_never(other)
 
 
 @rule(
