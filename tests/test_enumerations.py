@@ -1,4 +1,4 @@
-"""Every enumeration value that is known gets a decided verdict from every rule that reads it; a new one never a failure."""
+"""Every enumeration value of the SDK gets a verdict from every rule that reads it; one nobody knows never a failure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from cases import Case, estate_of
-from sdk_models import fields
 
 from aks_audit.engine import audit, load_rules
 from aks_audit.facts import AgentPool, DeploymentSafeguards, ManagedCluster, Route, SecurityRule
 from aks_audit.facts.field import Choice, Field, View
 from aks_audit.results import Outcome
+from cases import Case, estate_of
+from sdk_models import MODELS, enumeration, fields
 
 RULES = load_rules()
 PLACES: dict[type[View], tuple[str, ...]] = {
@@ -24,6 +24,12 @@ PLACES: dict[type[View], tuple[str, ...]] = {
 }
 """Where in the base estate the values of each kind of fact stand."""
 
+CONSISTENT = {
+    "cluster properties.networkProfile.podCidr": "10.244.0.0/16",
+    "cluster properties.networkProfile.podCidrs": ["10.244.0.0/16"],
+}
+"""What the base lacks and some values bring with them: overlay and kubenet have a pod CIDR."""
+
 CHOICES = [
     pytest.param(view, choice, id=f"{view.__name__}.{name}")
     for view in PLACES
@@ -34,9 +40,8 @@ CHOICES = [
 
 def outcomes(view: type[View], choice: Choice[StrEnum], value: str) -> dict[str, set[Outcome]]:
     """The outcomes of every rule that reads the field, with the value set wherever the field stands."""
-    estate = estate_of(
-        Case(name=value, expect="", set={f"{place}{choice.path}": value for place in PLACES[view]})
-    )
+    changed = {f"{place}{choice.path}": value for place in PLACES[view]}
+    estate = estate_of(Case(name=value, expect="", set={**CONSISTENT, **changed}))
     found: dict[str, set[Outcome]] = {}
     for rule in RULES:
         with readings() as read:
@@ -57,7 +62,7 @@ def readings() -> Iterator[set[Field[Any]]]:
             read.add(self)
         return original(self, owner, kind)
 
-    Field.__get__ = noted  # type: ignore[method-assign, assignment]
+    Field.__get__ = noted  # type: ignore[method-assign]
     try:
         yield read
     finally:
@@ -66,10 +71,11 @@ def readings() -> Iterator[set[Field[Any]]]:
 
 @pytest.mark.parametrize(("view", "choice"), CHOICES)
 def test_known_values_are_decided(view: type[View], choice: Choice[StrEnum]) -> None:
+    values = enumeration(view, choice.path) if view in MODELS else ()
     undecided = {
-        (member.value, rule)
-        for member in choice.values
-        for rule, found in outcomes(view, choice, member.value).items()
+        (value, rule)
+        for value in values or tuple(choice.values)
+        for rule, found in outcomes(view, choice, value).items()
         if Outcome.UNKNOWN in found
     }
     assert not undecided

@@ -34,7 +34,7 @@ def test_fix_is_a_command_with_placeholders_that_the_subject_can_fill(rule: Rule
 
 @pytest.mark.parametrize("rule", RULES)
 def test_change_says_how_far_the_fix_reaches(rule: Rule) -> None:
-    assert rule.text.change.startswith(("in place", "replaces nodes", "new cluster", "new node pool")), rule.text.change
+    assert rule.text.change.startswith(("in place", "replaces ", "new cluster", "new node pool")), rule.text.change
 
 
 @pytest.mark.parametrize("rule", RULES)

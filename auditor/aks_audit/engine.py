@@ -2,12 +2,12 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
-from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Remediation, Verdict
+from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Verdict
 from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
@@ -51,11 +51,13 @@ def ask(rule: Rule, subject: Subject) -> Verdict:
 
 
 def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Finding:
+    labels: Mapping[str, str] = {}
     if isinstance(subject, UnreadSubject):
         reason = "; ".join(missing.reason for missing in subject.missing)
         verdict = undecided(reason, missing=subject.missing)
     else:
         verdict = ask(rule, subject)
+        labels = subject.labels
     place, location = _where(estate, subject.id, verdict.evidence)
     return Finding(
         rule=rule.id,
@@ -65,7 +67,7 @@ def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Fi
         severity=verdict.severity or rule.text.severity,
         message=verdict.message,
         evidence=verdict.evidence,
-        remediation=_remediation(rule, subject) if verdict.outcome is Outcome.FAIL else None,
+        remediation=rule.remediation(labels) if verdict.outcome is Outcome.FAIL else None,
         missing=_missing(subject.id, verdict),
         location=location,
         place=place,
@@ -78,14 +80,6 @@ def _missing(subject_id: str, verdict: Verdict) -> tuple[Missing, ...]:
     if verdict.outcome is not Outcome.UNKNOWN or verdict.missing:
         return verdict.missing
     return (Missing(what=subject_id, kind="not-read", reason=verdict.message),)
-
-
-def _remediation(rule: Rule, subject: Subject | UnreadSubject) -> Remediation:
-    try:
-        labels = {} if isinstance(subject, UnreadSubject) else subject.labels
-    except Unread:  # a name that cannot be read leaves its place in the fix open
-        labels = {}
-    return rule.remediation(labels)
 
 
 def fingerprint(rule_id: str, resource_id: str) -> str:

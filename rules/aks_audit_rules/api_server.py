@@ -307,7 +307,7 @@ def private_dns_mode(cluster: ManagedCluster) -> Verdict:
     a choice. Public clusters have no private DNS.
     Fix: az aks create --resource-group {group} --name <new name> --location {location} --enable-private-cluster --private-dns-zone <zone id> --assign-identity <identity id>
     Bicep: properties.apiServerAccessProfile.privateDNSZone: the zone's id
-    Change: needs a new cluster; an existing one can only go from a zone to none, with new node images
+    Change: new cluster; an existing one can only go from a zone to none, with new node images
     References: https://learn.microsoft.com/azure/aks/private-clusters
     """
     if not _private(cluster):

@@ -113,7 +113,7 @@ def kubernetes_rbac(cluster: ManagedCluster) -> Verdict:
     Decided: `properties.enableRBAC` is true; false fails. Azure always sends the value, so a body without it is unknown.
     Fix: az aks create --resource-group {group} --name <new name> --location {location} --enable-aad --enable-azure-rbac
     Bicep: properties.enableRBAC: true
-    Change: needs a new cluster; the value cannot be changed later
+    Change: new cluster; the value cannot be changed later
     References: https://learn.microsoft.com/azure/aks/concepts-identity
     https://learn.microsoft.com/azure/aks/operator-best-practices-identity
     """

@@ -457,8 +457,8 @@ def network_policy_engine(cluster: ManagedCluster) -> Verdict:
     should stop it look as if they were in force.
     Decided: `networkProfile.networkPolicy`, compared without case: `cilium`, `calico` and `azure` pass; `none` fails,
     and so does absent, for which Azure documents none as the default. With bring-your-own CNI (`networkPlugin: none`)
-    it is unknown: that plugin brings its engine, or none, and Azure does not know. Whether there are policies, and
-    whether they cover what they should, is for other rules.
+    it is not applicable: AKS installs no engine there, and whether that plugin brings one stands in no Azure body.
+    Whether there are policies, and whether they cover what they should, is for other rules.
     Fix: az aks update --resource-group {group} --name {name} --network-dataplane cilium
     Bicep: properties.networkProfile: networkDataplane 'cilium', networkPolicy 'cilium'
     Change: replaces nodes; all pools are reimaged at once; from kubenet move to Azure CNI Overlay first; with Windows pools install Calico (--network-policy calico)
@@ -468,7 +468,7 @@ def network_policy_engine(cluster: ManagedCluster) -> Verdict:
     """
     evidence = (cluster.at(ManagedCluster.network_policy), cluster.at(ManagedCluster.network_plugin))
     if _network_plugin(cluster) is NetworkPlugin.NONE:
-        return undecided("The cluster's own CNI plugin may bring a policy engine; Azure does not know", *evidence)
+        return not_applicable("The cluster brings its own CNI plugin, which may bring a policy engine or not", *evidence)
     match cluster.network_policy:
         case NetworkPolicy.CILIUM | NetworkPolicy.CALICO | NetworkPolicy.AZURE:
             return passes(f"The network policy engine is {cluster.network_policy}", *evidence)

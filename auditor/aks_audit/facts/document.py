@@ -12,14 +12,22 @@ _LONGEST_TEXT = 200
 class Document:
     """One resource of the snapshot. `id` is spelled as Azure sent it; ids are compared without case."""
 
-    __slots__ = ("_lines", "body", "id", "location", "type")
+    __slots__ = ("_ambiguous", "_lines", "body", "id", "location", "type")
 
     def __init__(self, resource_id: str, kind: str, body: dict[str, Any], location: Location | None = None) -> None:
         self.id = resource_id
         self.type = kind
         self.body = body
         self.location = location
+        self._ambiguous: bool | None = None
         self._lines: tuple[list[str], dict[str, int]] | None = None
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether some object in the body has two keys that differ in case alone, so that neither can be believed."""
+        if self._ambiguous is None:
+            self._ambiguous = _has_twins(self.body)
+        return self._ambiguous
 
     def place(self, pointer: str) -> Place:
         """The line of a JSON pointer in the body printed with two spaces and sorted keys (from 1).
@@ -52,6 +60,12 @@ def _safe(part: str) -> str:
     allowed = "abcdefghijklmnopqrstuvwxyz0123456789-_."
     cleaned = "".join(character if character in allowed else "_" for character in part)
     return cleaned.strip(".") or "_"
+
+
+def _has_twins(value: object) -> bool:
+    if isinstance(value, dict):
+        return len({key.lower() for key in value}) < len(value) or any(map(_has_twins, value.values()))
+    return isinstance(value, list) and any(map(_has_twins, value))
 
 
 def _note_lines(value: object, pointer: str, line: int, starts: dict[str, int]) -> int:

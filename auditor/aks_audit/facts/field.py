@@ -73,7 +73,7 @@ class View:
         return value, pointer
 
     def _key(self, mapping: Mapping[str, Any], name: str, pointer: str) -> str:
-        if name in mapping:
+        if name in mapping and not self.document.ambiguous:
             return name
         lower = name.lower()
         same = [key for key in mapping if key.lower() == lower]
