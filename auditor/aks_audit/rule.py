@@ -18,10 +18,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from aks_audit.errors import AuditError
-from aks_audit.facts import Unread
+from aks_audit.facts import Holding, Unread, View
 from aks_audit.results import Control, Evidence, Missing, Outcome, Remediation, RuleText, Severity, Verdict
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
@@ -62,14 +61,14 @@ class _Names(dict[str, str]):
 
 def rule(
     rule_id: str, *, title: str, severity: Severity, controls: Iterable[Control] = ()
-) -> Callable[[Callable[[S], Verdict]], Rule]:
+) -> Callable[[Callable[[Any], Verdict]], Rule]:
     """Make a function a rule. Its parameter's type selects the subjects, its docstring holds the text.
 
     Raises:
         RuleError: the function has no docstring, lacks a part, or does not take one subject.
     """
 
-    def make(function: Callable[[S], Verdict]) -> Rule:
+    def make(function: Callable[[Any], Verdict]) -> Rule:
         hints = get_type_hints(function)
         subjects = [kind for name, kind in hints.items() if name != "return"]
         if len(subjects) != 1:
@@ -150,6 +149,17 @@ def every(items: Sequence[T], judge: Callable[[T], Verdict]) -> Verdict:
     if verdict.outcome is not Outcome.PASS:
         return verdict
     return next((one for one in map(judge, items) if one.outcome is Outcome.NOT_APPLICABLE), verdict)
+
+
+def each_of_all(holding: Holding[R], judge: Callable[[R], Verdict]) -> Verdict:
+    """Judge all that a scope holds, as `each` does; unknown rather than a pass where there may be more."""
+    known = each(holding, judge)
+    try:
+        holding.whole()
+    except Unread as unread:
+        rest = undecided(str(unread), missing=unread.missing)
+        return each((known, rest), lambda verdict: verdict)
+    return known
 
 
 def _judged(item: T, judge: Callable[[T], Verdict]) -> Verdict:
