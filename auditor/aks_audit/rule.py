@@ -22,6 +22,7 @@ from aks_audit.facts import Holding, Unread, View
 from aks_audit.results import Control, Evidence, Missing, Outcome, Remediation, RuleText, Severity, Verdict
 
 T = TypeVar("T")
+R = TypeVar("R", bound=View)
 
 PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
 OPTIONAL_PARTS = ("Disagreement",)
