@@ -1,0 +1,191 @@
+"""What every report for people says in the same words: the verdict, what fails most, and what could not be read."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from aks_audit.report import Report
+from aks_audit.results import Finding, Missing, MissingKind, Severity
+
+KINDS: dict[MissingKind, str] = {
+    "refused": "Refused",
+    "not-read": "Not read",
+    "malformed": "Malformed",
+    "contradictory": "Contradictory",
+    "unheard-of": "New to this version",
+    "crashed": "A rule crashed",
+}
+"""The kinds of what could not be read, in a person's words."""
+
+REMEDIES: dict[MissingKind, str] = {
+    "refused": "Give the identity that collects the snapshot the permission to read it.",
+    "not-read": "Collect the snapshot again with it in scope.",
+    "malformed": "Collect the snapshot again; what stays malformed is worth a bug report.",
+    "contradictory": "Collect the snapshot again in one run, so that all of it is of one time.",
+    "unheard-of": "A newer version of aks-audit may know it.",
+    "crashed": "This is a fault of the rule; please report it.",
+}
+"""What mends it where no permission does."""
+
+
+class Scored(Protocol):
+    """A score, of whatever it is."""
+
+    @property
+    def value(self) -> float | None: ...  # noqa: D102 - see aks_audit.score
+    @property
+    def low(self) -> float | None: ...  # noqa: D102
+    @property
+    def high(self) -> float | None: ...  # noqa: D102
+    @property
+    def decided(self) -> int: ...  # noqa: D102
+    @property
+    def unknown(self) -> int: ...  # noqa: D102
+
+
+class FailedRule(NamedTuple):
+    """A rule that failed: the worst severity among its failures, and the failures, worst first."""
+
+    rule: str
+    title: str
+    severity: Severity
+    failures: tuple[Finding, ...]
+
+
+class Unread(NamedTuple):
+    """What could not be read for one cause: its kind, the permission that would mend it (if one would), the things."""
+
+    kind: MissingKind
+    action: str | None
+    missing: tuple[Missing, ...]
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that the permission is needed on."""
+        return tuple(dict.fromkeys(missing.scope for missing in self.missing if missing.scope))
+
+
+def verdict(report: Report) -> str:
+    """The result in one short sentence, without a full stop."""
+    if not report.clusters:
+        return "No cluster was found in what was read"
+    failures = report.failures()
+    where = count(len(report.clusters), "cluster")
+    return f"{_failed(failures)} on {where}" if failures else _nothing_failed(report, where)
+
+
+def _failed(failures: Sequence[Finding]) -> str:
+    worst = failures[0].severity
+    of_worst = sum(failure.severity is worst for failure in failures)
+    if of_worst == len(failures):
+        return count(of_worst, f"{worst} failure")
+    return f"{count(len(failures), 'failure')}, {number(of_worst)} of them {worst},"
+
+
+def _nothing_failed(report: Report, where: str) -> str:
+    overall = report.score.overall
+    if not overall.decided:
+        return f"Nothing could be decided about {where}"
+    if overall.unknown:
+        return f"Nothing failed on {where}, but {count(overall.unknown, 'question')} could not be decided"
+    if not report.scan.complete:
+        return f"Nothing failed on {where}, but not everything in scope was read"
+    return f"Nothing failed on {where}"
+
+
+def decided_share(score: Scored) -> str:
+    """How many of a score's questions were decided, in words."""
+    asked = score.decided + score.unknown
+    if not asked:
+        return "No question applied"
+    if not score.unknown:
+        return "All questions decided" if asked > 1 else "The one question is decided"
+    return f"{number(score.decided)} of {count(asked, 'question')} decided ({coverage(score):.1f} %)"
+
+
+def coverage(score: Scored) -> float:
+    """The share of a score's questions that were decided, in percent; 100 where none was asked."""
+    asked = score.decided + score.unknown
+    return 100 * score.decided / asked if asked else 100.0
+
+
+def interval(score: Scored) -> str:
+    """From the worst case to the best, in words."""
+    if score.low is None or score.high is None:
+        return "nothing applied"
+    if score.low == score.high:
+        return "nothing unknown"
+    return f"{score.low:.1f} to {score.high:.1f} %"
+
+
+def extent(failed: FailedRule) -> str:
+    """How far a failure reaches: clusters, or resources of clusters where it is about something smaller or shared."""
+    clusters = {cluster.lower() for failure in failed.failures for cluster in failure.clusters}
+    if all(failure.resource.lower() in clusters for failure in failed.failures):
+        return count(len(clusters), "cluster")
+    return f"{count(len(failed.failures), 'resource')} of {count(len(clusters), 'cluster')}"
+
+
+def by_severity(findings: Iterable[Finding]) -> dict[Severity, int]:
+    """How many findings there are of each severity, worst first."""
+    counted = Counter(finding.severity for finding in findings)
+    return {severity: counted[severity] for severity in Severity}
+
+
+def failed_rules(report: Report, failures: Iterable[Finding]) -> tuple[FailedRule, ...]:
+    """The rules of these failures (which come worst first): worst severity first, then those with most failures."""
+    titles = {rule.id: rule.title for rule in report.rules}
+    grouped: dict[str, list[Finding]] = {}
+    for failure in failures:
+        grouped.setdefault(failure.rule, []).append(failure)
+    order = list(Severity)
+    failed = [
+        FailedRule(rule, titles.get(rule, rule), group[0].severity, tuple(group)) for rule, group in grouped.items()
+    ]
+    return tuple(sorted(failed, key=lambda f: (order.index(f.severity), -len(f.failures), f.rule)))
+
+
+def unread(missing: Sequence[Missing]) -> tuple[Unread, ...]:
+    """What could not be read, grouped by cause; what a permission would mend comes first, then the largest groups."""
+    grouped: dict[tuple[MissingKind, str | None], list[Missing]] = {}
+    for item in missing:
+        grouped.setdefault((item.kind, item.action), []).append(item)
+    groups = [Unread(kind, action, tuple(items)) for (kind, action), items in grouped.items()]
+    kinds = list(KINDS)
+    return tuple(sorted(groups, key=lambda g: (kinds.index(g.kind), not g.action, -len(g.missing), g.action or "")))
+
+
+def short(resource_id: str) -> str:
+    """The names in a resource id, without its subscription, group and type: `aks-prod / user` for a pool."""
+    provider = resource_id.rpartition("/providers/")[2]
+    names = provider.split("/")[2::2] if provider != resource_id else []
+    return " / ".join(names) or resource_id
+
+
+def printable(text: str) -> str:
+    """Text from a snapshot, with what a terminal would obey or a reader cannot see written as its code point.
+
+    That is control characters, directional overrides, and invisible spaces; line breaks stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
+
+
+def count(quantity: int, noun: str) -> str:
+    """A number and its noun: `1 cluster`, `3 clusters`."""
+    return f"{number(quantity)} {noun}" if quantity == 1 else f"{number(quantity)} {noun}s"
+
+
+def number(quantity: int) -> str:
+    """A number with a comma between thousands."""
+    return f"{quantity:,}"
+
+
+def time(moment: str | None) -> str:
+    """An RFC 3339 time to the minute: `2026-11-21 12:00 UTC`; as it is where it has no such form."""
+    if not moment:
+        return "an unrecorded time"
+    if len(moment) >= len("2026-11-21T12:00") and moment[10:11] == "T" and moment.endswith(("Z", "+00:00")):
+        return f"{moment[:10]} {moment[11:16]} UTC"
+    return moment
