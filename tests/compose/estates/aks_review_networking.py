@@ -62,12 +62,13 @@ def records() -> list[Record]:
     """The whole estate."""
     hub, *hub_bodies = _hub()
     spoke, *spoke_bodies = _spoke()
+    on_nics = spoke_bodies[1]
     peer(spoke, hub)
     private = _private(spoke)
     dns = private_zone(
         _HUB, "privatelink.westeurope.azmk8s.io", [hub["id"], spoke["id"]], {private[0]["name"]: "10.3.4.4"}
     )
-    bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *private, *dns, *_public(spoke), *_integrated(spoke)]
+    bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *private, *dns, *_public(spoke, on_nics), *_integrated(spoke)]
     return recorded([HUB, SPOKE], [*bodies, *_registry(spoke, hub)], day="2026-11-22")
 
 
@@ -182,7 +183,7 @@ def _private(network: Body) -> list[Body]:
     return [cluster, identity, kubelet, *roles, *NodeGroup(cluster, api="10.3.4.4").bodies([ingress])]
 
 
-def _public(network: Body) -> list[Body]:
+def _public(network: Body, on_nics: Body) -> list[Body]:
     identity, roles = _identity("id-aks-public", network)
     nodes = {"vnetSubnetID": subnet_id(network, "snet-public")}
     cluster = managed_cluster(
@@ -194,16 +195,21 @@ def _public(network: Body) -> list[Body]:
         apiServerAccessProfile={"authorizedIPRanges": [f"{FIREWALL}/32", "203.0.113.16/28"]},
     )
     made = NodeGroup(cluster).bodies()
-    _put_on_nics(made, "apps", _NETWORK.of("networkSecurityGroups", "nsg-public-nics"))
+    _put_on_nics("apps", made, on_nics)
     return [cluster, identity, *roles, *made]
 
 
-def _put_on_nics(bodies: list[Body], pool: str, guard: str) -> None:
+def _put_on_nics(pool: str, bodies: list[Body], guard: Body) -> None:
     """Put a customer's security group on the interfaces of a pool: the guide says that AKS does not support it."""
-    for body in bodies:
-        if body.get("tags", {}).get("aks-managed-poolName") == pool:
-            profile = body["properties"]["virtualMachineProfile"]["networkProfile"]
-            profile["networkInterfaceConfigurations"][0]["properties"]["networkSecurityGroup"] = reference(guard)
+    scale_set = next(body for body in bodies if body.get("tags", {}).get("aks-managed-poolName") == pool)
+    profile = scale_set["properties"]["virtualMachineProfile"]["networkProfile"]
+    interface = profile["networkInterfaceConfigurations"][0]["properties"]
+    managed = next(body for body in bodies if body["id"] == interface["networkSecurityGroup"]["id"])
+    moved = [each for each in managed["properties"]["networkInterfaces"] if each["id"].startswith(scale_set["id"])]
+    kept = [each for each in managed["properties"]["networkInterfaces"] if each not in moved]
+    interface["networkSecurityGroup"] = reference(guard["id"])
+    managed["properties"]["networkInterfaces"] = kept
+    guard["properties"]["networkInterfaces"] = moved
 
 
 def _integrated(network: Body) -> list[Body]:
