@@ -100,12 +100,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def finished(self) -> str | None:
         """The end of the latest scan in the snapshot, or None where no time was recorded."""
-        return max((header.finished for header in self.headers if header.finished), key=_instant, default=None)
+        return max((header.finished for header in self.headers if header.finished), key=instant, default=None)
 
     @property
     def started(self) -> str | None:
         """The start of the earliest scan in the snapshot, or None where no time was recorded."""
-        return min((header.started for header in self.headers if header.started), key=_instant, default=None)
+        return min((header.started for header in self.headers if header.started), key=instant, default=None)
 
 
 def read(paths: Sequence[Path]) -> Snapshot:
@@ -319,11 +319,11 @@ def _record(line: bytes) -> Record:
             times = []
     for time in times:
         if time is not None:
-            _instant(time)
+            instant(time)
     return record
 
 
-def _instant(time: str) -> datetime:
+def instant(time: str) -> datetime:
     """The instant of an RFC 3339 time.
 
     Raises:
@@ -382,7 +382,9 @@ def _assemble(placed: Sequence[_Placed]) -> Snapshot:
     resources: list[tuple[Resource, Location | None]] = []
     headers: list[Header] = []
     listings: set[Listing] = set()
-    for record, where in sorted(placed, key=lambda item: (_rank(item[0]), item[1] or Location(file="", line=0))):
+    ordered = sorted(placed, key=lambda item: (_rank(item[0]), item[1] or Location(file="", line=0)))
+    unique = {_rank(record): (record, where) for record, where in reversed(ordered)}
+    for record, where in reversed(unique.values()):
         match record:
             case Header():
                 headers.append(record)

@@ -11,7 +11,7 @@ from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import NotCollected
 from aks_audit.results import Missing
-from aks_audit.snapshot import Gap, Resource, Snapshot
+from aks_audit.snapshot import Gap, Resource, Snapshot, instant
 
 R = TypeVar("R", bound=AzureResource)
 
@@ -80,16 +80,20 @@ class Estate:
         return None
 
     def _add(self, records: list[tuple[Resource, Document]]) -> None:
-        bodies = {msgspec.json.encode(document.body, order="deterministic") for _, document in records}
-        newest = max((record.read or "" for record, _ in records))
-        latest = [document for record, document in records if (record.read or "") == newest]
-        if len(bodies) == 1 or len(latest) == 1:
-            self._documents[latest[0].id.lower()] = latest[0]
+        latest = _latest(records)
+        document = latest[0]
+        bodies = {msgspec.json.encode(one.body, order="deterministic") for one in latest}
+        own = parse(document.id).type
+        strange = [one.type for one in latest if own and one.type.lower() != own.lower()]
+        if len(bodies) == 1 and not strange:
+            self._documents[document.id.lower()] = document
             return
-        places = [f"{d.location.file}:{d.location.line}" for _, d in records if d.location]
-        reason = f"{len(records)} different bodies for one resource ({', '.join(places)}); keep the right one"
-        first = records[0][0]
-        self._gaps.append(Gap(id=first.id, type=first.type, reason=reason, cause="contradictory"))
+        places = [f"{one.location.file}:{one.location.line}" for one in latest if one.location]
+        where = f" ({', '.join(places[:3])}{', …' if len(places) > 3 else ''})" if places else ""  # noqa: PLR2004 - enough
+        reason = f"its type is {strange[0]!r}{where}" if strange else f"{len(bodies)} different bodies{where}; keep one"
+        self._gaps.append(
+            Gap(id=document.id, type=own, reason=f"{document.id} is contradictory: {reason}", cause="contradictory")
+        )
 
     def _inline_subnet(self, kind: type[R], subnet_id: str) -> R | None:
         parsed = parse(subnet_id)
@@ -118,6 +122,14 @@ class Estate:
             f"{about} is not in the snapshot" if itself else f"the list of {kind} in {about} is not in the snapshot"
         )
         return Missing(what=about, kind="not-read", reason=reason, action=f"{kind}/read", scope=about)
+
+
+def _latest(records: list[tuple[Resource, Document]]) -> list[Document]:
+    """What was read last; everything, where a time is not known."""
+    times = [instant(record.read) for record, _ in records if record.read]
+    if len(times) < len(records):
+        return [document for _, document in records]
+    return [document for time, (_, document) in zip(times, records, strict=True) if time == max(times)]
 
 
 def _by_id(snapshot: Snapshot) -> dict[str, list[tuple[Resource, Document]]]:
