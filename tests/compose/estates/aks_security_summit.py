@@ -5,7 +5,7 @@ no local accounts, and uses what was new then and is retired now: managed pod id
 """
 
 from aks_audit.snapshot import Body, Record
-from compose.azure import Group, Subscription, reference
+from compose.azure import Subscription, reference
 from compose.clusters import (
     add_on,
     agent_pool,
@@ -74,7 +74,7 @@ def _network() -> list[Body]:
 
 
 def _hardened(network: Body) -> list[Body]:
-    identity = user_assigned_identity(GROUP, "id-privatekubernetes")
+    identity, backend = (user_assigned_identity(GROUP, name) for name in ("id-privatekubernetes", "id-backend"))
     nodes = {
         "vnetSubnetID": subnet_id(network, "nodes-subnet"),
         "podSubnetID": subnet_id(network, "pods-subnet"),
@@ -101,7 +101,7 @@ def _hardened(network: Body) -> list[Body]:
         },
         autoUpgradeProfile={},
         securityProfile={"azureDefender": {"enabled": True, "logAnalyticsWorkspaceResourceId": log_analytics}},
-        podIdentityProfile=_pod_identity(GROUP),
+        podIdentityProfile=_pod_identity(backend),
         oidcIssuerProfile={"enabled": False},
         sku={"name": "Basic", "tier": "Paid"},
         currentKubernetesVersion="1.32.9",
@@ -109,7 +109,7 @@ def _hardened(network: Body) -> list[Body]:
     )
     service = Service("apps/internal-app", "10.20.2.4", (80,), subnet_id(network, "apps-subnet"))
     roles = [role_assignment(identity, CONTRIBUTOR, scope) for scope in (GROUP.id, network["id"])]
-    return [cluster, identity, *roles, *NodeGroup(cluster, api="10.20.0.4").bodies([service])]
+    return [cluster, identity, backend, *roles, *NodeGroup(cluster, api="10.20.0.4").bodies([service])]
 
 
 def _private() -> Body:
@@ -119,20 +119,15 @@ def _private() -> Body:
     return made
 
 
-def _pod_identity(group: Group) -> Body:
-    application = user_assigned_identity(group, "id-backend")
-    ids = {key: application["properties"][key] for key in ("clientId",)}
+def _pod_identity(identity: Body) -> Body:
+    ids = {"clientId": identity["properties"]["clientId"], "objectId": identity["properties"]["principalId"]}
     return {
         "enabled": True,
         "userAssignedIdentities": [
             {
                 "name": "backend",
                 "namespace": "development",
-                "identity": {
-                    "resourceId": application["id"],
-                    "objectId": application["properties"]["principalId"],
-                    **ids,
-                },
+                "identity": {"resourceId": identity["id"], **ids},
                 "provisioningState": "Assigned",
             }
         ],

@@ -1,0 +1,104 @@
+"""What is composed has the shape that Azure sends: every name in a body is one that the SDK knows, and ids agree."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aks_audit import snapshot
+from aks_audit.engine import audit, load_rules
+from aks_audit.facts import Estate, field
+from aks_audit.facts.resource_id import parse
+from compose import fleet
+from compose.estates import ESTATES, demo
+from sdk_models import MODELS, resolve
+
+ALL = {**ESTATES, "demo": demo.records}
+VIEWS = {view.TYPE.lower(): view for view in MODELS if hasattr(view, "TYPE")}
+NOT_IN_THE_SDK = {
+    "properties.allowPort25Out": "recorded answers about network interfaces",
+    "properties.aadProfile.adminUsers": "sent as null beside adminGroupObjectIDs, in recorded answers",
+    "properties.networkProfile.dockerBridgeCidr": "api-versions before 2023",
+    "properties.nodeProvisioningProfile.defaultNodePools": "recorded answers of previews",
+    "properties.securityProfile.azureDefender": "api-versions before 2022-06-01",
+    "kind": "recorded answers about network interfaces",
+    "sku.tier": "recorded answers about NAT gateways",
+}
+
+
+def _resources(name: str) -> list[snapshot.Resource]:
+    return [record for record in ALL[name]() if isinstance(record, snapshot.Resource)]
+
+
+def _names(value: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _names(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for item in value:
+            yield from _names(item, path)
+    else:
+        yield path
+
+
+def _unknown_names(view: type[field.View], body: snapshot.Body) -> set[str]:
+    free = ("identity.userAssignedIdentities", "tags", "properties.addonProfiles", "properties.identityProfile")
+    names = {name for name in _names(body) if not name.startswith((*free, *NOT_IN_THE_SDK))}
+    return {name for name in names if resolve(view, name) is None}
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_name_in_a_body_is_one_of_azures(name: str) -> None:
+    judged = [(VIEWS[record.type.lower()], record) for record in _resources(name) if record.type.lower() in VIEWS]
+    unknown = {f"{view.__name__}: {found}" for view, record in judged for found in _unknown_names(view, record.body)}
+    assert judged
+    assert not unknown
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_ids_agree_with_names_and_types_and_stand_once(name: str) -> None:
+    resources = _resources(name)
+    assert len({record.id.lower() for record in resources}) == len(resources)
+    for record in resources:
+        parsed = parse(record.id)
+        assert record.body["id"] == record.id
+        assert parsed.name == record.body["name"]
+        assert parsed.type.lower() == record.type.lower()
+
+
+@pytest.mark.parametrize("name", sorted(ESTATES))
+def test_every_reference_to_a_listed_type_leads_to_a_body(name: str) -> None:
+    records = ESTATES[name]()
+    listed = {record.type.lower() for record in records if isinstance(record, snapshot.Listing)}
+    there = {record.id.lower() for record in records if isinstance(record, snapshot.Resource)}
+    named = {found for record in _resources(name) for found in _references(record.body)}
+    lost = {found for found in named if parse(found).type.lower() in listed and found.lower() not in there}
+    assert not lost
+
+
+def _references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+    elif isinstance(value, str) and value.startswith("/subscriptions/"):
+        yield value
+
+
+def test_a_fleet_has_as_many_clusters_as_asked_for_and_is_the_same_each_time() -> None:
+    records = fleet(7)
+    kinds = [record.type.lower() for record in records if isinstance(record, snapshot.Resource)]
+    assert kinds.count("microsoft.containerservice/managedclusters") == 7
+    assert snapshot.encode(records) == snapshot.encode(fleet(7))
+
+
+def test_a_fleet_is_read_whole_and_varied() -> None:
+    findings = audit(Estate(snapshot.of(fleet(12))), load_rules())
+    assert not [missing for finding in findings for missing in finding.missing]
+    assert {"pass", "fail", "not-applicable"} <= {finding.outcome for finding in findings}
+    varied = {finding.rule for finding in findings if finding.outcome == "pass"} & {
+        finding.rule for finding in findings if finding.outcome == "fail"
+    }
+    assert len(varied) > 15
