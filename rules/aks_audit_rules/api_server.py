@@ -176,7 +176,7 @@ def authorized_ranges(cluster: ManagedCluster) -> Verdict:
 
 @rule(
     "AKS-API-04",
-    title="Authorized IP ranges keep most of the internet out",
+    title="Authorized IP ranges hold few public addresses",
     severity=Severity.MEDIUM,
 )
 def authorized_ranges_restrict(cluster: ManagedCluster) -> Verdict:
@@ -273,7 +273,7 @@ def run_command_disabled(cluster: ManagedCluster) -> Verdict:
     severity=Severity.INFO,
 )
 def vnet_integration(cluster: ManagedCluster) -> Verdict:
-    """With API Server VNet Integration nodes reach the API server in your own subnet, with no tunnel and no Private Link.
+    """With API Server VNet Integration nodes reach the API server inside the VNet, with no tunnel and no Private Link.
 
     The cluster can then be switched between public and private without building it anew.
 
@@ -334,7 +334,7 @@ def resolvable_name(cluster: ManagedCluster) -> Verdict:
 
     Azure does not support the pair.
 
-    Severity: an outage: nodes cannot join, nobody can administer the cluster, and support will not help.
+    Severity: nodes cannot join, nobody can administer the cluster, and Azure gives no support for it: an outage that waits.
     Decided: `privateDNSZone` is none and `enablePrivateClusterPublicFQDN` is false, both in
     `properties.apiServerAccessProfile`: fails. A zone, or a public FQDN, is a name. Where neither is shown, because values
     are absent, the answer is unknown.
@@ -366,7 +366,7 @@ def resolvable_name(cluster: ManagedCluster) -> Verdict:
     severity=Severity.MEDIUM,
 )
 def public_network_access(cluster: ManagedCluster) -> Verdict:
-    """This switch closes the public endpoint, whatever the authorized ranges say.
+    """This switch closes the public endpoint, whatever the authorized ranges say; where it is open, they have to hold.
 
     Severity: the endpoint is open to those whom the authorized ranges let in, at worst to all; AKS-API-03 and AKS-API-04
     judge how many that are.
