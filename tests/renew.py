@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from aks_audit.snapshot import encode
 from aks_audit_reports.json import schema
+from compose.estates import ESTATES, demo
 from coverage_page import page
 
 ROOT = Path(__file__).parent.parent
@@ -18,9 +20,19 @@ def _coverage() -> dict[str, bytes]:
     return {"docs/coverage.md": page()}
 
 
+def _estates() -> dict[str, bytes]:
+    return {f"fixtures/estates/{name}.jsonl": encode(records()) for name, records in ESTATES.items()}
+
+
+def _demo() -> dict[str, bytes]:
+    return {"auditor/aks_audit/demo/estate.jsonl": encode(demo.records())}
+
+
 GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the schema of the JSON report": _schema,
     "the list of rules": _coverage,
+    "the estates of the fixtures": _estates,
+    "the estate of the demo": _demo,
 }
 """What is generated, and the function that makes it: the files' paths from the repository's root, and their content."""
 
