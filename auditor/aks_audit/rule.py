@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from aks_audit.errors import AuditError
-from aks_audit.facts import Holding, Unread, View
+from aks_audit.facts import AzureResource, Holding, Unread
 from aks_audit.results import Control, Evidence, Missing, Outcome, Remediation, RuleText, Severity, Verdict
 
 T = TypeVar("T")
-R = TypeVar("R", bound=View)
+R = TypeVar("R", bound=AzureResource)
 
 PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
 OPTIONAL_PARTS = ("Disagreement",)
