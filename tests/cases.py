@@ -89,7 +89,7 @@ def records_of(case: Case) -> list[snapshot.Record]:
             case snapshot.Listing() if not case.only and record.type.lower() not in unlisted:
                 records.append(record)
             case snapshot.Header():
-                records.append(record)
+                records.append(msgspec.structs.replace(record, documents=None))
             case _:
                 continue
     return [*records, *_gaps(case), *_added(case)]

@@ -67,8 +67,8 @@ def _printable(text: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aks-audit",
-        description="Tells the truth about Azure Kubernetes Service clusters: asks their recorded state the questions of "
-        "the best-practice checklists, scores the answers, and reports.",
+        description="Tells the truth about Azure Kubernetes Service clusters: asks their recorded state the questions "
+        "of the best-practice checklists, scores the answers, and reports.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -134,8 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     imported = actions.add_parser(
         "import",
         help="make a snapshot of Azure JSON",
-        description="Make a snapshot of plain Azure JSON: a resource, a list, {'value': […]}, the output of az aks show "
-        "and az network … list, Resource Graph rows; plain or gzipped. What the files do not hold is unknown in an audit.",
+        description="Make a snapshot of plain Azure JSON: a resource, a list, {'value': […]}, the output of az aks "
+        "show and az network … list, Resource Graph rows; plain or gzipped. What the files refer to and do not hold "
+        "is unknown in an audit.",
         epilog="example:\n  az aks show --resource-group GROUP --name NAME > aks.json\n"
         "  aks-audit snapshot import aks.json -o estate.jsonl\n  aks-audit scan --snapshot estate.jsonl",
         formatter_class=argparse.RawDescriptionHelpFormatter,

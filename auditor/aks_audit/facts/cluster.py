@@ -107,9 +107,7 @@ class AgentPool(AzureResource):
         """The full id, made of the cluster's id and the pool's name (from its position where it has no name)."""
         if not self.pointer:
             return self.document.id
-        written = self.find("name")[0]
-        name = written if isinstance(written, str) and written else self.pointer.rsplit("/", 1)[-1]
-        return f"{self.document.id}/agentPools/{name}"
+        return f"{self.document.id}/agentPools/{self.written('name') or self.pointer.rsplit('/', 1)[-1]}"
 
     @property
     def cluster(self) -> "Link[ManagedCluster]":
