@@ -40,7 +40,8 @@ from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rul
 from aks_audit_rules.frameworks import azure_policy, mcsb, psrule
 
 WEB = RangeSet([(80, 80), (443, 443)])
-SSH_AND_RDP = RangeSet([(22, 22), (3389, 3389)])
+SHELLS: dict[str, RangeSet] = {"tcp": RangeSet([(22, 22), (3389, 3389)]), "udp": RangeSet([(3389, 3389)])}
+"""The ports of SSH and RDP by protocol."""
 
 _MANAGED_NAME = re.compile(r"aks-agentpool-.+-nsg", re.IGNORECASE)
 
@@ -262,7 +263,7 @@ def ssh_and_rdp_from_private_sources(group: ClusterSecurityGroup) -> Verdict:
     forged by whoever sits on the line. Outward, SSH is a tunnel through which everything can leave.
 
     Severity: one guessed or stolen key is a node; outward alone it is medium, since something must run inside already.
-    Decided: the group's own rules as in AKS-SUB-05, for ports 22 and 3389 of TCP and UDP. Inbound fails where any source is a
+    Decided: the group's own rules as in AKS-SUB-05, for TCP 22 and 3389, and UDP 3389. Inbound fails where any source is a
     public address, even a single one (/32), or a service tag on the internet; `VirtualNetwork`, `AzureLoadBalancer`,
     application security groups and private ranges (RFC 1918, 100.64.0.0/10, fc00::/7) are right. Outbound fails where a rule of
     one's own lets the ports out to the internet (more than an IPv4 /8, `Internet`, `AzureCloud`); Azure's default rule that
@@ -280,10 +281,12 @@ def ssh_and_rdp_from_private_sources(group: ClusterSecurityGroup) -> Verdict:
 def _shells_inward(group: ClusterSecurityGroup) -> Verdict:
     exposed = [
         _Exposed(
-            protocol, ports & SSH_AND_RDP, tuple(opening for opening in here if _on_the_internet(opening.box.sources))
+            protocol,
+            ports & SHELLS[protocol],
+            tuple(opening for opening in here if _on_the_internet(opening.box.sources)),
         )
         for protocol, ports, here in _stretches(openings(group, SecurityRuleDirection.INBOUND))
-        if ports & SSH_AND_RDP and any(_on_the_internet(opening.box.sources) for opening in here)
+        if ports & SHELLS[protocol] and any(_on_the_internet(opening.box.sources) for opening in here)
     ]
     if exposed:
         message = f"Public addresses are let in on {_listed(exposed)}"
@@ -295,11 +298,11 @@ def _shells_outward(group: ClusterSecurityGroup) -> Verdict:
     exposed = [
         _Exposed(
             protocol,
-            ports & SSH_AND_RDP,
+            ports & SHELLS[protocol],
             tuple(opening for opening in here if _on_the_internet(opening.box.destinations)),
         )
         for protocol, ports, here in _stretches(openings(group, SecurityRuleDirection.OUTBOUND))
-        if ports & SSH_AND_RDP
+        if ports & SHELLS[protocol]
         and (internet_wide(destinations(here)) or any(_holds_azure(opening.box.destinations) for opening in here))
     ]
     if exposed:
