@@ -25,7 +25,7 @@ REMEDIES: dict[MissingKind, str] = {
     "unheard-of": "A newer version of aks-audit may know it.",
     "crashed": "This is a fault of the rule; please report it.",
 }
-"""What mends it where no permission does."""
+"""What mends it, by kind."""
 
 
 class Scored(Protocol):
@@ -64,12 +64,22 @@ class Unread(NamedTuple):
         """The scopes that the permission is needed on."""
         return tuple(dict.fromkeys(missing.scope for missing in self.missing if missing.scope))
 
+    @property
+    def scope(self) -> str:
+        """The one scope, resource group or subscription that holds them all; empty where there is none."""
+        if len(self.scopes) == 1:
+            return self.scopes[0]
+        for parts in (5, 3):  # /subscriptions/S/resourceGroups/G and /subscriptions/S, taken apart at each slash
+            holding = {"/".join(scope.split("/")[:parts]).lower() for scope in self.scopes}
+            if len(holding) == 1:
+                return "/".join(self.scopes[0].split("/")[:parts])
+        return ""
 
-def verdict(report: Report) -> str:
-    """The result in one short sentence, without a full stop."""
+
+def verdict(report: Report, failures: Sequence[Finding]) -> str:
+    """The result in one short sentence, without a full stop; the failures are the report's, worst first."""
     if not report.clusters:
         return "No cluster was found in what was read"
-    failures = report.failures()
     where = count(len(report.clusters), "cluster")
     return f"{_failed(failures)} on {where}" if failures else _nothing_failed(report, where)
 
@@ -167,7 +177,7 @@ def printable(text: str) -> str:
 
     That is control characters, directional overrides, and invisible spaces; line breaks stay.
     """
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
 

@@ -193,7 +193,7 @@ def page(report: Report, findings: Sequence[Finding]) -> Page:
     """Prepare a report for the templates; its findings in the order of `worst_first`."""
     outcomes, read, failures = _outcomes(findings), _read(report), report.failures()
     return Page(
-        verdict=summary.verdict(report),
+        verdict=summary.verdict(report, failures),
         subtitle=_subtitle(report),
         score=_score(report.score.overall),
         explanation=report.score.explanation,
@@ -229,11 +229,6 @@ def links(rule: RuleText) -> tuple[str, ...]:
 def controls(rule: RuleText) -> str:
     """A rule's controls in one line."""
     return ", ".join(f"{control.framework} {control.id}" for control in rule.controls)
-
-
-def elsewhere(evidence: Evidence, finding: Finding) -> str | None:
-    """The resource that holds the evidence, where it is not the finding's own."""
-    return None if evidence.resource == finding.resource else evidence.resource
 
 
 def value(evidence: Evidence) -> str:
@@ -360,7 +355,10 @@ def _finding(finding: Finding, rule: RuleText, clusters: Iterable[str]) -> Findi
         name=summary.short(finding.resource),
         resource=finding.resource,
         clusters=tuple(clusters),
-        evidence=tuple(EvidenceView(elsewhere(e, finding), e.pointer or BODY, value(e)) for e in finding.evidence),
+        evidence=tuple(
+            EvidenceView(None if e.resource == finding.resource else e.resource, e.pointer or BODY, value(e))
+            for e in finding.evidence
+        ),
         missing=tuple(MissingView(KINDS[m.kind], m.what, m.reason, m.action, m.scope) for m in finding.missing),
         command=fix.command if fix else None,
         bicep=fix.bicep if fix else None,

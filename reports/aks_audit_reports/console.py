@@ -1,0 +1,152 @@
+"""The report for the terminal: what a person reads in ten seconds, and where to look next."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import chain
+
+from aks_audit.report import Report
+from aks_audit.results import Finding, Severity
+from aks_audit_reports import summary
+from aks_audit_reports.summary import KINDS, REMEDIES, FailedRule, Unread, count, printable
+
+WIDTH = 100
+"""How many columns a line may take; longer ones are cut with an ellipsis."""
+
+RULES = 10
+"""How many failed rules are shown."""
+
+CAUSES = 4
+"""How many causes of what could not be read are shown."""
+
+
+class _Style(StrEnum):
+    """The terminal's codes for what we colour; `NONE` is as the terminal is."""
+
+    NONE = ""
+    STRONG = "1"
+    QUIET = "2"
+    CRITICAL = "1;31"
+    HIGH = "31"
+    MEDIUM = "33"
+    LOW = "36"
+
+
+_OF_SEVERITY = {
+    Severity.CRITICAL: _Style.CRITICAL,
+    Severity.HIGH: _Style.HIGH,
+    Severity.MEDIUM: _Style.MEDIUM,
+    Severity.LOW: _Style.LOW,
+    Severity.INFO: _Style.QUIET,
+}
+
+
+class ConsoleReporter:
+    """Writes to the terminal."""
+
+    file_name = None
+
+    def render(self, report: Report, *, colour: bool = False) -> bytes:
+        """The summary as lines of at most `WIDTH` columns; with escape codes for colour only if asked."""
+        pen = _Pen(colour=colour)
+        failures = report.failures()
+        failed = summary.failed_rules(report, failures)
+        blocks = (_head(report, failures, pen), _failed(failed, pen), _unread(report, pen), _next(failed, pen))
+        written = ["\n".join(block) for block in (list(lines) for lines in blocks) if block]
+        return ("\n\n".join(written) + "\n").encode()
+
+
+class _Pen:
+    """Puts pieces of text on a line: harmless to a terminal, no wider than it may be, coloured if asked."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self._colour = colour
+
+    def line(self, *pieces: tuple[str, _Style] | str) -> str:
+        left = WIDTH
+        written = []
+        for piece in pieces:
+            text, style = (piece, _Style.NONE) if isinstance(piece, str) else piece
+            shown = _cut(_one_line(text), left)
+            left -= len(shown)
+            written.append(f"\x1b[{style}m{shown}\x1b[0m" if self._colour and style and shown else shown)
+        return "".join(written).rstrip()
+
+
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", " ")
+
+
+def _cut(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    return text[: width - 1] + "…" if width > 0 else ""
+
+
+def _head(report: Report, failures: Sequence[Finding], pen: _Pen) -> Iterator[str]:
+    overall = report.score.overall
+    value = "nothing decided" if overall.value is None else f"{overall.value:.1f} %"
+    counted = summary.by_severity(failures).items()
+    yield pen.line((summary.verdict(report, failures), _Style.STRONG))
+    yield pen.line("Score     ", (value, _Style.STRONG), f"  ({summary.interval(overall)})")
+    yield pen.line("Coverage  ", summary.decided_share(overall))
+    tally = [("  ", (f"{n:,} {severity}", _OF_SEVERITY[severity])) for severity, n in counted if n]
+    yield pen.line("Failures", *(chain.from_iterable(tally) if tally else ("  none",)))
+
+
+def _failed(failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
+    if not failed:
+        return
+    yield pen.line(("What should be so, and is not", _Style.STRONG))
+    column = max(len(_one_line(rule.rule)) for rule in failed[:RULES])
+    for rule in failed[:RULES]:
+        yield from _rule(rule, column, pen)
+    if len(failed) > RULES:
+        yield pen.line((f"  and {count(len(failed) - RULES, 'rule')} more", _Style.QUIET))
+
+
+def _rule(failed: FailedRule, column: int, pen: _Pen) -> Iterator[str]:
+    example = failed.failures[0]
+    reach = f"{summary.extent(failed)}: " if len(failed.failures) > 1 else ""
+    yield pen.line(
+        "  ", (f"{failed.severity:8}", _OF_SEVERITY[failed.severity]), f"  {failed.rule:{column}}  ", failed.title
+    )
+    yield pen.line(" " * (column + 14), (f"{reach}{example.message} ({summary.short(example.resource)})", _Style.QUIET))
+
+
+def _unread(report: Report, pen: _Pen) -> Iterator[str]:
+    groups = summary.unread(report.coverage.unread)
+    if not groups:
+        return
+    unknown = count(report.coverage.unknown, "finding")
+    yield pen.line(("What could not be read", _Style.STRONG), f" (it leaves {unknown} unknown)")
+    for group in groups[:CAUSES]:
+        yield from _cause(group, pen)
+    if len(groups) > CAUSES:
+        yield pen.line((f"  and {count(len(groups) - CAUSES, 'cause')} more", _Style.QUIET))
+
+
+def _cause(group: Unread, pen: _Pen) -> Iterator[str]:
+    things = count(len(group.missing), "thing")
+    such_as = ", for example" if len(group.missing) > 1 else ""
+    yield pen.line(f"  {KINDS[group.kind]}, {things}{such_as}: {group.missing[0].reason}")
+    remedy = REMEDIES[group.kind]
+    if group.action:
+        remedy = f"It takes {group.action} on {group.scope or count(len(group.scopes), 'scope')}"
+    for part in _parts(remedy, WIDTH - 4):
+        yield pen.line((f"    {part}", _Style.QUIET))
+
+
+def _parts(text: str, width: int) -> Iterator[str]:
+    """A text that must stay whole, in pieces that fit."""
+    shown = _one_line(text)
+    for start in range(0, len(shown), width):
+        yield shown[start : start + width]
+
+
+def _next(failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
+    if failed:
+        yield pen.line("Why it matters and how to mend it:  ", (f"aks-audit explain {failed[0].rule}", _Style.STRONG))
+    yield pen.line("The whole report, HTML to JSON:     ", ("aks-audit scan … --output DIR", _Style.STRONG))
+
+
+REPORTER = ConsoleReporter()
