@@ -78,7 +78,9 @@ def links(path: str, kind: type[R]) -> Field[tuple[Link[R], ...]]:
 
 
 def _id(view: View, value: Any, pointer: str) -> str:  # noqa: ANN401 - any JSON value
-    resource_id = value.get("id") if isinstance(value, dict) else value
+    resource_id: object = value
+    if isinstance(value, dict):
+        resource_id, pointer = View(view.estate, view.document, value, pointer).find("id")
     if not isinstance(resource_id, str) or not resource_id.startswith("/"):
         raise Malformed(view.document.id, pointer, "expected a resource id")
     return resource_id
