@@ -82,7 +82,7 @@ class Estate:
     def _add(self, records: list[tuple[Resource, Document]]) -> None:
         latest = _latest(records)
         document = latest[0]
-        bodies = {msgspec.json.encode(one.body, order="deterministic") for one in latest}
+        bodies = {msgspec.json.encode(one.body, order="deterministic") for one in latest} if len(latest) > 1 else {b""}
         own = parse(document.id).type
         strange = [one.type for one in latest if own and one.type.lower() != own.lower()]
         if len(bodies) == 1 and not strange:
