@@ -7,14 +7,14 @@ import pytest
 
 from aks_audit import snapshot
 from aks_audit.engine import audit, load_rules
-from aks_audit.facts import Estate, field
+from aks_audit.facts import AzureResource, Estate, field
 from aks_audit.facts.resource_id import parse
 from compose import fleet
 from compose.estates import ESTATES, demo
 from sdk_models import MODELS, resolve
 
 ALL = {**ESTATES, "demo": demo.records}
-VIEWS = {view.TYPE.lower(): view for view in MODELS if hasattr(view, "TYPE")}
+VIEWS = {view.TYPE.lower(): view for view in MODELS if issubclass(view, AzureResource) and hasattr(view, "TYPE")}
 NOT_IN_THE_SDK = {
     "properties.allowPort25Out": "recorded answers about network interfaces",
     "properties.aadProfile.adminUsers": "sent as null beside adminGroupObjectIDs, in recorded answers",

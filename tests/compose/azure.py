@@ -80,12 +80,6 @@ class Group(NamedTuple):
         return f"{self.id}/providers/{full}/{name}"
 
 
-def group_of(resource_id: str, location: str = "westeurope") -> Group:
-    """The group that a resource is in."""
-    parsed = parse(resource_id)
-    return Group(Subscription(parsed.subscription, location), parsed.group)
-
-
 def resource(group: Group, resource_id: str, properties: Mapping[str, object], **top: object) -> Body:
     """A resource's body: its frame, its properties, and what else stands beside them (`sku`, `zones`, `tags` …)."""
     return {

@@ -267,7 +267,7 @@ def entra(groups: Sequence[str] | None = None, *, azure_rbac: bool = True) -> Bo
     }
 
 
-def add_on(enabled: bool = True, **config: str) -> Body:  # noqa: FBT001, FBT002 - an add-on is on or off
+def add_on(*, enabled: bool = True, **config: str) -> Body:
     """An add-on's entry; its configuration is strings on the wire, or null."""
     return {"enabled": enabled, "config": config or None}
 

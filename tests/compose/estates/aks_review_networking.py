@@ -189,7 +189,7 @@ def _public(network: Body, on_nics: Body) -> list[Body]:
     cluster = managed_cluster(
         _CLUSTERS,
         "aks-public",
-        [agent_pool("system", 3, **nodes), user_pool("apps", 4, **nodes)],
+        [agent_pool("system", 3, **nodes), user_pool("apps", 4, **nodes, enableNodePublicIP=True)],
         networkProfile=overlay("10.245.0.0/16", "10.251.0.0/16", networkPolicy="azure", **own_routes()),
         identity=user_assigned([identity]),
         apiServerAccessProfile={"authorizedIPRanges": [f"{FIREWALL}/32", "203.0.113.16/28"]},

@@ -1,13 +1,25 @@
 """A cluster of 2019 behind Azure Firewall, after "Azure Kubernetes Service and Azure Firewall", and its successor.
 
 The first has the body of an old api-version: what was not there in 2019 is absent. Its machines stand in an
-availability set, behind a Basic load balancer, with a service principal. The second came later, with authorized ranges.
+availability set, behind a Basic load balancer, with a service principal. The second came later, with authorized ranges,
+and with a security group that lets everybody try SSH.
 """
 
 from aks_audit.snapshot import Body, Record
 from compose.azure import Group, Subscription, guid, part, reference
 from compose.clusters import add_on, agent_pool, load_balancer_outbound, managed_cluster, vnet_pods
-from compose.networks import attach, firewall, public_ip, route, route_table, subnet, subnet_id, virtual_network
+from compose.networks import (
+    allow,
+    attach,
+    firewall,
+    public_ip,
+    route,
+    route_table,
+    security_group,
+    subnet,
+    subnet_id,
+    virtual_network,
+)
 from compose.nodes import NodeGroup, Service
 from compose.services import workspace
 from compose.snapshots import recorded
@@ -21,6 +33,9 @@ FIREWALL = "40.68.20.10"
 def records() -> list[Record]:
     """The whole estate."""
     routes = route_table(GROUP, "aks-routes", [route("default", "0.0.0.0/0", "VirtualAppliance", "10.0.3.4")])
+    anybody = {"sourceAddressPrefixes": ["10.0.0.0/8", "0.0.0.0/0"], "destinationPortRanges": ["22", "8080-8090"]}
+    opened = [allow("AllowHttp", 100, "Internet", "80"), allow("AllowOperators", 110, "", "", **anybody)]
+    guard = security_group(GROUP, "aks-6-nsg", opened)
     own = GROUP.of("virtualNetworks", "k8s-agent-vnet")
     routed = reference(routes["id"])
     network = virtual_network(
@@ -31,11 +46,11 @@ def records() -> list[Record]:
             subnet(own, "AzureFirewallSubnet", "10.0.3.0/24"),
             subnet(own, "ing-4-subnet", "10.0.4.0/24"),
             subnet(own, "aks-5-subnet", "10.0.5.0/24", routeTable=routed),
-            subnet(own, "aks-6-subnet", "10.0.6.0/24", routeTable=routed),
+            subnet(own, "aks-6-subnet", "10.0.6.0/24", routeTable=routed, networkSecurityGroup=reference(guard["id"])),
         ],
     )
-    attach([network], [routes])
-    bodies = [network, routes, *_firewall(network), *_of_2019(network), *_successor(network)]
+    attach([network], [routes, guard])
+    bodies = [network, routes, guard, *_firewall(network), *_of_2019(network), *_successor(network)]
     return recorded([SUBSCRIPTION], bodies, day="2026-11-21")
 
 
