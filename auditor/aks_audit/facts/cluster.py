@@ -39,7 +39,8 @@ from aks_audit.facts.networking import (
     VirtualMachineScaleSet,
 )
 from aks_audit.facts.resource import AzureResource
-from aks_audit.facts.unread import Malformed, Unread
+from aks_audit.facts.unread import Malformed, NotCollected, Unread
+from aks_audit.results import Missing
 
 
 class AddOn(View):
@@ -200,6 +201,7 @@ class ManagedCluster(AzureResource):
     )
     image_cleaner_enabled = flag("properties.securityProfile.imageCleaner.enabled")
     legacy_safeguards_level = Choice("properties.safeguardsProfile.level", SafeguardsLevel)
+    hosted_system_enabled = flag("properties.hostedSystemProfile.enabled")
     monitor_metrics_enabled = flag("properties.azureMonitorProfile.metrics.enabled")
     container_insights_enabled = flag("properties.azureMonitorProfile.containerInsights.enabled")
 
@@ -231,8 +233,12 @@ class ManagedCluster(AzureResource):
         """All agent pools.
 
         Raises:
-            Malformed: the body names no pools; a cluster always has them, so they were lost, not absent.
+            NotCollected: AKS hosts the system pool, and the body names none; the nodes are there, but not to be seen.
+            Malformed: the body names no pools; any other cluster has them, so they were lost, not absent.
         """
+        if self.agent_pools is None and self.hosted_system_enabled:
+            reason = f"AKS hosts the system pool of {self.id}, whose body therefore shows no agent pools"
+            raise NotCollected(Missing(what=self.id, kind="not-read", reason=reason))
         if self.agent_pools is None:
             raise Malformed(self.id, "/properties/agentPoolProfiles", "a cluster without its list of agent pools")
         return self.agent_pools
@@ -269,9 +275,21 @@ class ManagedCluster(AzureResource):
         return self.estate.within(NetworkInterface, self.node_group_id)
 
     @property
-    def security_groups(self) -> Holding[NetworkSecurityGroup]:
-        """Every network security group of the subscription."""
-        return self.estate.within(NetworkSecurityGroup, f"/subscriptions/{self.parsed.subscription}")
+    def groups_on_node_interfaces(self) -> Holding[NetworkSecurityGroup]:
+        """The network security groups of the subscription that name an interface of the node resource group.
+
+        One whose list of interfaces cannot be read is among them, since it may.
+        """
+        home = self.node_group_id.lower()
+        everywhere = self.estate.within(NetworkSecurityGroup, f"/subscriptions/{self.parsed.subscription}")
+
+        def touches(group: NetworkSecurityGroup) -> bool:
+            try:
+                return home in self.estate.interface_groups(group)
+            except Unread:
+                return True
+
+        return everywhere.where(touches)
 
     @property
     def nat_gateways(self) -> Holding[NatGateway]:
