@@ -113,7 +113,7 @@ def only_managed_group_on_interfaces(cluster: ManagedCluster) -> Verdict:
     questions: tuple[Callable[[], Verdict], ...] = (
         lambda: each_of_all(cluster.scale_sets, lambda scale_set: _groups_of_scale_set(scale_set, home)),
         lambda: each_of_all(cluster.node_interfaces, lambda interface: _group_of_interface(interface, home)),
-        lambda: each_of_all(cluster.security_groups, lambda group: _interfaces_of_group(group, home)),
+        lambda: each_of_all(cluster.groups_on_node_interfaces, lambda group: _group_with_interfaces(group, home)),
     )
     found = each(questions, lambda question: question())
     if found.outcome is Outcome.NOT_APPLICABLE:
@@ -138,10 +138,9 @@ def _group_of_interface(interface: NetworkInterface, home: str) -> Verdict:
     return _attached(interface.network_security_group, home, evidence)
 
 
-def _interfaces_of_group(group: NetworkSecurityGroup, home: str) -> Verdict:
+def _group_with_interfaces(group: NetworkSecurityGroup, home: str) -> Verdict:
     evidence = group.at(NetworkSecurityGroup.network_interfaces)
-    if not any(within(interface.id, home) for interface in group.network_interfaces or ()):
-        return not_applicable("No security group is on the nodes' network interfaces", evidence)
+    group.estate.interface_groups(group)  # raises where the list of interfaces cannot be read
     return _attached(Link(group.estate, NetworkSecurityGroup, group.id), home, evidence)
 
 

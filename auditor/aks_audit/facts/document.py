@@ -12,13 +12,14 @@ _LONGEST_TEXT = 200
 class Document:
     """One resource of the snapshot. `id` is spelled as Azure sent it; ids are compared without case."""
 
-    __slots__ = ("_ambiguous", "_lines", "body", "id", "location", "type")
+    __slots__ = ("_ambiguous", "_lines", "_path", "body", "id", "location", "type")
 
     def __init__(self, resource_id: str, kind: str, body: dict[str, Any], location: Location | None = None) -> None:
         self.id = resource_id
         self.type = kind
         self.body = body
         self.location = location
+        self._path = ""
         self._ambiguous: bool | None = None
         self._lines: tuple[list[str], dict[str, int]] | None = None
 
@@ -45,7 +46,8 @@ class Document:
         while pointer not in starts:
             pointer = pointer.rpartition("/")[0]
         line = starts[pointer]
-        return Place(path=evidence_path(self.id), line=line, text=printed[line - 1].strip()[:_LONGEST_TEXT])
+        self._path = self._path or evidence_path(self.id)
+        return Place(path=self._path, line=line, text=printed[line - 1].strip()[:_LONGEST_TEXT])
 
 
 def evidence_path(resource_id: str) -> str:

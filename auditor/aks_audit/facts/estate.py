@@ -6,9 +6,9 @@ import msgspec
 
 from aks_audit.facts.document import Document
 from aks_audit.facts.link import Holding
-from aks_audit.facts.networking import Subnet, VirtualNetwork
+from aks_audit.facts.networking import NetworkSecurityGroup, Subnet, VirtualNetwork
 from aks_audit.facts.resource import AzureResource
-from aks_audit.facts.resource_id import parse, within
+from aks_audit.facts.resource_id import parse, scopes, within
 from aks_audit.facts.unread import NotCollected
 from aks_audit.results import Missing
 from aks_audit.snapshot import Gap, Resource, Snapshot, instant
@@ -27,8 +27,12 @@ class Estate:
         for records in _by_id(snapshot).values():
             self._add(records)
         self._by_type: dict[str, list[Document]] = {}
+        self._by_scope: dict[tuple[str, str], list[Document]] = {}
         for _, document in sorted(self._documents.items()):
             self._by_type.setdefault(document.type.lower(), []).append(document)
+            for scope in scopes(document.id):
+                self._by_scope.setdefault((document.type.lower(), scope), []).append(document)
+        self._interface_groups: dict[str, frozenset[str]] = {}
 
     def resource(self, kind: type[R], resource_id: str) -> R:
         """The resource with this id.
@@ -49,9 +53,7 @@ class Estate:
         """The resources of a type in a scope (an id of a subscription, group or resource)."""
         wanted = kind.TYPE.lower()
         known = tuple(
-            kind(self, document, document.body)
-            for document in self._by_type.get(wanted, ())
-            if within(document.id, scope)
+            kind(self, document, document.body) for document in self._by_scope.get((wanted, scope.lower()), ())
         )
         lost = next((gap for gap in self._gaps if within(gap.id, scope) and _type(gap).lower() == wanted), None)
         if lost:
@@ -59,6 +61,14 @@ class Estate:
         if any(listed == wanted and within(scope, where) for listed, where in self._listings):
             return Holding(known, None)
         return Holding(known, self._explain(scope, kind.TYPE))
+
+    def interface_groups(self, group: NetworkSecurityGroup) -> frozenset[str]:
+        """The ids, in lower case, of the resource groups in which a security group's network interfaces are."""
+        key = group.id.lower()
+        if key not in self._interface_groups:
+            found = (link.id for link in group.network_interfaces or ())
+            self._interface_groups[key] = frozenset(scope for interface in found for scope in scopes(interface))
+        return self._interface_groups[key]
 
     def every(self, kind: type[R]) -> tuple[R, ...]:
         """All resources of a type that were read, in order of id."""

@@ -60,8 +60,20 @@ class View:
             Malformed: something on the way is not an object, or two keys differ in case alone.
         """
         value: Any = self.node
+        names = path.split(".")
+        if not self.document.ambiguous:
+            for name in names:
+                if not isinstance(value, dict) or name not in value:
+                    break
+                value = value[name]
+            else:
+                return value, f"{self.pointer}/{'/'.join(names)}"
+        return self._find_without_case(names)
+
+    def _find_without_case(self, names: Sequence[str]) -> tuple[Any, str]:
+        value: Any = self.node
         pointer = self.pointer
-        for name in path.split("."):
+        for name in names:
             if value is None:
                 pointer = f"{pointer}/{name}"
                 continue
@@ -180,6 +192,18 @@ def parts(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
         return tuple(
             kind(view.estate, view.document, _of(dict, item), f"{pointer}/{index}") for index, item in enumerate(items)
         )
+
+    return Field(path, read)
+
+
+def one_or_more(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
+    """A list of objects, or one object where other api-versions send a list."""
+    several = parts(path, kind)
+
+    def read(view: View, value: object, pointer: str) -> tuple[V, ...]:
+        if isinstance(value, dict):
+            return (kind(view.estate, view.document, value, pointer),)
+        return several.read(view, value, pointer)
 
     return Field(path, read)
 

@@ -4,7 +4,7 @@ Neither takes silence for absence: a link that cannot be followed and a list tha
 `NotCollected` with the gap that explains it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aks_audit.facts.field import Field, View
@@ -49,6 +49,10 @@ class Holding(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         """Iterate over what was read; it may not be all."""
         return iter(self.known)
+
+    def where(self, holds: Callable[[R], bool]) -> "Holding[R]":
+        """Those for which something holds; whole where this holding is."""
+        return Holding(tuple(resource for resource in self.known if holds(resource)), self._missing)
 
     def whole(self) -> tuple[R, ...]:
         """All of them.

@@ -41,3 +41,9 @@ def within(resource_id: str, scope: str) -> bool:
     """Whether `resource_id` is `scope` or lies in it, compared without case."""
     inner, outer = resource_id.lower().rstrip("/"), scope.lower().rstrip("/")
     return inner == outer or inner.startswith(outer + "/")
+
+
+def scopes(resource_id: str) -> tuple[str, ...]:
+    """The ids, in lower case, of everything that holds a resource: subscription, resource group, and its parents."""
+    parts = resource_id.lower().rstrip("/").split("/")
+    return tuple("/".join(parts[:end]) for end in range(3, len(parts), 2))
