@@ -126,9 +126,9 @@ def _unread(report: Report, pen: _Pen) -> Iterator[str]:
 
 
 def _cause(group: Unread, pen: _Pen) -> Iterator[str]:
-    things = count(len(group.missing), "thing")
-    such_as = ", for example" if len(group.missing) > 1 else ""
-    yield pen.line(f"  {KINDS[group.kind]}, {things}{such_as}: {group.missing[0].reason}")
+    example, *others = group.missing
+    things = f"{count(len(group.missing), 'thing')}{', for example' if others else ''}"
+    yield pen.line(f"  {KINDS[group.kind]}, {things}: {example.reason}")
     remedy = REMEDIES[group.kind]
     if group.action:
         remedy = f"It takes {group.action} on {group.scope or count(len(group.scopes), 'scope')}"

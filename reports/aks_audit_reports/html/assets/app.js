@@ -79,6 +79,7 @@
 
   // The rows stay as they came, as numbers; only what is shown is read.
   const rows = data.findings.map(
+    // In the order of _Row in data.py.
     ([rule, outcome, severity, clusters, resource, name, message, command, bicep, change, evidence, missing, mark]) => ({
       rule, outcome, severity, clusters, resource, name, message, command, bicep, change, evidence, missing, mark,
     }),
@@ -142,7 +143,7 @@
       const outcomes = wanted.getAll("outcome").map((name) => OUTCOMES.indexOf(name));
       const severities = wanted.getAll("severity").map((name) => SEVERITIES.indexOf(name));
       const [cluster, rule] = [wanted.get("cluster"), wanted.get("rule")];
-      const search = wanted.get("text").trim().toLowerCase().split(/\s+/);
+      const search = wanted.get("text").trim().toLowerCase().split(/\s+/).filter(Boolean);
       shown = rows.filter(
         (row) =>
           (!outcomes.length || outcomes.includes(row.outcome)) &&
@@ -157,12 +158,11 @@
       go(0, shown.length);
     };
 
-    // Asks for one rule or cluster and whatever outcome the reader came for.
+    // Asks for one thing alone; of every outcome where none is named.
     const ask = (name, value, outcome) => {
-      form.reset();
-      if (outcome) for (const box of form.elements.outcome) box.checked = box.value === outcome;
-      else for (const box of form.elements.outcome) box.checked = false;
-      form.elements[name].value = value;
+      const { outcome: outcomes, severity: severities, cluster, rule, text: search } = form.elements;
+      for (const box of [...outcomes, ...severities]) box.checked = box.value === outcome;
+      for (const field of [cluster, rule, search]) field.value = field.name === name ? value : "";
       filter();
     };
 
@@ -172,7 +172,7 @@
       const mark = location.hash.slice("#finding-".length);
       const place = rows.findIndex((row) => row.mark.startsWith(mark));
       if (!mark || place < 0) return;
-      if (!shown.includes(rows[place])) ask("text", "", null);
+      if (!shown.includes(rows[place])) ask();
       go(shown.indexOf(rows[place]));
       const finding = byId(`finding-${rows[place].mark}`);
       finding.open = true;
@@ -186,11 +186,11 @@
     document.addEventListener("click", (event) => {
       const { rule, cluster } = event.target.closest("a[data-rule], a[data-cluster]")?.dataset ?? {};
       if (rule) ask("rule", rule, "fail");
-      if (cluster) ask("cluster", cluster, null);
+      if (cluster) ask("cluster", cluster);
     });
     addEventListener("hashchange", follow);
+    addEventListener("load", follow); // not before: the browser, done loading, moves the focus to the link's target
     filter();
-    follow();
   };
 
   const startClusters = () => {

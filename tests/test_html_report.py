@@ -1,0 +1,410 @@
+"""The report as one HTML page: what it holds, and that nothing in it does what a snapshot says."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+import report_samples
+from aks_audit.report import Report
+from aks_audit.results import Evidence, Outcome
+from aks_audit_reports.html import REPORTER
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`${alert(1)}{{7*7}}<!--\u2028\u202e\x1b[31m"
+
+
+class Parsed(HTMLParser):
+    """A page taken apart: its elements in order, and the text of scripts, styles and everything else."""
+
+    def __init__(self, html: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {"script": [], "style": [], "": []}
+        self._inside = ""
+        self.feed(html.decode())
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.elements.append((tag, dict(attrs)))
+        if tag in self.texts:
+            self._inside = tag
+            self.texts[tag].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave a script or style."""
+        if tag == self._inside:
+            self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        """Keep a text where it stands."""
+        if self._inside:
+            self.texts[self._inside][-1] += data
+        else:
+            self.texts[""].append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """Give the attributes of every element of this name."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        """What is neither script nor style, with single spaces."""
+        return " ".join(" ".join(self.texts[""]).split())
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The findings as the script reads them."""
+        decoded: dict[str, Any] = json.loads(self.texts["script"][0])
+        return decoded
+
+
+def parsed(report: Report) -> Parsed:
+    return Parsed(REPORTER.render(report))
+
+
+def hostile() -> Report:
+    """A report in which every text from a snapshot or another's rule is hostile."""
+    sample = report_samples.report(name=f"aks{HOSTILE}-{{n}}", message=HOSTILE)
+    rules = tuple(
+        msgspec.structs.replace(
+            rule, title=HOSTILE, why=HOSTILE, references=("javascript:alert(1)", "data:text/html,x")
+        )
+        for rule in sample.rules
+    )
+    findings = tuple(
+        msgspec.structs.replace(finding, evidence=(Evidence(HOSTILE, HOSTILE, {HOSTILE: [HOSTILE]}),))
+        for finding in sample.findings
+    )
+    checklists = tuple(
+        msgspec.structs.replace(checklist, source="javascript:alert(1)", title=HOSTILE)
+        for checklist in sample.score.checklists
+    )
+    score = msgspec.structs.replace(sample.score, checklists=checklists)
+    return msgspec.structs.replace(sample, rules=rules, findings=findings, score=score)
+
+
+def test_the_same_report_gives_the_same_bytes() -> None:
+    assert REPORTER.render(report_samples.report()) == REPORTER.render(report_samples.report(), colour=True)
+
+
+@pytest.mark.parametrize("report", [report_samples.report(), hostile()], ids=["plain", "hostile"])
+def test_the_page_holds_our_two_scripts_and_asks_for_nothing(report: Report) -> None:
+    page = parsed(report)
+    assert page.all("script") == [{"type": "application/json", "id": "data"}, {}]
+    assert len(page.all("style")) == 1
+    for tag in ("img", "iframe", "object", "embed", "base", "audio", "video", "source"):
+        assert not page.all(tag)
+    for _, attributes in page.elements:
+        assert not {"src", "srcset", "style", "action", "ping", "poster"} & set(attributes)
+        assert not [name for name in attributes if name.startswith("on")]
+    for link in page.all("link"):
+        assert (link["href"] or "").startswith("data:image/svg+xml,")
+    for link in page.all("a"):
+        address = link["href"] or ""
+        if not address.startswith("#"):
+            assert address.startswith("https://learn.microsoft.com/") or not address
+            assert link["rel"] == "noopener noreferrer"
+
+
+def test_the_policy_allows_this_style_and_this_script_and_nothing_else() -> None:
+    page = parsed(report_samples.report())
+    (policy,) = (meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    style, script = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (page.texts["style"][0], page.texts["script"][1])
+    )
+    assert (policy or "").split("; ") == [
+        "default-src 'none'",
+        f"style-src 'sha256-{style}'",
+        f"script-src 'sha256-{script}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+
+
+def test_hostile_text_is_shown_as_text_whole_and_visible() -> None:
+    page = parsed(hostile())
+    shown = HOSTILE.replace("\u2028", "\\u2028").replace("\u202e", "\\u202e").replace("\x1b", "\\u001b")
+    assert shown in page.text
+    assert shown in page.data["texts"]
+    raw = REPORTER.render(hostile()).decode()
+    assert not [character for character in raw if not character.isprintable() and character != "\n"]
+
+
+def test_the_data_is_every_finding_worst_first() -> None:
+    sample = report_samples.report()
+    data = parsed(sample).data
+    texts = data["texts"]
+    assert len(set(texts)) == len(texts), "each text stands once"
+    assert len(data["findings"]) == len(sample.findings)
+    order = ["fail", "unknown", "pass", "not-applicable"]
+    ranks = [(order.index(list(Outcome)[row[1]]), row[2]) for row in data["findings"]]
+    assert all(before <= after for before, after in pairwise(ranks))
+    by_mark = {finding.fingerprint[:16]: finding for finding in sample.findings}
+    for row in data["findings"]:
+        finding = by_mark[row[-1]]
+        assert texts[data["rules"][row[0]][0]] == finding.rule
+        assert texts[row[4]] == finding.resource
+        assert texts[row[6]] == finding.message
+        assert (row[7] is None) is (finding.remediation is None)
+
+
+def test_without_scripts_the_summary_and_the_worst_findings_are_there() -> None:
+    page = parsed(report_samples.report(clusters=30))
+    for text in (
+        "68 failures, 8 of them critical, on 30 clusters",
+        "What the score means",
+        "Local accounts are disabled",
+        "Restrict egress with Azure Firewall",
+        "Not covered",
+        "aks-30",
+        "These are the 20 most severe of 240 findings.",
+        "0.0.0.0/1 and 128.0.0.0/1 together are every IPv4 address",
+        "az aks update --resource-group rg-3 --name aks-3 --api-server-authorized-ip-ranges RANGES",
+        "Microsoft.Network/routeTables/read",
+        "aks-audit 1.2.3",
+        "from 2026-11-21 12:00 UTC to 2026-11-21 12:01 UTC",
+    ):
+        assert text in page.text
+    assert len([details for details in page.all("details") if details.get("class") == "finding"]) == 20 + 1
+
+
+def test_the_page_has_one_first_heading_and_its_landmarks() -> None:
+    page = parsed(report_samples.report())
+    assert [len(page.all(tag)) for tag in ("h1", "main", "nav", "header", "footer")] == [1] * 5
+    ids = [attributes["id"] for _, attributes in page.elements if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    for link in page.all("a"):
+        address = link["href"] or ""
+        if address.startswith("#"):
+            assert address[1:] in ids
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.UNKNOWN, Outcome.NOT_APPLICABLE])
+def test_a_report_without_failures_first_shows_what_there_is(outcome: Outcome) -> None:
+    page = parsed(report_samples.report(clusters=1, outcome=outcome))
+    checked = [box["value"] for box in page.all("input") if "checked" in box]
+    assert checked == [outcome.value]
+    assert "What should be so, and is not" not in page.text
+
+
+def test_a_report_about_nothing_is_a_page() -> None:
+    page = parsed(report_samples.report(clusters=0))
+    assert "No cluster was found in what was read" in page.text
+    assert "Nothing decided" in page.text
+
+
+def test_ten_thousand_findings_are_quick_to_write_and_small_to_send() -> None:
+    large = report_samples.report(clusters=200, copies=7)
+    REPORTER.render(report_samples.report())
+    start = time.process_time()
+    page = REPORTER.render(large)
+    assert time.process_time() - start < 1, "a tenth of it is usual; this only catches what grows too fast"
+    assert len(page) < 2_500_000
+    assert page.count(b'<details class="finding"') == 20 + 1
+
+
+BROWSER_SWITCHES = [
+    "--no-sandbox",  # a container's root may not use it, and the page is our own
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("no chromium on the path")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=BROWSER_SWITCHES)
+        yield running
+        running.close()
+
+
+class Opened:
+    """A report opened in a browser, with all that the page said and asked for."""
+
+    def __init__(self, browser: "Browser", file: Path, **context: Any) -> None:  # noqa: ANN401 - handed on to playwright
+        self.page = browser.new_context(**context).new_page()
+        self.page.set_default_timeout(10_000)
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.address = file.as_uri()
+
+    def open(self, fragment: str = "") -> "Page":
+        """Load the page."""
+        self.page.goto(self.address + fragment)
+        return self.page
+
+    def found(self) -> str:
+        """What the page says it found."""
+        return self.page.locator("#filter .result").inner_text()
+
+
+@pytest.fixture
+def opened(browser: "Browser", tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Open a report; afterwards the page must have said nothing and asked for nothing but itself."""
+    pages: list[Opened] = []
+
+    def render_and_open(report: Report, fragment: str = "", **context: Any) -> Opened:  # noqa: ANN401 - as above
+        file = tmp_path / "aks-audit.html"
+        file.write_bytes(REPORTER.render(report))
+        shown = Opened(browser, file, **context)
+        pages.append(shown)
+        shown.open(fragment)
+        return shown
+
+    yield render_and_open
+    for shown in pages:
+        assert shown.complaints == []
+        assert {address.partition("#")[0] for address in shown.requests} <= {shown.address}
+        shown.page.context.close()
+
+
+def test_filters_narrow_the_findings_and_reset_widens_them(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report(clusters=30))
+    assert shown.found() == "68 of 240 findings"
+    shown.page.get_by_role("checkbox", name="Critical").check()
+    assert shown.found() == "8 of 240 findings"
+    assert shown.page.locator("#finding-list .finding").count() == 8
+    shown.page.get_by_role("checkbox", name="Pass").check()
+    shown.page.get_by_label("Cluster", exact=True).select_option(label="aks-3 (rg-3)")
+    assert shown.found() == "1 of 240 findings"
+    shown.page.get_by_role("button", name="Reset").click()
+    shown.page.get_by_text("68 of 240 findings", exact=True).wait_for()
+    shown.page.get_by_label("Text").fill("RG-7/ diskless")
+    assert shown.found() == "No finding is like that"
+    shown.page.get_by_label("Text").fill("RG-7/ local")
+    assert shown.found() == "1 of 240 findings"
+    shown.page.get_by_label("Text").fill("")
+    shown.page.get_by_label("Rule").select_option(label="AKS-API-01 The API server is private")
+    assert shown.found() == "8 of 240 findings"
+
+
+def test_ten_thousand_findings_are_paged(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report(clusters=200, copies=7))
+    assert shown.found() == "3,200 of 11,200 findings"
+    assert shown.page.locator("#finding-list .finding").count() == 50
+    pager = shown.page.locator("#finding-pager")
+    assert pager.get_by_role("button", name="Previous").is_disabled()
+    pager.get_by_role("button", name="Next").click()
+    assert pager.locator(".where-in").inner_text() == "51\N{EN DASH}100 of 3,200"
+    assert shown.page.locator("#cluster-table tbody tr").count() == 25
+
+
+def test_clusters_sort_filter_and_lead_to_their_findings(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report(clusters=30))
+    table = shown.page.locator("#cluster-table")
+    first = table.locator("tbody tr:first-child a")
+    table.get_by_role("button", name="Cluster").click()
+    assert first.inner_text() == "aks-1"
+    table.get_by_role("button", name="Cluster").click()
+    assert first.inner_text() == "aks-30"
+    assert table.get_by_role("columnheader", name="Cluster").get_attribute("aria-sort") == "descending"
+    table.get_by_role("button", name="Critical").click()
+    assert table.locator("tbody tr:first-child td").nth(1).inner_text() == "1"
+    shown.page.get_by_label("Find a cluster").fill("AKS-7")
+    assert shown.page.locator("#cluster-filter .result").inner_text() == "1 of 30 clusters"
+    first.click()
+    assert shown.found() == "8 of 240 findings"
+
+
+def test_a_failed_rule_leads_to_its_failures(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report(clusters=30))
+    shown.page.locator("#failed").get_by_role("link", name="Local accounts are disabled").click()
+    assert shown.found() == "9 of 240 findings"
+    assert shown.page.locator("#finding-list .id").all_inner_texts() == ["AKS-IAM-04"] * 9
+
+
+def test_a_link_opens_its_finding_whatever_the_filter(opened: Callable[..., Opened]) -> None:
+    sample = report_samples.report(clusters=200)
+    passed = [finding for finding in sample.findings if finding.outcome is Outcome.PASS][-1]
+    shown = opened(sample, f"#finding-{passed.fingerprint[:16]}")
+    finding = shown.page.locator(f"#finding-{passed.fingerprint[:16]}")
+    assert finding.get_attribute("open") is not None
+    assert passed.resource in finding.inner_text()
+    assert finding.locator("summary").evaluate("summary => summary === document.activeElement")
+
+
+def test_a_finding_shows_its_own_parts_and_no_others(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report())
+    failure = shown.page.locator("#finding-list .finding").first
+    failure.locator("summary").click()
+    assert failure.get_by_role("heading").all_inner_texts() == ["Evidence", "Fix", "Bicep", "Why it matters"]
+    assert failure.locator(".evidence pre").inner_text() == '[\n  "0.0.0.0/1",\n  "128.0.0.0/1"\n]'
+    assert (
+        failure.get_by_role("link").first.get_attribute("href")
+        == "https://learn.microsoft.com/azure/aks/concepts-network"
+    )
+    copy = failure.get_by_role("button", name="Copy the command")
+    copy.click()
+    failure.get_by_role("button", name=re.compile("Copied|Selected")).wait_for()
+    shown.page.get_by_role("checkbox", name="Fail").uncheck()
+    shown.page.get_by_role("checkbox", name="Unknown").check()
+    unknown = shown.page.locator("#finding-list .finding").first
+    unknown.locator("summary").click()
+    assert unknown.get_by_role("heading").all_inner_texts() == ["What is missing", "Why it matters"]
+    assert "Microsoft.Network/routeTables/read" in unknown.inner_text()
+
+
+def test_hostile_text_runs_nothing_in_a_browser(opened: Callable[..., Opened]) -> None:
+    shown = opened(hostile())
+    asked: list[str] = []
+    shown.page.on("dialog", lambda dialog: asked.append(dialog.message))
+    shown.page.locator("#finding-list summary").first.click()
+    shown.page.get_by_label("Text").fill("</script>")
+    assert asked == []
+    assert shown.page.locator("img, iframe").count() == 0
+    assert HOSTILE[:60] in shown.page.locator("#finding-list").inner_text()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 360)])
+def test_no_barrier_that_axe_knows_and_nothing_too_wide(opened: Callable[..., Opened], scheme: str, width: int) -> None:
+    folder = os.environ.get("AKS_AUDIT_NODE_MODULES")
+    axe = Path(folder or "") / "axe-core" / "axe.min.js"
+    if not folder or not axe.is_file():
+        pytest.skip("AKS_AUDIT_NODE_MODULES names no folder with axe-core")
+    sample = report_samples.report(
+        clusters=30, name="a-cluster-with-a-name-that-is-as-long-as-a-name-can-be-in-azure-{n}"
+    )
+    shown = opened(sample, color_scheme=scheme, viewport={"width": width, "height": 900})
+    shown.page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
+    shown.page.evaluate(axe.read_text(encoding="utf-8"))
+    violations = shown.page.evaluate("axe.run()")["violations"]
+    assert [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in violations] == []
+
+
+def test_both_colour_schemes_are_drawn(opened: Callable[..., Opened]) -> None:
+    def paper(scheme: str) -> str:
+        page = opened(report_samples.report(), color_scheme=scheme).page
+        colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return colour
+
+    assert paper("light") == "rgb(250, 250, 248)"
+    assert paper("dark") == "rgb(19, 22, 25)"
