@@ -2,12 +2,12 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
-from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Verdict
+from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Remediation, Verdict
 from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
@@ -51,13 +51,11 @@ def ask(rule: Rule, subject: Subject) -> Verdict:
 
 
 def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Finding:
-    labels: Mapping[str, str] = {}
     if isinstance(subject, UnreadSubject):
         reason = "; ".join(missing.reason for missing in subject.missing)
         verdict = undecided(reason, missing=subject.missing)
     else:
         verdict = ask(rule, subject)
-        labels = subject.labels
     place, location = _where(estate, subject.id, verdict.evidence)
     return Finding(
         rule=rule.id,
@@ -67,12 +65,18 @@ def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Fi
         severity=verdict.severity or rule.text.severity,
         message=verdict.message,
         evidence=verdict.evidence,
-        remediation=rule.remediation(labels) if verdict.outcome is Outcome.FAIL else None,
+        remediation=_remediation(rule, subject, verdict),
         missing=_missing(subject.id, verdict),
         location=location,
         place=place,
         fingerprint=fingerprint(rule.id, subject.id),
     )
+
+
+def _remediation(rule: Rule, subject: Subject | UnreadSubject, verdict: Verdict) -> Remediation | None:
+    if isinstance(subject, UnreadSubject) or verdict.outcome is not Outcome.FAIL:
+        return None
+    return rule.remediation(subject.labels)
 
 
 def _missing(subject_id: str, verdict: Verdict) -> tuple[Missing, ...]:

@@ -28,7 +28,20 @@ from aks_audit.facts.enumerations import (
     SSHAccess,
     UpgradeChannel,
 )
-from aks_audit.facts.field import Choice, View, flag, names, network, networks, number, part, parts, text, texts
+from aks_audit.facts.field import (
+    Choice,
+    View,
+    flag,
+    names,
+    network,
+    networks,
+    number,
+    one_or_more,
+    part,
+    parts,
+    text,
+    texts,
+)
 from aks_audit.facts.link import Holding, Link, link
 from aks_audit.facts.networking import (
     LoadBalancer,
@@ -86,7 +99,7 @@ class AgentPool(AzureResource):
     min_count = number("minCount")
     max_count = number("maxCount")
     manual_scales = parts("virtualMachinesProfile.scale.manual", PoolScale)
-    auto_scales = parts("virtualMachinesProfile.scale.autoscale", PoolScale)
+    auto_scales = one_or_more("virtualMachinesProfile.scale.autoscale", PoolScale)
     max_pods = number("maxPods")
     max_surge = text("upgradeSettings.maxSurge")
     enable_auto_scaling = flag("enableAutoScaling")

@@ -21,7 +21,7 @@ class Estate:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._gaps: list[Gap] = [gap for gap, _ in snapshot.gaps]
-        self._listings = [(listing.type.lower(), listing.scope) for listing in snapshot.listings]
+        self._listings = {(listing.type.lower(), listing.scope.lower().rstrip("/")) for listing in snapshot.listings}
         self._documents: dict[str, Document] = {}
         self.as_of = snapshot.finished
         for records in _by_id(snapshot).values():
@@ -58,7 +58,7 @@ class Estate:
         lost = next((gap for gap in self._gaps if within(gap.id, scope) and _type(gap).lower() == wanted), None)
         if lost:
             return Holding(known, _missing(lost))
-        if any(listed == wanted and within(scope, where) for listed, where in self._listings):
+        if any((wanted, where) in self._listings for where in (scope.lower(), *scopes(scope))):
             return Holding(known, None)
         return Holding(known, self._explain(scope, kind.TYPE))
 

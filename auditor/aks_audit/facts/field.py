@@ -197,13 +197,15 @@ def parts(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
 
 
 def one_or_more(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
-    """A list of objects, or one object where other api-versions send a list."""
-    several = parts(path, kind)
+    """A list of objects, or one object where another api-version sends a list."""
 
     def read(view: View, value: object, pointer: str) -> tuple[V, ...]:
-        if isinstance(value, dict):
-            return (kind(view.estate, view.document, value, pointer),)
-        return several.read(view, value, pointer)
+        alone = isinstance(value, dict)
+        items: Sequence[object] = [value] if alone else _of(list, value)
+        return tuple(
+            kind(view.estate, view.document, _of(dict, item), pointer if alone else f"{pointer}/{index}")
+            for index, item in enumerate(items)
+        )
 
     return Field(path, read)
 

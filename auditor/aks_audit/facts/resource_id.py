@@ -1,5 +1,6 @@
 """Azure Resource Manager ids: `/subscriptions/S/resourceGroups/G/providers/N/T/NAME[/T/NAME …]`, without case."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -22,6 +23,7 @@ class ResourceId(NamedTuple):
         return self.names[-1] if self.names else ""
 
 
+@lru_cache(maxsize=8192)
 def parse(resource_id: str) -> ResourceId:
     """Take an id apart. What does not look like an id gives empty parts, never an error."""
     parts = resource_id.strip("/").split("/")
