@@ -25,7 +25,7 @@ GROUP = SUBSCRIPTION.group("rg-quickstart")
 
 def records() -> list[Record]:
     """The whole estate."""
-    return recorded([SUBSCRIPTION], [*_base(), *_automatic()], day="2026-11-21")
+    return recorded([SUBSCRIPTION], [*_base(), *_automatic()], day="2026-11-20")
 
 
 def _base() -> list[Body]:

@@ -69,7 +69,7 @@ def records() -> list[Record]:
         _HUB, "privatelink.westeurope.azmk8s.io", [hub["id"], spoke["id"]], {private[0]["name"]: "10.3.4.4"}
     )
     bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *private, *dns, *_public(spoke, on_nics), *_integrated(spoke)]
-    return recorded([HUB, SPOKE], [*bodies, *_registry(spoke, hub)], day="2026-11-22")
+    return recorded([HUB, SPOKE], [*bodies, *_registry(spoke, hub)], day="2026-11-20")
 
 
 def _hub() -> list[Body]:

@@ -43,7 +43,7 @@ GROUP = SUBSCRIPTION.group("privatekubernetes-northeurope-rg")
 def records() -> list[Record]:
     """The whole estate."""
     network, *beside = _network()
-    return recorded([SUBSCRIPTION], [network, *beside, *_hardened(network), *_mesh()], day="2026-11-22")
+    return recorded([SUBSCRIPTION], [network, *beside, *_hardened(network), *_mesh()], day="2026-11-20")
 
 
 def _network() -> list[Body]:

@@ -51,7 +51,7 @@ def records() -> list[Record]:
     )
     attach([network], [routes, guard])
     bodies = [network, routes, guard, *_firewall(network), *_of_2019(network), *_successor(network)]
-    return recorded([SUBSCRIPTION], bodies, day="2026-11-21")
+    return recorded([SUBSCRIPTION], bodies, day="2026-11-20")
 
 
 def _firewall(network: Body) -> list[Body]:

@@ -67,7 +67,7 @@ def records() -> list[Record]:
     for cluster in (_payments, _shop, _data, _web):
         bodies += cluster(spoke)
     refused = Listing(REFUSED, HUB.id)
-    read = recorded([HUB, APPS], [*bodies, *_sandbox(), *_zones(hub, spoke)], day="2026-11-24", tool="aks-audit (demo)")
+    read = recorded([HUB, APPS], [*bodies, *_sandbox(), *_zones(hub, spoke)], day="2026-11-20", tool="aks-audit (demo)")
     return [*(record for record in read if record != refused), _gap()]
 
 

@@ -73,7 +73,7 @@ def records() -> list[Record]:
     }
     zone = private_zone(_HUB, "private.swedencentral.azmk8s.io", [hub["id"], network["id"]], hosts)
     bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_registry(network, hub)]
-    return recorded([HUB, APPS], bodies, day="2026-11-23")
+    return recorded([HUB, APPS], bodies, day="2026-11-20")
 
 
 def _hub() -> list[Body]:
