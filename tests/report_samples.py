@@ -188,7 +188,7 @@ def _text(index: int, copy: int) -> RuleText:
         severity=severity,
         why=f"An attacker or an outage gains where this is not so: {title[0].lower()}{title[1:]}.",
         severity_reason=f"{severity}; what is lost is lost for the whole cluster.",
-        decided=f"The value at {pointer}. Absent means that it is off, the default.",
+        decided=f"The value at `{pointer}`. Absent means that it is off, the default.",
         command=command,
         bicep=f"properties: {{ {pointer.rpartition('/')[2]}: true }}",
         change="in place",

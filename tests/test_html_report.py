@@ -177,7 +177,9 @@ def test_without_scripts_the_summary_and_the_worst_findings_are_there() -> None:
         "These are the 20 most severe of 240 findings.",
         "0.0.0.0/1 and 128.0.0.0/1 together are every IPv4 address",
         "az aks update --resource-group rg-3 --name aks-3 --api-server-authorized-ip-ranges RANGES",
-        "Microsoft.Network/routeTables/read",
+        "It takes Microsoft.Network/routeTables/read on /subscriptions/11111111-1111-1111-1111-111111111111 .",
+        "Reading route table rt-3 was refused (403 AuthorizationFailed)",
+        "The value at /properties/apiServerAccessProfile/authorizedIPRanges .",
         "aks-audit 1.2.3",
         "from 2026-11-21 12:00 UTC to 2026-11-21 12:01 UTC",
     ):
@@ -361,6 +363,8 @@ def test_a_finding_shows_its_own_parts_and_no_others(opened: Callable[..., Opene
         failure.get_by_role("link").first.get_attribute("href")
         == "https://learn.microsoft.com/azure/aks/concepts-network"
     )
+    pointer = "/properties/apiServerAccessProfile/authorizedIPRanges"
+    assert failure.get_by_text("The value at").locator("code").inner_text() == pointer, "marks of code become code"
     copy = failure.get_by_role("button", name="Copy the command")
     copy.click()
     failure.get_by_role("button", name=re.compile("Copied|Selected")).wait_for()

@@ -155,11 +155,12 @@ class FailedRuleView(NamedTuple):
 
 
 class UnreadView(NamedTuple):
-    """What could not be read for one cause, and what would mend it."""
+    """What could not be read for one cause, and what would mend it; `scope` is empty where no one scope holds all."""
 
     kind: str
     action: str | None
-    scopes: tuple[str, ...]
+    scope: str
+    scopes: int
     remedy: str
     extent: str
     missing: tuple[Missing, ...]
@@ -376,7 +377,8 @@ def _unread(group: summary.Unread) -> UnreadView:
     return UnreadView(
         kind=KINDS[group.kind],
         action=group.action,
-        scopes=group.scopes[:THINGS_LISTED],
+        scope=group.scope,
+        scopes=len(group.scopes),
         remedy=summary.REMEDIES[group.kind],
         extent=count(len(group.missing), "thing"),
         missing=group.missing[:THINGS_LISTED],

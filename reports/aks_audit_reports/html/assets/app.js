@@ -37,6 +37,18 @@
     return go;
   };
 
+  // A text in which `this` is code, as pieces; one whose marks do not pair stays as it is.
+  const prose = (value) => {
+    const parts = value.split("`");
+    if (parts.length % 2 === 0) return [value];
+    return parts.map((part, place) => {
+      if (place % 2 === 0) return part;
+      const code = document.createElement("code");
+      code.textContent = part;
+      return code;
+    });
+  };
+
   // Fills a copy of the pattern of a finding: see the marks in parts.html.j2.
   const fill = (node, view) => {
     for (const pattern of [...node.querySelectorAll("[data-each]")]) {
@@ -57,7 +69,8 @@
       delete part.dataset.if;
     }
     for (const place of node.querySelectorAll("[data-is]")) {
-      place.textContent = view[place.dataset.is];
+      const value = view[place.dataset.is];
+      place.replaceChildren(...("prose" in place.dataset ? prose(value) : [value]));
       delete place.dataset.is;
     }
   };
