@@ -19,6 +19,8 @@ from aks_audit.facts import (
     OutboundType,
     Route,
     RouteNextHopType,
+    ScaleSetIPConfiguration,
+    ScaleSetNetworkInterface,
     Subnet,
     VirtualMachineScaleSet,
 )
@@ -282,6 +284,8 @@ def _subnet_lets_out(link: Link[Subnet]) -> Verdict:
 
 def _gateway_serves(gateway: NatGateway, link: Link[Subnet]) -> Verdict:
     evidence = gateway.at(NatGateway.subnets)
+    if gateway.find("properties")[0] is None:
+        raise Malformed(gateway.id, evidence.pointer, "a NAT gateway without its properties")
     if link.id.lower() in {served.id.lower() for served in gateway.subnets or ()}:
         return fails(f"NAT gateway {gateway.name} serves subnet {parse(link.id).name}", evidence)
     return not_applicable("NAT gateways serve other subnets", evidence)
@@ -291,11 +295,23 @@ def _scale_set_lets_out(scale_set: VirtualMachineScaleSet) -> Verdict:
     if scale_set.network_interfaces is None:
         evidence = scale_set.at(VirtualMachineScaleSet.network_interfaces)
         raise Malformed(scale_set.id, evidence.pointer, "a scale set without its network interfaces")
-    addresses = [address for interface in scale_set.network_interfaces for address in interface.ip_configurations or ()]
-    public = [address.at(type(address).public_ip_address) for address in addresses if address.public_ip_address]
+    addresses = [address for interface in scale_set.network_interfaces for address in _addresses(interface)]
+    public = [
+        address.at(ScaleSetIPConfiguration.public_ip_address) for address in addresses if address.public_ip_address
+    ]
     if public:
         return fails(f"Instances of scale set {scale_set.name} get public addresses", *public)
     return each([address.subnet for address in addresses if address.subnet], _subnet_lets_out)
+
+
+def _addresses(interface: ScaleSetNetworkInterface) -> tuple[ScaleSetIPConfiguration, ...]:
+    addresses = interface.ip_configurations
+    if not addresses or any(address.subnet is None for address in addresses):
+        evidence = interface.at(ScaleSetNetworkInterface.ip_configurations)
+        raise Malformed(
+            interface.document.id, evidence.pointer, "a network interface without its addresses or their subnets"
+        )
+    return addresses
 
 
 @rule(

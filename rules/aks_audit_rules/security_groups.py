@@ -125,16 +125,21 @@ def _groups_of_scale_set(scale_set: VirtualMachineScaleSet, home: str) -> Verdic
     if scale_set.network_interfaces is None:
         evidence = scale_set.at(VirtualMachineScaleSet.network_interfaces)
         raise Malformed(scale_set.id, evidence.pointer, "a scale set without its network interfaces")
-    return each(
-        scale_set.network_interfaces,
-        lambda found: _attached(
-            found.network_security_group, home, found.at(ScaleSetNetworkInterface.network_security_group)
-        ),
-    )
+    return each(scale_set.network_interfaces, lambda found: _group_of_profile(found, home))
+
+
+def _group_of_profile(found: ScaleSetNetworkInterface, home: str) -> Verdict:
+    if found.ip_configurations is None:
+        evidence = found.at(ScaleSetNetworkInterface.ip_configurations)
+        raise Malformed(found.document.id, evidence.pointer, "a network interface without its addresses")
+    evidence = found.at(ScaleSetNetworkInterface.network_security_group)
+    return _attached(found.network_security_group, home, evidence)
 
 
 def _group_of_interface(interface: NetworkInterface, home: str) -> Verdict:
     evidence = interface.at(NetworkInterface.network_security_group)
+    if interface.find("properties")[0] is None:
+        raise Malformed(interface.id, evidence.pointer, "a network interface without its properties")
     return _attached(interface.network_security_group, home, evidence)
 
 
