@@ -1,0 +1,253 @@
+"""Hurt bodies: no rule crashes on them, and nothing that is lost, empty or of another type makes an outcome a pass."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aks_audit import snapshot
+from aks_audit.cli import main
+from aks_audit.engine import audit, load_rules
+from aks_audit.facts import Estate
+from aks_audit.facts.resource_id import parse
+from aks_audit.results import Outcome
+from aks_audit.rule import Rule
+from cases import BASE, ROOT, case_files, read_cases, records_of
+from mutations import RETYPED, Mutation, Way, everything_recased, keys
+from recordings import Json, bodies, needs_recordings
+
+RULES = load_rules()
+ESTATES = [BASE, *sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))]
+
+Records = tuple[snapshot.Record, ...]
+Outcomes = dict[tuple[str, str], Outcome]
+
+FREE_KEYS = frozenset({"tags", "nodelabels", "userassignedidentities", "labels", "config"})
+"""Objects whose keys are names that people choose."""
+
+
+class Scene(NamedTuple):
+    """An estate, the rules that are asked about it, and their outcomes before anything is hurt."""
+
+    records: Records
+    rules: tuple[Rule, ...]
+    before: Outcomes
+
+    def hurt(self, index: int, mutation: Mutation) -> Outcomes:
+        """The outcomes with one body hurt."""
+        record = self.records[index]
+        assert isinstance(record, snapshot.Resource)
+        changed = msgspec.structs.replace(record, body=mutation.of(record.body))
+        return outcomes((*self.records[:index], changed, *self.records[index + 1 :]), self.rules)
+
+    def resources(self) -> list[int]:
+        """Where the resources with something in them are."""
+        return [n for n, record in enumerate(self.records) if isinstance(record, snapshot.Resource) and record.body]
+
+    def ways(self, index: int) -> list[Way]:
+        """Every key in a resource's body."""
+        record = self.records[index]
+        return list(keys(record.body)) if isinstance(record, snapshot.Resource) else []
+
+
+def outcomes(records: Sequence[snapshot.Record], rules: tuple[Rule, ...] = RULES) -> Outcomes:
+    """The outcome of every rule about every subject; a crashed rule fails the test."""
+    findings = audit(Estate(snapshot.of(records)), rules)
+    crashed = [finding.message for finding in findings for missing in finding.missing if missing.kind == "crashed"]
+    assert not crashed
+    return {(finding.rule, finding.resource.lower()): finding.outcome for finding in findings}
+
+
+def turned_to_pass(before: Outcomes, after: Outcomes) -> list[str]:
+    """What was no pass, and is one now."""
+    return [
+        f"{rule} about {resource}: {before[rule, resource]} became pass"
+        for (rule, resource), outcome in after.items()
+        if outcome is Outcome.PASS and before.get((rule, resource), Outcome.PASS) is not Outcome.PASS
+    ]
+
+
+def records_in(path: Path) -> Records:
+    read = snapshot.read([path])
+    resources = (resource for resource, _ in read.resources)
+    return (*read.headers, *read.listings, *(gap for gap, _ in read.gaps), *resources)
+
+
+@cache
+def estate(path: Path) -> Scene:
+    records = records_in(path)
+    return Scene(records, RULES, outcomes(records))
+
+
+@cache
+def recorded_clusters() -> tuple[Scene, ...]:
+    scenes = []
+    for _, body in bodies("managedClusters"):
+        records = (snapshot.Resource(id=body["id"], type=parse(body["id"]).type, body=body),)
+        scenes.append(Scene(records, RULES, outcomes(records)))
+    return tuple(scenes)
+
+
+@cache
+def cases_that_do_not_pass() -> tuple[Scene, ...]:
+    scenes = []
+    for path in case_files():
+        rules = tuple(rule for rule in RULES if rule.id == path.parent.name)
+        for case in read_cases(path):
+            if rules and case.expect != "pass":
+                records = tuple(records_of(case))
+                scenes.append(Scene(records, rules, outcomes(records, rules)))
+    return tuple(scenes)
+
+
+def mutations(ways: list[Way]) -> st.SearchStrategy[Mutation]:
+    """Any one value lost, emptied, or put in the place of another type."""
+    way = st.sampled_from(ways)
+    lost = st.builds(Mutation, way, st.sampled_from(["drop", "null"]), st.none())
+    return lost | st.builds(Mutation, way, st.just("retype"), st.sampled_from(RETYPED))
+
+
+def hurt_somewhere(data: st.DataObject, scene: Scene) -> None:
+    index = data.draw(st.sampled_from(scene.resources()))
+    mutation = data.draw(mutations(scene.ways(index)))
+    after = scene.hurt(index, mutation)
+    if mutation.how != "retype":
+        assert not turned_to_pass(scene.before, after)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_whole_estates_hurt_anywhere(data: st.DataObject) -> None:
+    hurt_somewhere(data, estate(data.draw(st.sampled_from(ESTATES))))
+
+
+@needs_recordings
+@settings(max_examples=150)
+@given(st.data())
+def test_recorded_clusters_hurt_anywhere(data: st.DataObject) -> None:
+    hurt_somewhere(data, recorded_clusters()[data.draw(st.integers(0, len(recorded_clusters()) - 1))])
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_cases_that_do_not_pass_hurt_anywhere(data: st.DataObject) -> None:
+    scenes = cases_that_do_not_pass()
+    hurt_somewhere(data, scenes[data.draw(st.integers(0, len(scenes) - 1))])
+
+
+def test_every_key_of_an_estate_lost_in_turn() -> None:
+    scene = estate(ROOT / "fixtures" / "estates" / "aks-create-defaults.jsonl")
+    lost = ((index, way) for index in scene.resources() for way in scene.ways(index))
+    wrong = {
+        str(way): turned
+        for number, (index, way) in enumerate(lost)
+        if (turned := turned_to_pass(scene.before, scene.hurt(index, Mutation(way, ("drop", "null")[number % 2]))))
+    }
+    assert not wrong
+
+
+def test_every_value_of_a_cluster_of_another_type() -> None:
+    scene = estate(BASE)
+    index = next(
+        n for n in scene.resources() if str(getattr(scene.records[n], "type", "")).lower().endswith("clusters")
+    )
+    for number, way in enumerate(scene.ways(index)):
+        for value in RETYPED[number % 6 :: 6]:
+            scene.hurt(index, Mutation(way, "retype", value))
+
+
+@pytest.mark.parametrize("path", ESTATES, ids=lambda path: path.stem)
+def test_the_case_of_names_changes_nothing(path: Path) -> None:
+    scene = estate(path)
+    recased = [
+        msgspec.structs.replace(record, body=everything_recased(record.body, but=FREE_KEYS))
+        if isinstance(record, snapshot.Resource)
+        else record
+        for record in scene.records
+    ]
+    assert outcomes(recased) == scene.before
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_the_case_of_one_name_changes_nothing(data: st.DataObject) -> None:
+    scene = estate(data.draw(st.sampled_from(ESTATES)))
+    index = data.draw(st.sampled_from(scene.resources()))
+    way = data.draw(st.sampled_from(scene.ways(index)))
+    assert scene.hurt(index, Mutation(way, "recase")) == scene.before
+
+
+@needs_recordings
+def test_the_case_of_names_in_recorded_clusters_changes_nothing() -> None:
+    for scene in recorded_clusters():
+        (record,) = scene.records
+        assert isinstance(record, snapshot.Resource)
+        recased = msgspec.structs.replace(record, body=everything_recased(record.body, but=FREE_KEYS))
+        assert outcomes([recased]) == scene.before
+
+
+NAMES = {
+    "markup": "<script>alert(1)</script>",
+    "commands to a terminal": "\x1b[2J\x1b]8;;http://x\x07",
+    "right to left": "\u202egpj.exe",
+    "a NUL": "a\0b",
+    "line breaks": "a\r\nb\u2028c",
+    "Markdown": "![x](http://x) | `y` |",
+    "very long": "x" * 100_000,
+    "percent and braces": "{cluster} %s {0.__class__}",
+    "dots": "../../../../etc/passwd",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("format_name", ["json", "html", "sarif", "console"])
+def test_hostile_names_go_through_every_report(
+    tmp_path: Path, name: str, format_name: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    records = [
+        msgspec.structs.replace(record, id=record.id.replace("aks-prod", name), body=renamed(record.body, name))
+        if isinstance(record, snapshot.Resource)
+        else record
+        for record in records_in(BASE)
+    ]
+    path = tmp_path / "estate.jsonl"
+    snapshot.write(path, records)
+    assert main(["scan", "--snapshot", str(path), "--format", format_name]) in {0, 1, 3}
+    said = capfdbinary.readouterr()
+    assert b"\x1b[2J" not in said.out + said.err
+    assert b"<script>alert(1)" not in said.out or format_name != "html"
+
+
+def renamed(node: Json, name: str) -> Json:
+    """A body in which the cluster has another name."""
+    if isinstance(node, str):
+        return node.replace("aks-prod", name)
+    if isinstance(node, list):
+        return [renamed(item, name) for item in node]
+    return {key: renamed(value, name) for key, value in node.items()} if isinstance(node, dict) else node
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"properties": None}, {"properties": []}, {"properties": "x"}, {"id": 5, "name": []}]
+)
+def test_a_body_that_says_nothing_passes_nothing(body: Json) -> None:
+    others = [record for record in records_in(BASE) if not (is_a(record, "managedClusters"))]
+    (cluster,) = [record for record in records_in(BASE) if is_a(record, "managedClusters")]
+    assert isinstance(cluster, snapshot.Resource)
+    found = outcomes([*others, msgspec.structs.replace(cluster, body=body)])
+    about = {key[0]: outcome for key, outcome in found.items() if key[1] == cluster.id.lower()}
+    assert about
+    assert {rule for rule, outcome in about.items() if outcome is Outcome.PASS} <= READ_ELSEWHERE
+
+
+READ_ELSEWHERE = {"AKS-CP-18"}
+"""Rules about a cluster that may pass on another resource alone: deployment safeguards are one of their own."""
+
+
+def is_a(record: snapshot.Record, kind: str) -> bool:
+    return isinstance(record, snapshot.Resource) and record.type.lower().endswith(f"/{kind}".lower())
