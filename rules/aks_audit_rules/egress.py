@@ -276,6 +276,8 @@ def _pool_subnets(pool: AgentPool) -> Verdict:
 
 def _subnet_lets_out(link: Link[Subnet]) -> Verdict:
     subnet = link.read()
+    if subnet.find("properties")[0] is None:
+        raise Malformed(subnet.document.id, f"{subnet.pointer}/properties", "a subnet without its properties")
     if subnet.nat_gateway:
         return fails(f"Subnet {subnet.name} has a NAT gateway", subnet.at(Subnet.nat_gateway))
     gateways = subnet.estate.within(NatGateway, f"/subscriptions/{parse(link.id).subscription}")

@@ -9,7 +9,7 @@ from aks_audit.facts.link import Holding
 from aks_audit.facts.networking import NetworkSecurityGroup, Subnet, VirtualNetwork
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import parse, scopes, within
-from aks_audit.facts.unread import NotCollected
+from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Missing
 from aks_audit.snapshot import Gap, Resource, Snapshot, instant
 
@@ -63,9 +63,15 @@ class Estate:
         return Holding(known, self._explain(scope, kind.TYPE))
 
     def interface_groups(self, group: NetworkSecurityGroup) -> frozenset[str]:
-        """The ids, in lower case, of the resource groups in which a security group's network interfaces are."""
+        """The ids, in lower case, of the resource groups in which a security group's network interfaces are.
+
+        Raises:
+            Malformed: the list cannot be read. Azure leaves an empty list out, but never the properties around it.
+        """
         key = group.id.lower()
         if key not in self._interface_groups:
+            if group.find("properties")[0] is None:
+                raise Malformed(group.id, f"{group.pointer}/properties", "a security group without its properties")
             found = (link.id for link in group.network_interfaces or ())
             self._interface_groups[key] = frozenset(scope for interface in found for scope in scopes(interface))
         return self._interface_groups[key]
