@@ -63,12 +63,32 @@ def outcomes(records: Sequence[snapshot.Record], rules: tuple[Rule, ...] = RULES
     return {(finding.rule, finding.resource.lower()): finding.outcome for finding in findings}
 
 
-def turned_to_pass(before: Outcomes, after: Outcomes) -> list[str]:
-    """What was no pass, and is one now."""
+SAID_TWICE = {
+    ("AKS-CP-09", "defender"): "an old name and a new name for one setting, which contradict each other",
+    ("AKS-CP-09", "securityMonitoring"): "as above",
+    ("AKS-CP-09", "enabled"): "as above",
+    ("AKS-CP-15", "AZUREKEYVAULTSECRETSPROVIDER"): "one add-on under two spellings of its name",
+    ("AKS-EGR-04", "natGateway"): "a link that is named at both of its ends",
+    ("AKS-EGR-04", "subnets"): "as above",
+    ("AKS-IAM-04", "DisableLocalAccounts"): "one setting under two spellings of its name",
+    ("AKS-SUB-16", "serviceCidrs"): "a list and its first item, which contradict each other",
+    ("AKS-SUB-32", "serviceCidr"): "as above",
+    ("AKS-SUB-32", "serviceCidrs"): "as above",
+    ("AKS-SUB-32", "podCidr"): "as above",
+    ("AKS-SUB-32", "podCidrs"): "as above",
+    ("AKS-SUB-32", "ipFamilies"): "absent, it means IPv4, as in bodies of older API versions",
+    ("AKS-SUB-32", "networkPluginMode"): "absent, it means no overlay, so that pods have no range of their own",
+}
+"""Losses after which a pass still rests on a value that was read: the last name of what is lost, by rule."""
+
+
+def turned_to_pass(before: Outcomes, after: Outcomes, lost: Way = ("",)) -> list[str]:
+    """What was no pass, and is one now that something is lost."""
     return [
         f"{rule} about {resource}: {before[rule, resource]} became pass"
         for (rule, resource), outcome in after.items()
         if outcome is Outcome.PASS and before.get((rule, resource), Outcome.PASS) is not Outcome.PASS
+        if (rule, lost[-1]) not in SAID_TWICE
     ]
 
 
@@ -117,7 +137,7 @@ def hurt_somewhere(data: st.DataObject, scene: Scene) -> None:
     mutation = data.draw(mutations(scene.ways(index)))
     after = scene.hurt(index, mutation)
     if mutation.how != "retype":
-        assert not turned_to_pass(scene.before, after)
+        assert not turned_to_pass(scene.before, after, mutation.path)
 
 
 @settings(max_examples=100)
@@ -146,7 +166,7 @@ def test_every_key_of_an_estate_lost_in_turn() -> None:
     wrong = {
         str(way): turned
         for number, (index, way) in enumerate(lost)
-        if (turned := turned_to_pass(scene.before, scene.hurt(index, Mutation(way, ("drop", "null")[number % 2]))))
+        if (turned := turned_to_pass(scene.before, scene.hurt(index, Mutation(way, ("drop", "null")[number % 2])), way))
     }
     assert not wrong
 

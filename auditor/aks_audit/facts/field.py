@@ -57,7 +57,8 @@ class View:
         """The raw value at a dotted path, or None, and its JSON pointer.
 
         Raises:
-            Malformed: something on the way is not an object, or two keys differ in case alone.
+            Malformed: something on the way is not an object, two keys differ in case alone, or a resource has lost the
+                `properties` that each has; only inside them is absence an answer.
         """
         value: Any = self.node
         names = path.split(".")
@@ -82,6 +83,8 @@ class View:
             key = self._key(value, name, pointer)
             value = value.get(key)
             pointer = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+            if value is None and name == "properties":
+                raise Malformed(self.document.id, pointer, "Azure sends this object with every resource; it was lost")
         return value, pointer
 
     def _key(self, mapping: Mapping[str, Any], name: str, pointer: str) -> str:
