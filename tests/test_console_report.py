@@ -17,18 +17,18 @@ Failures  1 critical  1 high  2 medium  2 low
 
 What should be so, and is not
   critical  AKS-API-04  The authorized IP ranges of a public API server do not add up to the whole …
-                        0.0.0.0/1 and 128.0.0.0/1 together are every IPv4 address (aks-3)
+                        aks-3: 0.0.0.0/1 and 128.0.0.0/1 together are every IPv4 address
   high      AKS-IAM-04  Local accounts are disabled
-                        Local accounts are enabled (aks-1)
+                        aks-1: Local accounts are enabled
   medium    AKS-NET-07  A network policy engine enforces NetworkPolicy objects
-                        2 clusters: No network policy engine is installed (aks-1)
+                        2 clusters, for example aks-1: No network policy engine is installed
   low       AKS-UPG-01  Kubernetes versions are upgraded automatically
-                        2 clusters: No upgrade channel is set (aks-2)
+                        2 clusters, for example aks-2: No upgrade channel is set
 
 What could not be read (it leaves 4 findings unknown)
   Refused, 3 things, for example: Reading route table rt-3 was refused (403 AuthorizationFailed)
-    It takes Microsoft.Network/routeTables/read on /subscriptions/11111111-1111-1111-1111-1111111111
-    11
+    It takes Microsoft.Network/routeTables/read on
+    /subscriptions/11111111-1111-1111-1111-111111111111
 
 Why it matters and how to mend it:  aks-audit explain AKS-API-04
 The whole report, HTML to JSON:     aks-audit scan … --output DIR

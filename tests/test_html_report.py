@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -212,12 +211,8 @@ def test_a_report_about_nothing_is_a_page() -> None:
     assert "Nothing decided" in page.text
 
 
-def test_ten_thousand_findings_are_quick_to_write_and_small_to_send() -> None:
-    large = report_samples.report(clusters=200, copies=7)
-    REPORTER.render(report_samples.report())
-    start = time.process_time()
-    page = REPORTER.render(large)
-    assert time.process_time() - start < 1, "a tenth of it is usual; this only catches what grows too fast"
+def test_ten_thousand_findings_are_small_to_send_and_few_of_them_elements() -> None:
+    page = REPORTER.render(report_samples.report(clusters=200, copies=7))
     assert len(page) < 2_500_000
     assert page.count(b'<details class="finding"') == 20 + 1
 

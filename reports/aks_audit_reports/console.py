@@ -46,7 +46,7 @@ class ConsoleReporter:
     file_name = None
 
     def render(self, report: Report, *, colour: bool = False) -> bytes:
-        """The summary as lines of at most `WIDTH` columns; with escape codes for colour only if asked."""
+        """The summary as lines of at most `WIDTH` columns, scopes apart; with escape codes for colour only if asked."""
         pen = _Pen(colour=colour)
         failures = report.failures()
         failed = summary.failed_rules(report, failures)
@@ -61,15 +61,23 @@ class _Pen:
     def __init__(self, *, colour: bool) -> None:
         self._colour = colour
 
+    def whole(self, text: str, style: _Style) -> str:
+        """A line that is not cut, because a person copies it."""
+        return self._styled(_one_line(text), style)
+
     def line(self, *pieces: tuple[str, _Style] | str) -> str:
+        """A line that is cut where it is too wide."""
         left = WIDTH
         written = []
         for piece in pieces:
             text, style = (piece, _Style.NONE) if isinstance(piece, str) else piece
             shown = _cut(_one_line(text), left)
             left -= len(shown)
-            written.append(f"\x1b[{style}m{shown}\x1b[0m" if self._colour and style and shown else shown)
+            written.append(self._styled(shown, style))
         return "".join(written).rstrip()
+
+    def _styled(self, text: str, style: _Style) -> str:
+        return f"\x1b[{style}m{text}\x1b[0m" if self._colour and style and text else text
 
 
 def _one_line(text: str) -> str:
@@ -106,11 +114,11 @@ def _failed(failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
 
 def _rule(failed: FailedRule, column: int, pen: _Pen) -> Iterator[str]:
     example = failed.failures[0]
-    reach = f"{summary.extent(failed)}: " if len(failed.failures) > 1 else ""
+    reach = f"{summary.extent(failed)}, for example " if len(failed.failures) > 1 else ""
     yield pen.line(
         "  ", (f"{failed.severity:8}", _OF_SEVERITY[failed.severity]), f"  {failed.rule:{column}}  ", failed.title
     )
-    yield pen.line(" " * (column + 14), (f"{reach}{example.message} ({summary.short(example.resource)})", _Style.QUIET))
+    yield pen.line(" " * (column + 14), (f"{reach}{summary.short(example.resource)}: {example.message}", _Style.QUIET))
 
 
 def _unread(report: Report, pen: _Pen) -> Iterator[str]:
@@ -129,18 +137,11 @@ def _cause(group: Unread, pen: _Pen) -> Iterator[str]:
     example, *others = group.missing
     things = f"{count(len(group.missing), 'thing')}{', for example' if others else ''}"
     yield pen.line(f"  {KINDS[group.kind]}, {things}: {example.reason}")
-    remedy = REMEDIES[group.kind]
     if group.action:
-        remedy = f"It takes {group.action} on {group.scope or count(len(group.scopes), 'scope')}"
-    for part in _parts(remedy, WIDTH - 4):
-        yield pen.line((f"    {part}", _Style.QUIET))
-
-
-def _parts(text: str, width: int) -> Iterator[str]:
-    """A text that must stay whole, in pieces that fit."""
-    shown = _one_line(text)
-    for start in range(0, len(shown), width):
-        yield shown[start : start + width]
+        yield pen.line((f"    It takes {group.action} on", _Style.QUIET))
+        yield pen.whole(f"    {group.scope or count(len(group.scopes), 'scope')}", _Style.QUIET)
+    else:
+        yield pen.line((f"    {REMEDIES[group.kind]}", _Style.QUIET))
 
 
 def _next(failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
