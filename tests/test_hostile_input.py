@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from aks_audit import snapshot
 from aks_audit.cli import main
 from aks_audit.engine import audit, load_rules
-from aks_audit.facts import Estate
+from aks_audit.facts import Estate, Malformed, NatGateway
 from aks_audit.facts.resource_id import parse
 from aks_audit.results import Outcome
 from aks_audit.rule import Rule
-from cases import BASE, ROOT, case_files, read_cases, records_of
+from cases import BASE, CLUSTER, ROOT, case_files, read_cases, records_of
 from mutations import RETYPED, Mutation, Way, everything_recased, keys
 from recordings import Json, bodies, needs_recordings
 
@@ -271,3 +271,13 @@ READ_ELSEWHERE = {"AKS-CP-18"}
 
 def is_a(record: snapshot.Record, kind: str) -> bool:
     return isinstance(record, snapshot.Resource) and record.type.lower().endswith(f"/{kind}".lower())
+
+
+@pytest.mark.parametrize("body", [{}, {"properties": None}])
+def test_what_stands_in_properties_that_were_lost_is_not_absent(body: Json) -> None:
+    gateway = snapshot.Resource(
+        id=f"{CLUSTER}/providers/Microsoft.Network/natGateways/a", type=NatGateway.TYPE, body=body
+    )
+    (found,) = Estate(snapshot.of([gateway])).every(NatGateway)
+    with pytest.raises(Malformed, match="it was lost"):
+        _ = found.subnets

@@ -304,3 +304,14 @@ def test_a_type_that_is_not_the_ids_hides_no_cluster() -> None:
     assert [(missing.what, missing.kind) for missing in estate.gaps(ManagedCluster)] == [
         (f"{CLUSTERS}/a", "contradictory")
     ]
+
+
+def test_a_damaged_line_leaves_unknown_findings_about_its_cluster(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = stored(tmp_path, with_last(good()[LINE][:-9]))
+    assert main(["scan", "--format", "json", "--fail-on", "critical", "--snapshot", str(path)]) == 3
+    report = json.loads(capfdbinary.readouterr().out)
+    about = {finding["outcome"] for finding in report["findings"] if finding["resource"] == f"{CLUSTERS}/c"}
+    assert about == {"unknown"}
+    assert any(f"{path}:{LINE + 1}: " in missing["reason"] for missing in report["coverage"]["unread"])
