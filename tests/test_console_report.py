@@ -15,7 +15,7 @@ Score     64.7 %  (52.4 to 71.4 %)
 Coverage  17 of 21 questions decided (81.0 %)
 Failures  1 critical  1 high  2 medium  2 low
 
-What should be so, and is not
+What should hold, but does not
   critical  AKS-API-04  The authorized IP ranges of a public API server do not add up to the whole …
                         aks-3: 0.0.0.0/1 and 128.0.0.0/1 together are every IPv4 address
   high      AKS-IAM-04  Local accounts are disabled

@@ -202,7 +202,7 @@ def test_a_report_without_failures_first_shows_what_there_is(outcome: Outcome) -
     page = parsed(report_samples.report(clusters=1, outcome=outcome))
     checked = [box["value"] for box in page.all("input") if "checked" in box]
     assert checked == [outcome.value]
-    assert "What should be so, and is not" not in page.text
+    assert "What should hold, but does not" not in page.text
 
 
 def test_a_report_about_nothing_is_a_page() -> None:

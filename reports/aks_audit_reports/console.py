@@ -104,7 +104,7 @@ def _head(report: Report, failures: Sequence[Finding], pen: _Pen) -> Iterator[st
 def _failed(failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
     if not failed:
         return
-    yield pen.line(("What should be so, and is not", _Style.STRONG))
+    yield pen.line(("What should hold, but does not", _Style.STRONG))
     column = max(len(_one_line(rule.rule)) for rule in failed[:RULES])
     for rule in failed[:RULES]:
         yield from _rule(rule, column, pen)

@@ -48,7 +48,7 @@ FILTERED = frozenset({OutboundType.USER_DEFINED_ROUTING, *CLOSED})
 
 @rule(
     "AKS-EGR-01",
-    title="Egress is forced past a firewall, or there is none",
+    title="Egress goes through a firewall, or there is no way out",
     severity=Severity.HIGH,
     controls=(
         review_checklist("3b365a91-7ecb-4e48-bbe5-4cd7df2e8bba"),
