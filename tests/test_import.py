@@ -509,3 +509,17 @@ def test_the_command_writes_nothing_where_nothing_was_imported(
     assert "ARM template" in said
     assert "az aks show" in said
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_snapshot_is_told_from_azure_json_line_by_line(tmp_path: Path) -> None:
+    estate = tmp_path / "estate.jsonl"
+    snapshot.write(estate, [*snapshot.read([BASE]).listings, *read_files_of(tmp_path, BODY)])
+    with pytest.raises(ImportFailedError, match="is a snapshot already") as refused:
+        read_files([estate])
+    assert "not Azure JSON" not in str(refused.value)
+
+
+def read_files_of(folder: Path, content: object) -> list[snapshot.Record]:
+    """The records of a file with this content."""
+    (folder / "one.json").write_text(json.dumps(content), encoding="utf-8")
+    return list(read_files([folder / "one.json"]).records)

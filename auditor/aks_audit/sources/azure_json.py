@@ -165,7 +165,7 @@ def _not_live_state(value: Body) -> str | None:
         return "is an ARM template, not live state: it says what was asked for; export resources with az … show or list"
     if isinstance(value.get("apiVersion"), str) and isinstance(value.get("kind"), str) and "id" not in value:
         return f"not Azure JSON: Kubernetes, kind {value['kind']}"
-    if value.get("kind") in ("header", "listing", "gap", "resource") and ("schema" in value or "body" in value):
+    if value.get("kind") in ("header", "listing", "gap", "resource") and "properties" not in value:
         return "is a snapshot already; scan it beside the new one: aks-audit scan --snapshot OLD NEW"
     if "kubeconfigs" in value:
         return "holds credentials of a cluster, which a snapshot never does"
