@@ -21,13 +21,13 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from compose.fleet import fleet
-
 from aks_audit import snapshot
 from aks_audit.facts.resource_id import parse
+from compose.fleet import fleet
 
 TEMPLATE_SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
-API_VERSIONS = {"microsoft.containerservice": "2025-05-01", "microsoft.network": "2024-05-01"}
+CLUSTERS = "microsoft.containerservice/managedclusters"
+API_VERSION = "2025-05-01"
 
 
 class Timing(NamedTuple):
@@ -72,9 +72,9 @@ def write_templates(records: Sequence[snapshot.Record], folder: Path) -> None:
     """Write each cluster as an ARM template."""
     folder.mkdir()
     for number, record in enumerate(records):
-        if isinstance(record, snapshot.Resource) and record.type.lower() == "microsoft.containerservice/managedclusters":
+        if isinstance(record, snapshot.Resource) and record.type.lower() == CLUSTERS:
             body = {key: value for key, value in record.body.items() if key not in {"id", "eTag"}}
-            body["apiVersion"] = API_VERSIONS["microsoft.containerservice"]
+            body["apiVersion"] = API_VERSION
             template = {"$schema": TEMPLATE_SCHEMA, "contentVersion": "1.0.0.0", "resources": [body]}
             (folder / f"{number:05}.json").write_text(json.dumps(template, indent=2), encoding="utf-8")
 

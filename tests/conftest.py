@@ -1,6 +1,7 @@
 """What holds for every test: deterministic property tests, and no silent skips where CI forbids them."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,10 +12,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure where AKS_AUDIT_NO_SKIPS is set: CI installs all that tests need."""
     report = yield
-    if isinstance(report, pytest.TestReport) and report.skipped and os.environ.get("AKS_AUDIT_NO_SKIPS"):
+    if report.skipped and os.environ.get("AKS_AUDIT_NO_SKIPS"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and CI allows no skip: {report.longrepr}"
     return report

@@ -17,7 +17,8 @@ def page() -> bytes:
     covered = {rule.id for rule in rules}
     lines = [f"{len(rules)} rules:", "", "| rule | severity | desired condition | asked about |", "|---|---|---|---|"]
     lines += [f"| {rule.id} | {rule.text.severity} | {rule.text.title} | {rule.text.subject} |" for rule in rules]
-    lines += ["", "Checklists:", "", "| checklist | items | with a rule | for a person | waiting |", "|---|---|---|---|---|"]
+    lines += ["", "Checklists:", ""]
+    lines += ["| checklist | items | with a rule | for a person | waiting |", "|---|---|---|---|---|"]
     for checklist in load_checklists():
         manual = sum(item.manual for item in checklist.item)
         known = sum(item.rule in covered for item in checklist.item)

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from cases import ROOT
 
 from aks_audit.checklist import ChecklistError, choose, load_checklists, parse
 from aks_audit.engine import load_rules
+from cases import ROOT
 
 CATALOGUE = ROOT.parent / "shared" / "catalogue" / "checks.jsonl"
 CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
@@ -51,7 +51,10 @@ def test_unknown_checklist_names_those_there_are() -> None:
         choose(tuple(CHECKLISTS.values()), ("nonsense",))
 
 
-@pytest.mark.parametrize("toml", ["title = ", 'title = "t"', 'title="t"\nsource="s"\nsummary="u"\nitem=[{rule="R",weight=0,sentence="x"}]'])
+WEIGHTLESS = 'title="t"\nsource="s"\nsummary="u"\nitem=[{rule="R",weight=0,sentence="x"}]'
+
+
+@pytest.mark.parametrize("toml", ["title = ", 'title = "t"', WEIGHTLESS])
 def test_a_file_that_is_no_checklist_is_refused_by_name(toml: str) -> None:
     with pytest.raises(ChecklistError, match="checklist mine"):
         parse("mine", toml)

@@ -54,5 +54,9 @@ def test_installed_beside_rules_it_audits_from_another_folder(wheel: Path, tmp_p
     run(str(environment / "bin" / "aks-audit"), "scan", "--demo", "--output", "out", cwd=elsewhere, code=1)
     report = json.loads((elsewhere / "out" / "aks-audit.json").read_text(encoding="utf-8"))
     assert report["findings"]
-    assert {path.name for path in (elsewhere / "out").iterdir()} == {"aks-audit.html", "aks-audit.json", "aks-audit.sarif"}
+    assert {path.name for path in (elsewhere / "out").iterdir()} == {
+        "aks-audit.html",
+        "aks-audit.json",
+        "aks-audit.sarif",
+    }
     assert "rules" in run(python, "-c", "import rules; print(rules.__name__)", cwd=elsewhere).stdout

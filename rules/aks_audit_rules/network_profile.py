@@ -468,7 +468,9 @@ def network_policy_engine(cluster: ManagedCluster) -> Verdict:
     """
     evidence = (cluster.at(ManagedCluster.network_policy), cluster.at(ManagedCluster.network_plugin))
     if _network_plugin(cluster) is NetworkPlugin.NONE:
-        return not_applicable("The cluster brings its own CNI plugin, which may bring a policy engine or not", *evidence)
+        return not_applicable(
+            "The cluster brings its own CNI plugin, which may bring a policy engine or not", *evidence
+        )
     match cluster.network_policy:
         case NetworkPolicy.CILIUM | NetworkPolicy.CALICO | NetworkPolicy.AZURE:
             return passes(f"The network policy engine is {cluster.network_policy}", *evidence)
