@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from aks_audit import __version__, snapshot
-from aks_audit.cli import EXIT_CODES, main
+from aks_audit.arguments import EXIT_CODES
+from aks_audit.cli import main
 from cases import CLUSTER, ROOT, Case, records_of
 
 

@@ -315,3 +315,16 @@ def test_a_damaged_line_leaves_unknown_findings_about_its_cluster(
     about = {finding["outcome"] for finding in report["findings"] if finding["resource"] == f"{CLUSTERS}/c"}
     assert about == {"unknown"}
     assert any(f"{path}:{LINE + 1}: " in missing["reason"] for missing in report["coverage"]["unread"])
+
+
+def test_a_file_that_is_too_large_is_named_and_what_was_read_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.jsonl.gz"
+    snapshot.write(path, [HEADER, snapshot.Listing(type="t", scope="/subscriptions/s")])
+    whole = len(gzip.decompress(path.read_bytes()))
+    monkeypatch.setattr(snapshot, "LARGEST_FILE", whole)
+    assert not snapshot.read([path]).gaps
+    monkeypatch.setattr(snapshot, "LARGEST_FILE", whole - 1)
+    gaps = [gap.reason for gap, _ in snapshot.read([path]).gaps]
+    assert any("is larger than" in reason for reason in gaps)

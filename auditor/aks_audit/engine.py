@@ -95,11 +95,11 @@ def fingerprint(rule_id: str, resource_id: str) -> str:
 
 
 def _where(estate: Estate, resource_id: str, evidence: Sequence[Evidence]) -> tuple[Place, Location | None]:
-    """Where the first evidence about the resource itself stands, else its first evidence, else the resource."""
+    """Where the first evidence about the resource itself stands, else its first evidence, the resource, or its gap."""
     own = estate.document(resource_id)
     cited = [(item, estate.document(item.resource)) for item in evidence]
     about = next(((item, document) for item, document in cited if document is own), cited[0] if cited else (None, own))
     item, document = about
     if document is None:
-        return Place(path=evidence_path(resource_id), line=1, text=resource_id), None
+        return Place(path=evidence_path(resource_id), line=1, text=resource_id), estate.gap_location(resource_id)
     return document.place(item.pointer if item else ""), document.location

@@ -29,6 +29,9 @@ from aks_audit.results import Location, MissingKind
 
 SCHEMA = "aks-audit/snapshot/1"
 
+LARGEST_FILE = 2**31
+"""How many bytes a file may have when unpacked: some 250,000 clusters."""
+
 DEEPEST = 100
 """How deep JSON may be nested; Azure's bodies stay under 20. Deeper ones exhaust the stack of whoever walks them."""
 
@@ -169,10 +172,17 @@ def lines(path: Path) -> Iterator[bytes]:
     """Give the lines of a plain or gzipped file, which may be a pipe.
 
     Raises:
-        OSError, EOFError, zlib.error: the file cannot be read, or its compressed stream is damaged.
+        OSError, EOFError, zlib.error: the file cannot be read, its compressed stream is damaged, or it is larger than
+            `LARGEST_FILE` (unpacked).
     """
     with path.open("rb") as file:
-        yield from gzip.GzipFile(fileobj=file) if file.peek(2).startswith(b"\x1f\x8b") else file
+        unpacked = gzip.GzipFile(fileobj=file) if file.peek(2).startswith(b"\x1f\x8b") else file
+        left = LARGEST_FILE
+        while line := unpacked.readline(left + 1):
+            left -= len(line)
+            if left < 0:
+                raise OSError(f"it is larger than {LARGEST_FILE:,} bytes; split it")
+            yield line
 
 
 def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value

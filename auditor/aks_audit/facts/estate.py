@@ -10,7 +10,7 @@ from aks_audit.facts.networking import NetworkSecurityGroup, Subnet, VirtualNetw
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import parse, scopes, within
 from aks_audit.facts.unread import Malformed, NotCollected
-from aks_audit.results import Missing
+from aks_audit.results import Location, Missing
 from aks_audit.snapshot import Gap, Resource, Snapshot, instant
 
 R = TypeVar("R", bound=AzureResource)
@@ -21,6 +21,7 @@ class Estate:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._gaps: list[Gap] = [gap for gap, _ in snapshot.gaps]
+        self._gap_locations = {gap.id.lower(): where for gap, where in snapshot.gaps}
         self._listings = {(listing.type.lower(), listing.scope.lower().rstrip("/")) for listing in snapshot.listings}
         self._documents: dict[str, Document] = {}
         self.as_of = snapshot.finished
@@ -94,6 +95,10 @@ class Estate:
                 return found
             parent = parse(parent).parent
         return None
+
+    def gap_location(self, resource_id: str) -> Location | None:
+        """The line of the snapshot that says why a resource was not read, if one does."""
+        return self._gap_locations.get(resource_id.lower())
 
     def _add(self, records: list[tuple[Resource, Document]]) -> None:
         latest = _latest(records)
