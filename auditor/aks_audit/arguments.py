@@ -1,6 +1,7 @@
 """The command's arguments, and the help that teaches them. Imports nothing that a command needs to run."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,12 +22,22 @@ exit codes:
 
 SCAN_EXAMPLES = """\
 examples:
+  aks-audit scan --output out                           audit all subscriptions that the signed-in identity sees
   aks-audit scan --demo --output out                    audit the built-in sample estate
   aks-audit scan --snapshot estate.jsonl                audit a recorded estate, print the summary
   aks-audit scan --snapshot estate.jsonl --output out   also write aks-audit.html, .json and .sarif
   aks-audit scan --snapshot a.jsonl b.jsonl.gz --checklist azure-firewall-egress --fail-on medium
 
 """
+
+COLLECT_EXAMPLES = """\
+examples:
+  aks-audit collect -o estate.jsonl                     all subscriptions that the signed-in identity sees
+  aks-audit collect -o shop.jsonl --subscription shop --cluster 'aks-*'
+"""
+
+AUTH = ("cli", "workload", "managed", "environment", "browser")
+OPTIONAL_READS = ("deployment-safeguards",)
 
 IMPORT_EXAMPLES = """\
 example:
@@ -58,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("rule", metavar="RULE", help="the rule's id, such as AKS-IAM-04")
     _add(commands, "checklists", "list the checklists", "List the checklists.")
+    _add_collect(commands)
     _add_import(commands)
     return parser
 
@@ -82,7 +94,9 @@ def _add_scan(commands: "Commands") -> None:
         "Audit an estate and report. Prints a summary; with --output also writes files.",
         SCAN_EXAMPLES + EXIT_CODES,
     )
-    source = scan.add_mutually_exclusive_group(required=True)
+    _add_live(scan)
+    scan.add_argument("--keep-snapshot", type=Path, metavar="FILE", help="also write what was read live")
+    source = scan.add_mutually_exclusive_group()
     source.add_argument(
         "--snapshot",
         nargs="+",
@@ -111,6 +125,71 @@ def _add_scan(commands: "Commands") -> None:
         default="high",
         help="exit with 1 on failures this severe or worse (default: high)",
     )
+
+
+def _add_collect(commands: "Commands") -> None:
+    collect = _add(
+        commands,
+        "collect",
+        "read live state into a snapshot",
+        "Read live state of Azure into a snapshot; audit it later with: aks-audit scan --snapshot FILE",
+        COLLECT_EXAMPLES,
+    )
+    collect.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the snapshot to write")
+    _add_live(collect)
+
+
+def _add_live(command: argparse.ArgumentParser) -> None:
+    live = command.add_argument_group("live state (without --snapshot and --demo)")
+    live.add_argument(
+        "--subscription",
+        action="append",
+        default=[],
+        metavar="S",
+        help="only this subscription, by id or name (repeatable; default: all that the signed-in identity sees)",
+    )
+    live.add_argument(
+        "--resource-group", action="append", default=[], metavar="G", help="only clusters in this group (repeatable)"
+    )
+    live.add_argument(
+        "--cluster",
+        action="append",
+        default=[],
+        metavar="C",
+        help="only these clusters, by id, name or glob (repeatable)",
+    )
+    live.add_argument(
+        "--tag", type=_tag, action="append", default=[], metavar="K=V", help="only clusters with this tag"
+    )
+    live.add_argument(
+        "--read",
+        action="append",
+        default=[],
+        choices=OPTIONAL_READS,
+        help="also read this: deployment-safeguards (1 call a cluster)",
+    )
+    live.add_argument(
+        "--auth", choices=AUTH, help="how to sign in (default: the first of azure-identity's credentials that works)"
+    )
+    live.add_argument(
+        "--cloud",
+        default=os.environ.get("AKS_AUDIT_CLOUD", "AzureCloud"),
+        metavar="CLOUD",
+        help="AzureCloud, AzureUSGovernment, AzureChinaCloud or the https:// address of a Resource Manager "
+        "(default: $AKS_AUDIT_CLOUD or AzureCloud)",
+    )
+    live.add_argument(
+        "--timeout", type=float, default=900.0, metavar="SECONDS", help="report what there is after this (default: 900)"
+    )
+    live.add_argument("-v", "--verbose", action="store_true", help="show each call")
+    live.add_argument("--quiet", action="store_true", help="say nothing on the way")
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return key, value
 
 
 def _add_import(commands: "Commands") -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from aks_audit.report import Report, Reporter
+    from aks_audit.snapshot import Record
 
 OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
 
@@ -53,7 +54,11 @@ def _scan(arguments: "Namespace") -> int:
 
     reporters = _reporters(arguments.format, arguments.output)
     checklists = choose(load_checklists(), tuple(arguments.checklist))
-    recorded = snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
+    recorded = (
+        snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
+        if _is_recorded(arguments)
+        else (snapshot.of(_live(arguments, arguments.keep_snapshot)))
+    )
     rules = engine.load_rules()
     if arguments.checklist:
         asked = {item.rule for checklist in checklists for item in checklist.item}
@@ -64,6 +69,46 @@ def _scan(arguments: "Namespace") -> int:
     if document.failures(Severity(arguments.fail_on)):
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
+
+
+def _is_recorded(arguments: "Namespace") -> bool:
+    return arguments.demo or arguments.snapshot is not None
+
+
+def _live(arguments: "Namespace", keep: Path | None) -> "Sequence[Record]":
+    from aks_audit.snapshot import write  # noqa: PLC0415
+    from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415 - only a live scan imports the SDK
+    from aks_audit.sources.azure.live import Request, collect  # noqa: PLC0415
+
+    scope = Scope(
+        subscriptions=tuple(arguments.subscription),
+        resource_groups=tuple(arguments.resource_group),
+        clusters=tuple(arguments.cluster),
+        tags=tuple(arguments.tag),
+        optional=tuple(dict.fromkeys(arguments.read)),
+    )
+
+    def note(text: str) -> None:
+        if not arguments.quiet:
+            sys.stderr.write(f"aks-audit: {_printable(text)}\n")
+
+    def called(url: str, status: int) -> None:
+        if arguments.verbose:
+            sys.stderr.write(f"aks-audit: GET {_printable(url)} {status}\n")
+
+    request = Request(scope, arguments.cloud, arguments.auth, arguments.timeout)
+    records = collect(request, note=note, called=called)
+    if keep:
+        write(keep, records)
+        note(f"wrote {keep}")
+    return records
+
+
+def _collect(arguments: "Namespace") -> int:
+    from aks_audit.snapshot import Gap  # noqa: PLC0415
+
+    records = _live(arguments, arguments.output)
+    return INCOMPLETE if any(isinstance(r, Gap) and r.cause != "not-asked" for r in records) else OK
 
 
 def _demo() -> Path:
@@ -146,5 +191,6 @@ _COMMANDS: dict[str, Callable[["Namespace"], int]] = {
     "rules": _rules,
     "explain": _explain,
     "checklists": _checklists,
+    "collect": _collect,
     "import": _import,
 }

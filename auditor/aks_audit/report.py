@@ -141,6 +141,10 @@ EXPLANATION = (
 )
 
 
+_READ_ENOUGH = frozenset({"unheard-of", "not-asked"})
+"""What leaves a scan complete: a value that was read and is new, and what nobody asked for."""
+
+
 def build(
     snapshot: Snapshot, rules: Sequence[Rule], findings: tuple[Finding, ...], checklists: Sequence[Checklist]
 ) -> Report:
@@ -158,7 +162,7 @@ def build(
             scope=tuple(sorted({scope for header in snapshot.headers for scope in header.scope})),
             started=snapshot.started,
             finished=snapshot.finished,
-            complete=not any(missing.kind != "unheard-of" for missing in unread),
+            complete=all(missing.kind in _READ_ENOUGH for missing in unread),
         ),
         coverage=Coverage(
             read=_read(snapshot),

@@ -57,7 +57,9 @@ class Evidence(Record, frozen=True):
     value: JsonValue
 
 
-MissingKind: TypeAlias = Literal["refused", "not-read", "malformed", "contradictory", "unheard-of", "crashed"]
+MissingKind: TypeAlias = Literal[
+    "refused", "not-asked", "not-read", "malformed", "contradictory", "unheard-of", "crashed"
+]
 
 
 class Missing(Record, frozen=True):

@@ -9,6 +9,7 @@ from aks_audit.results import Finding, Missing, MissingKind, Severity
 
 KINDS: dict[MissingKind, str] = {
     "refused": "Refused",
+    "not-asked": "Not asked for",
     "not-read": "Not read",
     "malformed": "Malformed",
     "contradictory": "Contradictory",
@@ -19,6 +20,7 @@ KINDS: dict[MissingKind, str] = {
 
 REMEDIES: dict[MissingKind, str] = {
     "refused": "Give the identity that collects the snapshot the permission to read it.",
+    "not-asked": "Ask for it: aks-audit scan --read NAME.",
     "not-read": "Collect the snapshot again with it in scope.",
     "malformed": "Collect the snapshot again; what stays malformed is worth a bug report.",
     "contradictory": "Collect the snapshot again in one run, so that all of it is of one time.",

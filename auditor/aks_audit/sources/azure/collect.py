@@ -1,0 +1,235 @@
+"""One scan of Azure: the subscriptions of the scope, their lists, and what the clusters lead to beyond them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from aks_audit import __version__
+from aks_audit.errors import AuditError
+from aks_audit.facts.resource_id import parse, within
+from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
+from aks_audit.sources.azure import errors
+from aks_audit.sources.azure.pipeline import Getter
+from aks_audit.sources.azure.plan import (
+    CLUSTERS,
+    FOLLOWED,
+    LISTED,
+    OPTIONAL,
+    POLICY_READS,
+    SUBSCRIPTIONS,
+    ZONE_READS,
+    Read,
+)
+from aks_audit.sources.azure.reader import Reader
+from aks_audit.sources.azure.references import reachable
+
+_HOPS = 4
+"""How many times references are followed from what was just read: network, firewall, policy, base policy."""
+
+
+class ScopeError(AuditError):
+    """A scope that matches nothing; the message lists what there is."""
+
+
+class Scope(NamedTuple):
+    """What is asked for; empty parts mean all. Clusters by id, name or glob, compared without case."""
+
+    subscriptions: tuple[str, ...] = ()
+    resource_groups: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    optional: tuple[str, ...] = ()
+
+    def holds(self, cluster: Resource) -> bool:
+        """Whether a cluster is asked for."""
+        parsed = parse(cluster.id)
+        named = (cluster.id.lower(), parsed.name.lower())
+        found: Any = cluster.body.get("tags")
+        tags = {str(key).lower(): value for key, value in found.items()} if isinstance(found, dict) else {}
+        return (
+            (not self.resource_groups or parsed.group.lower() in {group.lower() for group in self.resource_groups})
+            and (not self.clusters or any(fnmatchcase(one, wish.lower()) for wish in self.clusters for one in named))
+            and all(tags.get(key.lower()) == value for key, value in self.tags)
+        )
+
+    @property
+    def narrow(self) -> bool:
+        """Whether only some of a subscription's clusters are asked for."""
+        return bool(self.resource_groups or self.clusters or self.tags)
+
+
+class Deadline:
+    """Ends all reads at once: when the time is up, or when it is told to. What was read until then is kept."""
+
+    def __init__(self) -> None:
+        self._ended = asyncio.Event()
+        self.reason = ""
+
+    def end(self, reason: str) -> None:
+        """End now."""
+        if not self._ended.is_set():
+            self.reason = reason
+            self._ended.set()
+
+    async def bound(self, reading: Awaitable[list[Record]], scope: str, kind: str) -> list[Record]:
+        """What a read gives, or the gap that says that it did not come to its end."""
+        read = asyncio.ensure_future(reading)
+        ended = asyncio.ensure_future(self._ended.wait())
+        await asyncio.wait({read, ended}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if read.done():
+            return read.result()
+        read.cancel()
+        await asyncio.gather(read, return_exceptions=True)
+        return [errors.failed(scope, kind, self.reason)]
+
+
+class Collector:
+    """Collects by a pipeline's `get`. `note` is told what is being done, a line each."""
+
+    def __init__(self, get: Getter, scope: Scope, deadline: Deadline, note: Callable[[str], None]) -> None:
+        self._reader = Reader(get)
+        self._scope, self._deadline, self._note = scope, deadline, note
+        self._asked: set[str] = set()
+
+    async def collect(self) -> list[Record]:
+        """The records of the scan, its header among them.
+
+        Raises:
+            ScopeError: nothing is there that was asked for.
+        """
+        started = _now()
+        subscriptions, lost = await self._subscriptions()
+        self._note(f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}")
+        lists = [self._list(subscription, kind, LISTED[kind]) for subscription in subscriptions for kind in LISTED]
+        records = [*lost, *_flat(await asyncio.gather(*lists))]
+        records = self._narrowed(records)
+        records += await self._beyond(records)
+        records += await self._parts(records)
+        scope = tuple(subscriptions)
+        return [
+            Header(schema=SCHEMA, tool=f"aks-audit {__version__}", scope=scope, started=started, finished=_now()),
+            *records,
+        ]
+
+    async def _subscriptions(self) -> tuple[list[str], list[Record]]:
+        kind = "Microsoft.Resources/subscriptions"
+        reading = self._reader.listing(f"/subscriptions?api-version={SUBSCRIPTIONS}", "/subscriptions", kind)
+        listed = await self._deadline.bound(reading, "/subscriptions", kind)
+        lost: list[Record] = [record for record in listed if isinstance(record, Gap)]
+        there = {
+            record.id: str(record.body.get("displayName", "")) for record in listed if isinstance(record, Resource)
+        }
+        if not self._scope.subscriptions:
+            if not there and not lost:
+                raise ScopeError("the signed-in identity sees no subscription; give it Reader, or sign in as another")
+            return sorted(there), lost
+        chosen = []
+        for wish in self._scope.subscriptions:
+            found = [
+                s for s, name in there.items() if wish.lower() in {s.lower(), s.rsplit("/", 1)[1].lower(), name.lower()}
+            ]
+            if not found and lost:
+                found = [wish if wish.startswith("/") else f"/subscriptions/{wish}"]
+            if not found:
+                names = ", ".join(f"{name} ({s.rsplit('/', 1)[1]})" for s, name in sorted(there.items())) or "none"
+                raise ScopeError(f"no subscription {wish!r}; the signed-in identity sees: {names}")
+            chosen += found
+        return sorted(dict.fromkeys(chosen)), lost
+
+    async def _list(self, scope: str, kind: str, api_version: str, path: str = "") -> list[Record]:
+        url = f"{scope}/{path or f'providers/{kind}'}?api-version={api_version}"
+        return await self._deadline.bound(self._reader.listing(url, scope, kind), scope, kind)
+
+    def _narrowed(self, records: list[Record]) -> list[Record]:
+        """The records without the clusters that were not asked for.
+
+        Raises:
+            ScopeError: none was asked for that is there.
+        """
+        if not self._scope.narrow:
+            return records
+        clusters = [r for r in records if isinstance(r, Resource) and r.type.lower() == CLUSTERS.lower()]
+        kept = {cluster.id.lower() for cluster in clusters if self._scope.holds(cluster)}
+        unread = any(isinstance(r, Gap) and r.type.lower() == CLUSTERS.lower() for r in records)
+        if not kept and not unread:
+            names = ", ".join(sorted(f"{parse(c.id).group}/{parse(c.id).name}" for c in clusters)) or "none"
+            raise ScopeError(f"no cluster matches; there are: {names}")
+        dropped = {cluster.id.lower() for cluster in clusters} - kept
+        return [
+            record
+            for record in records
+            if not (isinstance(record, Resource) and record.id.lower() in dropped)
+            and not (isinstance(record, Listing) and record.type == CLUSTERS)
+        ]
+
+    async def _beyond(self, records: Sequence[Record]) -> list[Record]:
+        """What the clusters lead to in other scopes, each read once."""
+        resources = {record.id.lower(): record for record in records if isinstance(record, Resource)}
+        found: list[Record] = []
+        for _ in range(_HOPS):
+            wanted = [one for one in reachable(resources, self._asked) if not _listed(one, records)]
+            if not wanted:
+                break
+            self._asked.update(one.lower() for one in wanted)
+            self._note(f"following {len(wanted)} reference{'s' * (len(wanted) != 1)} beyond the scope")
+            read = _flat(await asyncio.gather(*(self._follow(one) for one in wanted)))
+            resources.update((record.id.lower(), record) for record in read if isinstance(record, Resource))
+            found += read
+        return found
+
+    async def _follow(self, resource_id: str) -> list[Record]:
+        kind = parse(resource_id).type
+        version = FOLLOWED[kind.lower()]
+        return await self._deadline.bound(self._reader.resource(resource_id, version), resource_id, kind)
+
+    async def _parts(self, records: Iterable[Record]) -> list[Record]:
+        """The reads of single resources: relevant zones, firewall policies, and what was asked for by name."""
+        reads: list[tuple[str, Read]] = []
+        gaps: list[Record] = []
+        for record in records:
+            if not isinstance(record, Resource):
+                continue
+            kind = record.type.lower()
+            if kind == "microsoft.network/privatednszones" and _relevant(record.id):
+                reads += [(record.id, read) for read in ZONE_READS]
+            elif kind == "microsoft.network/firewallpolicies":
+                reads += [(record.id, read) for read in POLICY_READS]
+            elif kind == CLUSTERS.lower():
+                reads += [(record.id, OPTIONAL[name]) for name in self._scope.optional]
+                gaps += [_not_asked(record.id, name) for name in OPTIONAL if name not in self._scope.optional]
+        made = [self._list(where, read.type, read.api_version, read.path) for where, read in reads]
+        return [*gaps, *_flat(await asyncio.gather(*made))]
+
+
+def _not_asked(cluster: str, name: str) -> Gap:
+    read = OPTIONAL[name]
+    return Gap(
+        id=cluster,
+        type=read.type,
+        cause="not-asked",
+        reason=f"{name} were not asked for; add --read {name}, one call a cluster",
+        action=f"{read.type}/read",
+        scope=cluster,
+    )
+
+
+def _relevant(zone: str) -> bool:
+    name = parse(zone).name.lower()
+    return name.startswith("privatelink.") or name.endswith(".azmk8s.io")
+
+
+def _listed(resource_id: str, records: Sequence[Record]) -> bool:
+    """Whether a list that was read to its end would have held the resource, so that it is known to be gone."""
+    kind = parse(resource_id).type.lower()
+    return any(isinstance(r, Listing) and r.type.lower() == kind and within(resource_id, r.scope) for r in records)
+
+
+def _flat(lists: Iterable[Iterable[Record]]) -> list[Record]:
+    return [record for records in lists for record in records]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

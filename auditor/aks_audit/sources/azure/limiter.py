@@ -1,0 +1,82 @@
+"""Politeness: one token bucket for each subscription, by Azure's own numbers and by what its answers say is left.
+
+Source: Azure Resource Manager's documented limits since 2024: 250 reads, refilled with 25 a second, a subscription and
+principal; the AKS resource provider's: 60 calls, refilled with 1 a second, a subscription, for all but its lists.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+ARM_BURST, ARM_RATE = 250.0, 25.0
+AKS_BURST, AKS_RATE = 60.0, 1.0
+
+_REMAINING = "x-ms-ratelimit-remaining-subscription-reads"
+
+
+class Bucket:
+    """A token bucket. `take` waits until a token is there; `pause` empties it for a while."""
+
+    def __init__(self, burst: float, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._burst, self._rate, self._clock = burst, rate, clock
+        self._tokens, self._at = burst, clock()
+
+    async def take(self) -> None:
+        """Take one token, in turn."""
+        wait = self._reserve()
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+    def left(self, tokens: float) -> None:
+        """What the server says is left; it knows of other callers too."""
+        self._refill()
+        self._tokens = min(self._tokens, tokens)
+
+    def pause(self, seconds: float) -> None:
+        """Give no token for so many seconds."""
+        self._refill()
+        self._tokens = min(self._tokens, 0.0) - self._rate * seconds
+
+    def _reserve(self) -> float:
+        """Take a token even where there is none yet, and say how long it is until it would have been there."""
+        self._refill()
+        self._tokens -= 1
+        return max(0.0, -self._tokens / self._rate)
+
+    def _refill(self) -> None:
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+
+
+class Limiter:
+    """The buckets of a scan, by subscription."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[tuple[str, bool], Bucket] = {}
+
+    async def admit(self, path: str) -> None:
+        """Wait until a call of this path may be made."""
+        for bucket in self._for(path):
+            await bucket.take()
+
+    def learn(self, path: str, headers: Mapping[str, str], retry_after: float | None) -> None:
+        """Take from an answer what is left, and how long to wait."""
+        remaining = headers.get(_REMAINING, "")
+        for bucket in self._for(path):
+            if remaining.isdigit():
+                bucket.left(float(remaining))
+            if retry_after:
+                bucket.pause(retry_after)
+
+    def _for(self, path: str) -> list[Bucket]:
+        parts = path.lower().strip("/").split("/")
+        subscription = parts[1] if parts[:1] == ["subscriptions"] and len(parts) > 1 else ""
+        single = "microsoft.containerservice" in parts and parts[-1] != "managedclusters"
+        return [self._bucket(subscription, aks=aks) for aks in ([False, True] if single else [False])]
+
+    def _bucket(self, subscription: str, *, aks: bool) -> Bucket:
+        key = (subscription, aks)
+        if key not in self._buckets:
+            self._buckets[key] = Bucket(AKS_BURST, AKS_RATE) if aks else Bucket(ARM_BURST, ARM_RATE)
+        return self._buckets[key]

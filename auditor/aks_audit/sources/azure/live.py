@@ -1,0 +1,52 @@
+"""A live scan of Azure from end to end: sign in, collect under a deadline, tell how it goes."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from aks_audit.snapshot import Record
+from aks_audit.sources.azure.collect import Collector, Deadline, Scope
+from aks_audit.sources.azure.pipeline import Pipeline
+from aks_audit.sources.azure.sign_in import cloud, credential
+
+
+class Request(NamedTuple):
+    """What is asked for, where, as whom, and for how long (seconds)."""
+
+    scope: Scope
+    cloud: str
+    auth: str | None
+    timeout: float
+
+
+def collect(request: Request, *, note: Callable[[str], None], called: Callable[[str, int], None]) -> Sequence[Record]:
+    """Collect the records of a scan. `note` is told of each step, `called` of each call and its status.
+
+    Raises:
+        ScopeError: nothing is there that was asked for.
+        SignInError: the cloud or the way to sign in is not known.
+    """
+    return asyncio.run(_collect(request, note, called))
+
+
+async def _collect(
+    request: Request, note: Callable[[str], None], called: Callable[[str, int], None]
+) -> Sequence[Record]:
+    where = cloud(request.cloud)
+    deadline = Deadline()
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(request.timeout, deadline.end, f"the scan's time of {request.timeout:g} s was up")
+    with suppress(NotImplementedError):  # no signal handlers on Windows; there Ctrl-C ends the command
+        loop.add_signal_handler(signal.SIGINT, deadline.end, "the scan was interrupted")
+    try:
+        async with (
+            credential(request.auth, where) as signed_in,
+            Pipeline(signed_in, where.resource_manager, where.scope, called=called) as pipeline,
+        ):
+            return await Collector(pipeline.get, request.scope, deadline, note).collect()
+    finally:
+        timer.cancel()
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGINT)

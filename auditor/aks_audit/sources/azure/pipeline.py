@@ -1,0 +1,179 @@
+"""The one pipeline that all calls to Azure go through: the SDK's, with our guard, limiter and patience in it.
+
+The SDK signs in, answers challenges, retries and identifies itself. Its policy that registers resource providers is
+left out, because it writes.
+"""
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import AzureError, ServiceRequestError
+from azure.core.pipeline import policies
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.rest import HttpRequest
+from azure.mgmt.containerservice.aio import ContainerServiceClient
+from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuthenticationPolicy
+
+from aks_audit import __version__
+from aks_audit.sources.azure.limiter import Limiter
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+LONGEST_RETRY_AFTER = 60.0
+"""How many seconds a Retry-After may ask for; more is not waited."""
+
+RETRIES = 6
+CONNECTIONS = 64
+READ_TIMEOUT = 60.0
+"""Seconds without a byte after which an answer is given up."""
+
+
+class Answer(NamedTuple):
+    """An answer of Azure: status and body as on the wire."""
+
+    status: int
+    body: bytes
+
+
+class ForbiddenRequestError(AzureError):
+    """A request that aks-audit never makes: a write, or one to a host that is not Azure Resource Manager's."""
+
+
+class _Guard(policies.AsyncHTTPPolicy[Any, Any]):
+    """Lets nothing but GETs to the one host pass; before the token is put on."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__()
+        self._origin = urlsplit(base_url)[:2]
+
+    async def send(self, request: Any) -> Any:  # noqa: ANN401 - the SDK's own generic types
+        """Send on what is a read to Azure Resource Manager.
+
+        Raises:
+            ForbiddenRequestError: it is not.
+        """
+        http = request.http_request
+        if http.method != "GET":
+            raise ForbiddenRequestError(f"{http.method} is never sent")
+        if urlsplit(http.url)[:2] != self._origin:
+            raise ForbiddenRequestError(
+                f"the answer leads to another host, {urlsplit(http.url).netloc}, and is not followed"
+            )
+        return await self.next.send(request)
+
+
+class _Pace(policies.AsyncHTTPPolicy[Any, Any]):
+    """Waits for the limiter before each try, and tells it what the answer says."""
+
+    def __init__(self, limiter: Limiter, called: Callable[[str, int], None]) -> None:
+        super().__init__()
+        self._limiter, self._called = limiter, called
+
+    async def send(self, request: Any) -> Any:  # noqa: ANN401 - the SDK's own generic types
+        """Send on when there is room."""
+        path = urlsplit(request.http_request.url).path
+        await self._limiter.admit(path)
+        response = await self.next.send(request)
+        http = response.http_response
+        after = _Patience.seconds(http.headers.get("Retry-After")) if http.status_code == 429 else None  # noqa: PLR2004
+        self._limiter.learn(path, http.headers, after)
+        self._called(request.http_request.url, http.status_code)
+        return response
+
+
+class _Patience(policies.AsyncRetryPolicy[Any, Any]):
+    """The SDK's retries, but only of what may pass by itself, and never waiting longer than a person would."""
+
+    @staticmethod
+    def seconds(header: str | None) -> float | None:
+        """A Retry-After in seconds, capped; None where there is none that can be read."""
+        try:
+            return min(float(header or ""), LONGEST_RETRY_AFTER)
+        except ValueError:
+            return None
+
+    def get_retry_after(self, response: Any) -> float | None:  # noqa: ANN401 - the SDK's own generic types
+        """The capped Retry-After of an answer."""
+        return self.seconds(response.http_response.headers.get("Retry-After"))
+
+    def is_retry(self, settings: Any, response: Any) -> bool:  # noqa: ANN401 - the SDK's own generic types
+        """Whether an answer is worth another try; a Retry-After on a refusal is not."""
+        return response.http_response.status_code in self._retry_on_status_codes and settings["total"] > 0
+
+
+class Pipeline:
+    """Calls to one Azure Resource Manager. Use it as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        credential: "AsyncTokenCredential",
+        base_url: str,
+        scope: str,
+        *,
+        called: Callable[[str, int], None] = lambda _url, _status: None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._scope = scope
+        self._credential = credential
+        self._called = called
+        self._limiter = Limiter()
+
+    async def __aenter__(self) -> Self:
+        from aiohttp import ClientSession, ClientTimeout, TCPConnector  # noqa: PLC0415 - the event loop must run
+
+        bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+        context = ssl.create_default_context(cafile=bundle)
+        self._session = ClientSession(
+            connector=TCPConnector(ssl=context, limit=CONNECTIONS),
+            trust_env=True,
+            auto_decompress=False,
+            timeout=ClientTimeout(total=None, sock_connect=20, sock_read=READ_TIMEOUT),
+        )
+        transport = AioHttpTransport(session=self._session, session_owner=False)
+        self._client = ContainerServiceClient(
+            self._credential,
+            "00000000-0000-0000-0000-000000000000",
+            base_url=self.base_url,
+            credential_scopes=[self._scope],
+            transport=transport,
+            policies=self._policies(),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+        await self._session.close()
+
+    def _policies(self) -> list[Any]:
+        return [
+            policies.RequestIdPolicy(),
+            policies.HeadersPolicy(),
+            policies.UserAgentPolicy(f"aks-audit/{__version__}", user_agent_use_env=False),
+            policies.ProxyPolicy(),
+            policies.AsyncRedirectPolicy(),
+            _Patience(retry_total=RETRIES, retry_status=RETRIES, retry_backoff_max=20),
+            _Guard(self.base_url),
+            _Pace(self._limiter, self._called),
+            AsyncARMChallengeAuthenticationPolicy(self._credential, self._scope),
+            ARMHttpLoggingPolicy(),
+        ]
+
+    async def get(self, url: str) -> Answer:
+        """GET a path or an absolute address.
+
+        Raises:
+            AzureError: no answer came; sign-in failed, the connection did, or the request is one that is never made.
+        """
+        address = url if url.startswith(("https://", "http://")) else f"{self.base_url}{url}"
+        response = await self._client.send_request(HttpRequest("GET", address))
+        async with response:
+            return Answer(response.status_code, await response.read())
+
+
+Getter = Callable[[str], Awaitable[Answer]]
+
+__all__ = ["Answer", "AzureError", "ForbiddenRequestError", "Getter", "Pipeline", "ServiceRequestError"]

@@ -1,0 +1,77 @@
+"""What is read of a subscription: one list call a type, and the types that references are followed to.
+
+Source: the api-versions of azure-mgmt-containerservice 41.8, azure-mgmt-network 33.1 and azure-mgmt-privatedns 2.0,
+and for compute, authorization and registries those of the REST API reference in autumn 2026.
+"""
+
+from typing import NamedTuple
+
+_CONTAINER_SERVICE = "2026-08-01"
+_NETWORK = "2026-03-01"
+_PRIVATE_DNS = "2024-06-01"
+_COMPUTE = "2025-04-01"
+
+SUBSCRIPTIONS = "2022-12-01"
+"""The api-version of the list of subscriptions."""
+
+CLUSTERS = "Microsoft.ContainerService/managedClusters"
+
+LISTED: dict[str, str] = {
+    CLUSTERS: _CONTAINER_SERVICE,
+    "Microsoft.Network/virtualNetworks": _NETWORK,
+    "Microsoft.Network/networkSecurityGroups": _NETWORK,
+    "Microsoft.Network/routeTables": _NETWORK,
+    "Microsoft.Network/privateEndpoints": _NETWORK,
+    "Microsoft.Network/networkInterfaces": _NETWORK,
+    "Microsoft.Network/loadBalancers": _NETWORK,
+    "Microsoft.Network/publicIPAddresses": _NETWORK,
+    "Microsoft.Network/natGateways": _NETWORK,
+    "Microsoft.Network/azureFirewalls": _NETWORK,
+    "Microsoft.Network/firewallPolicies": _NETWORK,
+    "Microsoft.Network/privateDnsZones": _PRIVATE_DNS,
+    "Microsoft.Compute/virtualMachineScaleSets": _COMPUTE,
+    "Microsoft.Authorization/roleAssignments": "2022-04-01",
+    "Microsoft.ContainerRegistry/registries": "2025-04-01",
+}
+"""The types that are listed in every subscription of the scope, one call each, and their api-versions."""
+
+FOLLOWED: dict[str, str] = {
+    kind.lower(): LISTED[kind]
+    for kind in (
+        "Microsoft.Network/virtualNetworks",
+        "Microsoft.Network/networkSecurityGroups",
+        "Microsoft.Network/routeTables",
+        "Microsoft.Network/natGateways",
+        "Microsoft.Network/azureFirewalls",
+        "Microsoft.Network/firewallPolicies",
+        "Microsoft.Network/privateDnsZones",
+    )
+}
+"""The types (lower case) that a reference is followed to where it leaves the scope, and their api-versions."""
+
+
+class Read(NamedTuple):
+    """A read that is made for single resources: its path below the resource, type of what it gives, api-version."""
+
+    path: str
+    type: str
+    api_version: str
+
+
+ZONE_READS = (
+    Read("virtualNetworkLinks", "Microsoft.Network/privateDnsZones/virtualNetworkLinks", _PRIVATE_DNS),
+    Read("ALL", "Microsoft.Network/privateDnsZones/A", _PRIVATE_DNS),
+)
+"""The two reads of a relevant private DNS zone."""
+
+POLICY_READS = (Read("ruleCollectionGroups", "Microsoft.Network/firewallPolicies/ruleCollectionGroups", _NETWORK),)
+"""The read of a firewall policy."""
+
+OPTIONAL: dict[str, Read] = {
+    "deployment-safeguards": Read(
+        "providers/Microsoft.ContainerService/deploymentSafeguards",
+        "Microsoft.ContainerService/deploymentSafeguards",
+        "2025-07-01",
+    ),
+}
+"""Reads that are made for each cluster only where they are asked for: one call a cluster."""

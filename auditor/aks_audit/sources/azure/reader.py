@@ -1,0 +1,90 @@
+"""Reads lists to their last page and resources by id; every read ends in records, and none in an exception."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from aks_audit.facts.resource_id import parse
+from aks_audit.snapshot import Gap, Listing, Record, Resource, decode
+from aks_audit.sources.azure import errors
+from aks_audit.sources.azure.pipeline import Answer, AzureError, Getter
+from aks_audit.sources.scrub import scrub
+
+MOST_PAGES = 10_000
+"""How many pages a list may have; more is a server that goes round in a circle."""
+
+_OK = 200
+
+
+class Page(NamedTuple):
+    """A page of a list."""
+
+    items: list[dict[str, Any]]
+    next_link: str | None
+
+
+class Reader:
+    """Reads by a pipeline's `get`."""
+
+    def __init__(self, get: Getter, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._get, self._now = get, now
+
+    async def listing(self, url: str, scope: str, kind: str) -> list[Record]:
+        """All resources of a type in a scope and the listing that says so; or what came, and the gap that says why."""
+        found: list[Record] = []
+        link: str | None = url
+        for _ in range(MOST_PAGES):
+            answer = await self._answer(link, scope, kind)
+            if isinstance(answer, Gap):
+                return [*found, answer]
+            page = _page(answer.body)
+            if isinstance(page, str):
+                return [*found, errors.failed(scope, kind, page)]
+            found += [self._record(item, kind, scope) for item in page.items]
+            link = page.next_link
+            if link is None:
+                return [*found, Listing(type=kind, scope=scope)]
+        return [*found, errors.failed(scope, kind, f"the list did not end after {MOST_PAGES:,} pages")]
+
+    async def resource(self, resource_id: str, api_version: str) -> list[Record]:
+        """One resource by id, or the gap that says why not."""
+        kind = parse(resource_id).type
+        answer = await self._answer(f"{resource_id}?api-version={api_version}", resource_id, kind)
+        if isinstance(answer, Gap):
+            return [answer]
+        try:
+            body = decode(answer.body)
+        except ValueError as problem:
+            return [errors.failed(resource_id, kind, f"the answer is not JSON: {problem}")]
+        return [self._record(body, kind, resource_id)]
+
+    async def _answer(self, url: str | None, scope: str, kind: str) -> Answer | Gap:
+        try:
+            answer = await self._get(url or "")
+        except AzureError as problem:
+            return errors.failed(scope, kind, f"no answer: {problem.message or type(problem).__name__}")
+        if answer.status == _OK:
+            return answer
+        return errors.refused(scope, kind, answer.status, answer.body)
+
+    def _record(self, body: object, kind: str, scope: str) -> Record:
+        own = body.get("id") if isinstance(body, dict) else None
+        if not isinstance(body, dict) or not isinstance(own, str) or not own.startswith("/subscriptions/"):
+            return errors.failed(scope, kind, "the answer holds something without a resource id")
+        read = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Resource(id=own, type=parse(own).type or kind, body=scrub(body), read=read)
+
+
+def _page(data: bytes) -> Page | str:
+    """The items of a page and the link to the next, or what is wrong with it."""
+    try:
+        body = decode(data)
+    except ValueError as problem:
+        return f"the answer is not JSON: {problem}"
+    items = body.get("value") if isinstance(body, dict) else None
+    if not isinstance(items, list):
+        return "the answer is not a list"
+    link = body.get("nextLink")
+    if link is not None and not isinstance(link, str):
+        return "the answer's nextLink is not an address"
+    return Page(items, link or None)

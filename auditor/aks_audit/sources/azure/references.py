@@ -1,0 +1,66 @@
+"""Which resources outside the scope the clusters lead to: subnet, peer, guard, route, firewall, zone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from aks_audit.facts.resource_id import parse
+from aks_audit.snapshot import Resource
+from aks_audit.sources.azure.plan import CLUSTERS, FOLLOWED
+
+_MOST = 500
+"""How many resources are followed to; more is no hub but a whole company."""
+
+
+def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...]:
+    """The ids of what the clusters lead to and nobody has asked for yet, in order.
+
+    `resources` are those that were read, by lower-case id; `asked` the lower-case ids that were read or refused.
+    A network that is peered with a cluster's is followed to, and what that network holds; its other peers are not.
+    """
+    seen: set[str] = set()
+    wanted: dict[str, str] = {}
+    edge = [(resource, 0) for resource in resources.values() if resource.type.lower() == CLUSTERS.lower()]
+    while edge and len(wanted) < _MOST:
+        resource, peers = edge.pop()
+        for reference, hop in _references(resource):
+            key = reference.lower()
+            if key in seen or peers + hop > 1:
+                continue
+            seen.add(key)
+            if key in resources:
+                edge.append((resources[key], peers + hop))
+            elif key not in asked:
+                wanted[key] = reference
+    return tuple(wanted[key] for key in sorted(wanted))
+
+
+def _references(resource: Resource) -> Iterator[tuple[str, int]]:
+    """The ids in a body that are worth following, and whether each is a peering away."""
+    for pointer, text in _texts(resource.body, ""):
+        followed = _followed(text)
+        if followed and followed.lower() != resource.id.lower():
+            yield followed, int("/remotevirtualnetwork" in pointer)
+
+
+def _followed(text: str) -> str | None:
+    """The id of the followed resource that a text names: itself, or the parent of a part that it names."""
+    if not text.lower().startswith("/subscriptions/"):
+        return None
+    candidate = text.rstrip("/")
+    while candidate:
+        parsed = parse(candidate)
+        if parsed.type.lower() in FOLLOWED:
+            return candidate
+        candidate = parsed.parent
+    return None
+
+
+def _texts(value: Any, pointer: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, f"{pointer}/{key.lower()}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, pointer)

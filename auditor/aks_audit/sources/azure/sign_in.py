@@ -1,0 +1,107 @@
+"""Clouds, and how to sign in to them.
+
+Source: the clouds of azure-core's `AzureClouds`, and the credentials of azure-identity 1.25.
+"""
+
+import asyncio
+import os
+from typing import Any, NamedTuple, Self
+
+from azure.core.credentials import AccessToken
+
+from aks_audit.errors import AuditError
+
+AUTH = ("cli", "workload", "managed", "environment", "browser")
+
+
+class SignInError(AuditError):
+    """A cloud or a way to sign in that is not known."""
+
+
+class Cloud(NamedTuple):
+    """The Resource Manager of a cloud, the scope of its tokens, and who gives them (None: by environment)."""
+
+    resource_manager: str
+    scope: str
+    authority: str | None
+
+
+_CLOUDS = {
+    "azurecloud": Cloud(
+        "https://management.azure.com", "https://management.core.windows.net//.default", "login.microsoftonline.com"
+    ),
+    "azureusgovernment": Cloud(
+        "https://management.usgovcloudapi.net",
+        "https://management.core.usgovcloudapi.net//.default",
+        "login.microsoftonline.us",
+    ),
+    "azurechinacloud": Cloud(
+        "https://management.chinacloudapi.cn",
+        "https://management.core.chinacloudapi.cn//.default",
+        "login.chinacloudapi.cn",
+    ),
+}
+
+
+def cloud(name: str) -> Cloud:
+    """A cloud by name, without case, or by the address of its Resource Manager.
+
+    Raises:
+        SignInError: it is neither.
+    """
+    if name.lower() in _CLOUDS:
+        return _CLOUDS[name.lower()]
+    if name.startswith("https://"):
+        address = name.rstrip("/")
+        return Cloud(address, f"{address}/.default", None)
+    raise SignInError(
+        f"no cloud {name!r}; there are AzureCloud, AzureUSGovernment, AzureChinaCloud, or an https:// address"
+    )
+
+
+def credential(auth: str | None, where: Cloud) -> Any:  # noqa: ANN401 - one of several kinds, all asynchronous
+    """A credential of azure-identity; without `auth`, those that DefaultAzureCredential tries in turn.
+
+    Raises:
+        SignInError: there is no such way to sign in.
+    """
+    from azure.identity import aio  # noqa: PLC0415 - only a live scan signs in
+
+    authority = os.environ.get("AZURE_AUTHORITY_HOST") or where.authority
+    options = {"authority": authority} if authority else {}
+    match auth:
+        case None:
+            return aio.DefaultAzureCredential(**options)
+        case "cli":
+            return aio.AzureCliCredential()
+        case "workload":
+            return aio.WorkloadIdentityCredential(**options)
+        case "managed":
+            return aio.ManagedIdentityCredential(client_id=os.environ.get("AZURE_CLIENT_ID"))
+        case "environment":
+            return aio.EnvironmentCredential(**options)
+        case "browser":
+            return _Browser(options)
+        case _:
+            raise SignInError(f"no way to sign in {auth!r}; there are {', '.join(AUTH)}")
+
+
+class _Browser:
+    """Signs in with a browser. azure-identity has it for threads only."""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        from azure.identity import InteractiveBrowserCredential  # noqa: PLC0415 - only where it was asked for
+
+        self._credential = InteractiveBrowserCredential(**options)
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ANN401 - as azure-identity has it
+        return await asyncio.to_thread(self._credential.get_token, *scopes, **options)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._credential.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
