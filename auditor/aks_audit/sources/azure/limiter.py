@@ -23,7 +23,7 @@ class Bucket:
 
     async def take(self) -> None:
         """Take one token, in turn."""
-        wait = self._reserve()
+        wait = self.reserve()
         if wait > 0:
             await asyncio.sleep(wait)
 
@@ -33,11 +33,11 @@ class Bucket:
         self._tokens = min(self._tokens, tokens)
 
     def pause(self, seconds: float) -> None:
-        """Give no token for so many seconds."""
+        """Give no token for so many seconds; several pauses at once are one, the longest."""
         self._refill()
-        self._tokens = min(self._tokens, 0.0) - self._rate * seconds
+        self._tokens = min(self._tokens, -self._rate * seconds)
 
-    def _reserve(self) -> float:
+    def reserve(self) -> float:
         """Take a token even where there is none yet, and say how long it is until it would have been there."""
         self._refill()
         self._tokens -= 1
@@ -52,24 +52,26 @@ class Bucket:
 class Limiter:
     """The buckets of a scan, by subscription."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._buckets: dict[tuple[str, bool], Bucket] = {}
 
     async def admit(self, path: str) -> None:
         """Wait until a call of this path may be made."""
-        for bucket in self._for(path):
+        for bucket in self.buckets(path):
             await bucket.take()
 
     def learn(self, path: str, headers: Mapping[str, str], retry_after: float | None) -> None:
         """Take from an answer what is left, and how long to wait."""
         remaining = headers.get(_REMAINING, "")
-        for bucket in self._for(path):
+        for bucket in self.buckets(path):
             if remaining.isdigit():
                 bucket.left(float(remaining))
             if retry_after:
                 bucket.pause(retry_after)
 
-    def _for(self, path: str) -> list[Bucket]:
+    def buckets(self, path: str) -> list[Bucket]:
+        """The buckets that a call of this path takes from."""
         parts = path.lower().strip("/").split("/")
         subscription = parts[1] if parts[:1] == ["subscriptions"] and len(parts) > 1 else ""
         single = "microsoft.containerservice" in parts and parts[-1] != "managedclusters"
@@ -78,5 +80,7 @@ class Limiter:
     def _bucket(self, subscription: str, *, aks: bool) -> Bucket:
         key = (subscription, aks)
         if key not in self._buckets:
-            self._buckets[key] = Bucket(AKS_BURST, AKS_RATE) if aks else Bucket(ARM_BURST, ARM_RATE)
+            self._buckets[key] = (
+                Bucket(AKS_BURST, AKS_RATE, self._clock) if aks else Bucket(ARM_BURST, ARM_RATE, self._clock)
+            )
         return self._buckets[key]
