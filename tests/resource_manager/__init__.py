@@ -8,6 +8,7 @@ from resource_manager.faults import Fault, Hang, Reset, Slow, Truncated
 from resource_manager.limits import AZURE, Bucket, Limits
 from resource_manager.paging import Paging
 from resource_manager.server import Request, ResourceManager
+from resource_manager.state import load
 
 __all__ = [
     "AZURE",
@@ -22,4 +23,5 @@ __all__ = [
     "ResourceManager",
     "Slow",
     "Truncated",
+    "load",
 ]

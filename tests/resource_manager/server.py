@@ -78,6 +78,8 @@ class ResourceManager:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=30)
         self._folder.cleanup()
+        if self._thread.is_alive():
+            raise TimeoutError("the server did not end")
 
     @property
     def url(self) -> str:
@@ -107,7 +109,8 @@ class ResourceManager:
         stop = asyncio.Event()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificate, self._key)
-        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0)
+        # At the end, an answer that hangs is dropped; aiohttp takes 0 for no limit at all.
+        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from aks_audit.facts.resource_id import parse, within
-from aks_audit.snapshot import Gap, Header, Listing, Record, Resource
+from aks_audit.snapshot import Gap, Header, Listing, Record, Resource, read
 from resource_manager import answers
 from resource_manager.answers import Answer
 from resource_manager.paging import Body
@@ -19,6 +20,17 @@ _NOT_BY_SUBSCRIPTION = frozenset(
 )
 
 _ZONES = "microsoft.network/privatednszones"
+
+
+def load(path: Path) -> tuple[Record, ...]:
+    """The records of a snapshot file, to serve them."""
+    found = read([path])
+    return (
+        *found.headers,
+        *found.listings,
+        *(gap for gap, _ in found.gaps),
+        *(resource for resource, _ in found.resources),
+    )
 
 
 class State:
