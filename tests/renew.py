@@ -8,6 +8,7 @@ from aks_audit.snapshot import encode
 from aks_audit_reports.json import schema
 from compose.estates import ESTATES, demo
 from coverage_page import page
+from permissions_page import page as permissions_page
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +19,10 @@ def _schema() -> dict[str, bytes]:
 
 def _coverage() -> dict[str, bytes]:
     return {"docs/coverage.md": page()}
+
+
+def _permissions() -> dict[str, bytes]:
+    return {"docs/permissions.md": permissions_page()}
 
 
 def _estates() -> dict[str, bytes]:
@@ -31,6 +36,7 @@ def _demo() -> dict[str, bytes]:
 GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the schema of the JSON report": _schema,
     "the list of rules": _coverage,
+    "the list of permissions": _permissions,
     "the estates of the fixtures": _estates,
     "the estate of the demo": _demo,
 }

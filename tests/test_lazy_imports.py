@@ -21,7 +21,10 @@ def imported_by(*arguments: str) -> set[str]:
     return set(done.stderr.rpartition("IMPORTED ")[2].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["scan", "--help"], ["--version"], ["snapshot", "import", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["scan", "--help"], ["--version"], ["snapshot", "import", "--help"], ["permissions", "--help"]],
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not imported_by(*arguments) & {*HEAVY, "jinja2", "msgspec"}
 
@@ -32,3 +35,7 @@ def test_scan_of_a_snapshot_imports_no_sdk(tmp_path: Path) -> None:
 
 def test_listing_rules_imports_no_sdk_and_no_templates() -> None:
     assert not imported_by("rules") & {*HEAVY, "jinja2"}
+
+
+def test_permissions_imports_no_sdk_and_no_templates() -> None:
+    assert not imported_by("permissions", "--format", "yaml") & {*HEAVY, "jinja2"}

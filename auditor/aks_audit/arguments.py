@@ -39,6 +39,28 @@ examples:
 AUTH = ("cli", "workload", "managed", "environment", "browser")
 OPTIONAL_READS = ("deployment-safeguards",)
 
+PLANES = ("arm", "aks-data", "kubernetes")
+
+PERMISSIONS_EXAMPLES = """\
+how to apply (GROUP is the object id of the Entra group, or of the identity, that scans):
+  arm: to read clusters and their networks; the built-in role Reader permits more, and serves as well
+    aks-audit permissions --plane arm --scope /subscriptions/ID > reader.json
+    az role definition create --role-definition @reader.json
+    az role assignment create --role "aks-audit reader" --assignee GROUP --scope /subscriptions/ID
+  aks-data: to read inside clusters whose authorization is Azure RBAC
+    aks-audit permissions --plane aks-data --scope /subscriptions/ID > cluster-reader.json
+    az role definition create --role-definition @cluster-reader.json
+    az role assignment create --role "aks-audit cluster reader" --assignee GROUP --scope CLUSTER-ID
+  kubernetes: to read inside the other clusters
+    aks-audit permissions --plane kubernetes > manifests.yaml
+    put GROUP in the place of ENTRA-GROUP-OBJECT-ID, then: kubectl apply -f manifests.yaml
+  To find the way into a cluster by Entra ID, both need this built-in role too:
+    az role assignment create --role "Azure Kubernetes Service Cluster User Role" --assignee GROUP --scope CLUSTER-ID
+
+Every action is a read, none by wildcard, and no Secret is read. ConfigMaps are read by name in kube-system alone; a
+data action cannot say so, and permits the ConfigMaps of all namespaces. What is not permitted is unknown in the audit.
+"""
+
 IMPORT_EXAMPLES = """\
 example:
   az aks show --resource-group GROUP --name NAME > aks.json
@@ -71,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     _add(commands, "checklists", "list the checklists", "List the checklists.")
     _add_collect(commands)
     _add_import(commands)
+    _add_permissions(commands)
     return parser
 
 
@@ -205,6 +228,44 @@ def _add_import(commands: "Commands") -> None:
     )
     imported.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON files, or folders of them")
     imported.add_argument("-o", "--output", type=Path, required=True, metavar="SNAPSHOT", help="the snapshot to write")
+
+
+def _add_permissions(commands: "Commands") -> None:
+    permissions = _add(
+        commands,
+        "permissions",
+        "print the roles that a scan needs",
+        "Print the least-privilege roles that a scan needs: the Azure custom role, the AKS data-plane role,\n"
+        "and the Kubernetes roles with their bindings, ready to apply.",
+        PERMISSIONS_EXAMPLES,
+    )
+    permissions.add_argument(
+        "--plane", choices=(*PLANES, "all"), default="all", help="which role to print (default: all, parted by ---)"
+    )
+    permissions.add_argument(
+        "--format",
+        choices=("json", "yaml"),
+        help="default: what applies it, JSON for az and YAML for kubectl; all planes as JSON are one object",
+    )
+    permissions.add_argument(
+        "--scope",
+        type=_scope,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="where Azure's roles can be assigned: the id of a subscription, resource group or management group "
+        "(repeatable; default: a placeholder)",
+    )
+    permissions.add_argument(
+        "--optional", action="store_true", help="permit also what a scan reads only where it is asked for"
+    )
+
+
+def _scope(text: str) -> str:
+    scope = text.rstrip("/")
+    if not scope.lower().startswith(("/subscriptions/", "/providers/microsoft.management/managementgroups/")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no scope; give an id such as /subscriptions/ID")
+    return scope
 
 
 def _names(text: str) -> tuple[str, ...]:

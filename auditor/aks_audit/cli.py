@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aks_audit.arguments import parser
+from aks_audit.arguments import PLANES, parser
 from aks_audit.errors import AuditError
 
 if TYPE_CHECKING:
@@ -186,6 +186,22 @@ def _import(arguments: "Namespace") -> int:
     return INCOMPLETE if imported.damaged else OK
 
 
+def _permissions(arguments: "Namespace") -> int:
+    from aks_audit import permissions  # noqa: PLC0415
+
+    listed = permissions.load()
+    scopes = arguments.scope or ["/subscriptions/SUBSCRIPTION-ID"]
+    planes = PLANES if arguments.plane == "all" else (arguments.plane,)
+    made = {plane: permissions.document(plane, listed, scopes, optional=arguments.optional) for plane in planes}
+    sys.stdout.write(permissions.render(made, arguments.format))
+    sys.stdout.flush()
+    unpublished = [read.action for read in listed.arm if not read.published] if arguments.optional else []
+    for action in unpublished if "arm" in made else []:
+        sys.stderr.write(f"aks-audit: left out, as Azure publishes no such action; needs Reader: {action}\n")
+    sys.stderr.write("how to apply: aks-audit permissions --help\n")
+    return OK
+
+
 _COMMANDS: dict[str, Callable[["Namespace"], int]] = {
     "scan": _scan,
     "rules": _rules,
@@ -193,4 +209,5 @@ _COMMANDS: dict[str, Callable[["Namespace"], int]] = {
     "checklists": _checklists,
     "collect": _collect,
     "import": _import,
+    "permissions": _permissions,
 }
