@@ -39,7 +39,7 @@ def _tables(listed: Permissions) -> Iterator[str]:
 def _note(read: AzureRead) -> str:
     if not read.optional:
         return ""
-    return "optional" if read.published else "optional; Azure publishes no such action, so it needs Reader"
+    return "optional" if read.published else "optional; in no published list of Azure's actions, so it needs Reader"
 
 
 def _row(read: KubernetesRead) -> str:

@@ -197,7 +197,9 @@ def _permissions(arguments: "Namespace") -> int:
     sys.stdout.flush()
     unpublished = [read.action for read in listed.arm if not read.published] if arguments.optional else []
     for action in unpublished if "arm" in made else []:
-        sys.stderr.write(f"aks-audit: left out, as Azure publishes no such action; needs Reader: {action}\n")
+        sys.stderr.write(
+            f"aks-audit: left out, being in no published list of Azure's actions; needs Reader: {action}\n"
+        )
     sys.stderr.write("how to apply: aks-audit permissions --help\n")
     return OK
 
