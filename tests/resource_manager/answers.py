@@ -137,19 +137,22 @@ def not_found() -> Answer:
     return flat_error(404, "NotFound", "The resource does not exist.")
 
 
-def throttled(retry_after: int | None = 1) -> Answer:
+def throttled(retry_after: int | None = 1, subscription: str = "") -> Answer:
     """429 of Resource Manager, with the seconds to wait or without a word on them."""
     message = (
-        f"Number of 'read' requests for subscription exceeded actor '{OBJECT_ID}' limit. Please try again after "
-        f"'{retry_after or 5}' seconds after additional tokens are available. Refer to "
+        f"Number of 'read' requests for subscription '{subscription}' actor '{OBJECT_ID}' exceeded. Please try again "
+        f"after '{retry_after or 5}' seconds after additional tokens are available. Refer to "
         "https://aka.ms/arm-throttling for additional information."
     )
     return error(429, "SubscriptionRequestsThrottled", message, _retry_after(retry_after))
 
 
-def throttled_by_aks(retry_after: int) -> Answer:
+def throttled_by_aks(retry_after: int, subscription: str = "") -> Answer:
     """429 of the AKS resource provider."""
-    message = f"The request limit has been exceeded, please retry again in {retry_after} seconds."
+    message = (
+        f"The request limit has been exceeded for SubID='{subscription}', please retry again in {retry_after} "
+        "seconds. For more information, please visit aka.ms/aks/throttling"
+    )
     return flat_error(429, "Throttled", message, _retry_after(retry_after))
 
 

@@ -66,7 +66,7 @@ class Throttle:
         own = self._level(("reads", subscription, principal), limits.reads)
         if min(own, remaining) < 1:
             seconds = max(_wait(own, limits.reads), _wait(remaining, limits.global_reads))
-            return answers.throttled(seconds), {}
+            return answers.throttled(seconds, target.subscription), {}
         self._spend(("reads", subscription, principal))
         self._spend(("global", subscription))
         headers = _headers(own - 1, remaining - 1, tenant=not subscription)
@@ -75,7 +75,7 @@ class Throttle:
         key, bucket = self._of_aks(target, subscription)
         level = self._level(key, bucket)
         if level < 1:
-            return answers.throttled_by_aks(_wait(level, bucket)), headers
+            return answers.throttled_by_aks(_wait(level, bucket), target.subscription), headers
         self._spend(key)
         return None, headers
 
