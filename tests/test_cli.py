@@ -44,8 +44,9 @@ def test_a_value_that_is_merely_new_is_unknown_and_not_incomplete(tmp_path: Path
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["scan"],
         ["scan", "--demo", "--snapshot", "x"],
+        ["scan", "--tag", "novalue"],
+        ["collect"],
         ["scan", "--demo", "--fail-on", "never"],
         ["nonsense"],
         [],

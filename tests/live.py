@@ -1,0 +1,55 @@
+"""The installed command against a Resource Manager on loopback, signed in by a stand-in for `az`."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from resource_manager import ResourceManager
+
+TOKEN = "eyJ0eXAiOiJKV1QifQ.c3RhbmQtaW4.c2lnbmF0dXJl"  # noqa: S105 - of a stand-in
+
+_AZ = f"""#!/bin/sh
+echo '{json.dumps({"accessToken": TOKEN, "expiresOn": "2099-01-01 00:00:00.000000", "expires_on": 4070908800})}'
+"""
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON report on standard output."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+def run(server: ResourceManager, folder: Path, *arguments: str) -> Done:
+    """Run `aks-audit` in a folder, as a process of its own."""
+    stand_in = folder / "bin" / "az"
+    stand_in.parent.mkdir(exist_ok=True)
+    stand_in.write_text(_AZ, encoding="utf-8")
+    stand_in.chmod(stat.S_IRWXU)
+    environment = {
+        **os.environ,
+        "PATH": f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}",
+        "SSL_CERT_FILE": str(server.ca_file),
+        "AKS_AUDIT_CLOUD": server.url,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "aks_audit", *arguments, "--auth", "cli"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment,
+        timeout=120,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,157 @@
+"""Live scans of Azure, end to end: the installed command, the real SDK pipeline, HTTPS, and a server that misbehaves."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aks_audit import snapshot
+from aks_audit.sources.azure.plan import LISTED
+from cases import ALIASES, CLUSTER, ROOT, Case, records_of
+from live import TOKEN, run
+from resource_manager import Answer, Fault, Paging, Reset, ResourceManager, Truncated, load
+
+ESTATES = sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))
+SAFEGUARDS = ("--read", "deployment-safeguards")
+ZONE = ALIASES["firewall"].replace("azureFirewalls/fw-hub", "privateDnsZones/privatelink.westeurope.azmk8s.io")
+ZONE_BODY = {"id": ZONE, "type": "Microsoft.Network/privateDnsZones", "properties": {"numberOfRecordSets": 1}}
+BASE = Case(name="", expect="", add=(json.dumps(ZONE_BODY),))
+
+
+def findings(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The findings without their lines in a file, which a live scan has not."""
+    return [{key: value for key, value in finding.items() if key != "location"} for finding in report["findings"]]
+
+
+@pytest.mark.parametrize("path", ESTATES, ids=lambda path: path.stem)
+def test_a_live_scan_finds_what_a_scan_of_its_snapshot_finds(path: Path, tmp_path: Path) -> None:
+    with ResourceManager(load(path)) as server:
+        live = run(server, tmp_path, "scan", "--format", "json", "--keep-snapshot", "kept.jsonl", *SAFEGUARDS)
+        replayed = run(server, tmp_path, "scan", "--format", "json", "--snapshot", "kept.jsonl")
+        recorded = run(server, tmp_path, "scan", "--format", "json", "--snapshot", str(path))
+    assert findings(live.report) == findings(replayed.report)
+    assert live.code == replayed.code
+    assert outcomes(live.report) == outcomes(recorded.report)
+
+
+def outcomes(report: dict[str, Any]) -> dict[tuple[str, str], str]:
+    return {(finding["rule"], finding["resource"].lower()): finding["outcome"] for finding in report["findings"]}
+
+
+def test_calls_are_as_few_as_promised_and_all_of_them_reads(tmp_path: Path) -> None:
+    with ResourceManager(records_of(BASE)) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl")
+        requests = server.requests
+    assert done.code == 0, done.err
+    assert {request.method for request in requests} == {"GET"}
+    lists = Counter(
+        request.path.split("/")[2]
+        for request in requests
+        if request.path.startswith("/subscriptions/") and any(request.path.endswith(kind) for kind in LISTED)
+    )
+    assert set(lists.values()) == {len(LISTED)}
+    assert len(LISTED) <= 16
+
+
+def test_a_snapshot_holds_no_token_and_no_person(tmp_path: Path) -> None:
+    denied = "Microsoft.Network/routeTables/read"
+    with ResourceManager(records_of(BASE), deny={denied: None}) as server:
+        run(server, tmp_path, "collect", "-o", "estate.jsonl", "-v")
+        done = run(server, tmp_path, "scan", "--output", "out", "--keep-snapshot", "kept.jsonl", "-v")
+    written = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.*") if path.is_file()]
+    for text in (*written, done.out, done.err):
+        assert TOKEN not in text
+        assert "@contoso" not in text
+    assert denied in done.out
+
+
+def test_an_action_that_is_denied_is_a_gap_that_names_it(tmp_path: Path) -> None:
+    denied = "Microsoft.Network/routeTables/read"
+    with ResourceManager(records_of(BASE), deny={denied: None}) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", *SAFEGUARDS)
+    assert done.code == 3
+    routes = [finding for finding in done.report["findings"] if finding["rule"] == "AKS-EGR-02"]
+    assert {finding["outcome"] for finding in routes} == {"unknown"}
+    assert {missing["action"] for finding in routes for missing in finding["missing"]} == {denied}
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        Answer(404, b'{"error":{"code":"ResourceNotFound","message":"gone"}}'),
+        Answer(500, b'{"code":"InternalServerError","message":"flat"}'),
+        Answer(503, b"<html><body>busy</body></html>"),
+        Reset(),
+        Truncated(),
+        Answer(200, b'{"value": null}'),
+        Answer(200, b'{"value": [{"name": "nobody"}]}'),
+    ],
+    ids=["404", "500", "503", "reset", "truncated", "no list", "no id"],
+)
+def test_what_fails_for_ever_is_a_gap_and_turns_nothing_into_a_pass(effect: Any, tmp_path: Path) -> None:  # noqa: ANN401 - any effect
+    struck = Fault("networkSecurityGroups", effect, times=None)
+    with ResourceManager(records_of(BASE), faults=[struck]) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", "--timeout", "5", *SAFEGUARDS)
+    assert done.code == 3, done.err
+    guards = {f["outcome"] for f in done.report["findings"] if f["rule"] in {"AKS-SUB-02", "AKS-SUB-05", "AKS-SUB-06"}}
+    assert guards == {"unknown"}
+
+
+def test_what_fails_once_is_asked_again(tmp_path: Path) -> None:
+    faults = [
+        Fault("routeTables", Answer(429, b'{"error":{"code":"Throttled","message":"later"}}', {"Retry-After": "1"})),
+        Fault("virtualNetworks", Answer(502, b"")),
+        Fault("natGateways", Reset()),
+    ]
+    with ResourceManager(records_of(BASE), faults=faults) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", *SAFEGUARDS)
+    assert done.code == 0, done.err
+
+
+def test_paging_is_followed_to_its_end_and_never_elsewhere(tmp_path: Path) -> None:
+    with ResourceManager(
+        records_of(BASE), paging=Paging(size=1, trailing_empty_page=True, empty_first_page=True)
+    ) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", *SAFEGUARDS)
+    assert done.code == 0, done.err
+    with (
+        ResourceManager([]) as stranger,
+        ResourceManager(records_of(BASE), paging=Paging(size=1, foreign=stranger.url)) as server,
+    ):
+        done = run(server, tmp_path, "scan", "--format", "json", *SAFEGUARDS)
+        assert stranger.requests == ()
+    assert done.code == 3
+    assert "another host" in done.out
+
+
+def test_a_scope_that_matches_nothing_lists_what_there_is(tmp_path: Path) -> None:
+    with ResourceManager(records_of(BASE), names={CLUSTER.split("/")[2]: "shop"}) as server:
+        nobody = run(server, tmp_path, "scan", "--cluster", "dev-*")
+        nowhere = run(server, tmp_path, "scan", "--subscription", "sandbox")
+        named = run(server, tmp_path, "scan", "--subscription", "SHOP", "--cluster", "AKS-*", "--quiet", *SAFEGUARDS)
+    assert nobody.code == 2
+    assert "no cluster matches; there are: rg-aks-prod/aks-prod" in nobody.err
+    assert nowhere.code == 2
+    assert "no subscription 'sandbox'; the signed-in identity sees: " in nowhere.err
+    assert "shop" in nowhere.err
+    assert named.code == 0, named.out + named.err
+    assert named.err == ""
+
+
+def test_references_are_followed_beyond_the_scope_each_once(tmp_path: Path) -> None:
+    with ResourceManager(records_of(BASE)) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--subscription", CLUSTER.split("/")[2])
+        asked = Counter(request.path.lower() for request in server.requests)
+    assert done.code == 0, done.err
+    assert set(asked.values()) == {1}
+    kept = {resource.id.rsplit("/", 1)[-1] for resource, _ in snapshot.read([tmp_path / "estate.jsonl"]).resources}
+    assert {"vnet-hub", "fw-hub"} <= kept
+
+
+def test_when_the_time_is_up_there_is_a_report_of_what_there_is(tmp_path: Path) -> None:
+    with ResourceManager(records_of(BASE), delay=0.5) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", "--timeout", "1.2")
+    assert done.code == 3, done.err
+    assert "time of 1.2 s was up" in done.out
