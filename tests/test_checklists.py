@@ -1,6 +1,7 @@
 """The five guides as checklists: every row of the catalogue that names a guide is an item of it."""
 
 import json
+from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
@@ -49,6 +50,13 @@ def test_items_are_distinct_sentences(name: str) -> None:
 def test_unknown_checklist_names_those_there_are() -> None:
     with pytest.raises(ChecklistError, match="there are: aks-review-networking"):
         choose(tuple(CHECKLISTS.values()), ("nonsense",))
+
+
+def test_a_name_that_two_packages_bring_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    brought = EntryPoints(EntryPoint(name, "aks_audit_rules.checklists", "aks_audit.checklists") for name in "ab")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_group: brought)
+    with pytest.raises(ChecklistError, match="is already installed by another package"):
+        load_checklists()
 
 
 WEIGHTLESS = 'title="t"\nsource="s"\nsummary="u"\nitem=[{rule="R",weight=0,sentence="x"}]'

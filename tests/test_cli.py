@@ -1,14 +1,16 @@
 """The command: what it prints, what it writes, and its exit codes."""
 
+import os
 import re
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from aks_audit import __version__, snapshot
+from aks_audit import __version__, cli, snapshot
 from aks_audit.arguments import EXIT_CODES
 from aks_audit.cli import main
 from cases import CLUSTER, ROOT, Case, records_of
@@ -106,7 +108,8 @@ def test_explain_tells_the_whole_text_and_takes_short_ids(capsys: pytest.Capture
     assert main(["explain", "iam-04"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("AKS-IAM-04  Local accounts are disabled")
-    for part in ("Severity: high", "Decided: ", "Fix (in place", "Bicep:", "References:"):
+    assert "az aks update --resource-group <group> --name <name> --disable-local-accounts" in told
+    for part in ("Severity: high; ", "Decided: ", "Fix (in place", "Bicep:", "References:"):
         assert part in told
 
 
@@ -127,6 +130,72 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f"set -o pipefail; {sys.executable} -m aks_audit rules | head -n 1"
     done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_that_goes_away_does_not_change_what_was_found() -> None:
+    command = f"set -o pipefail; {sys.executable} -m aks_audit scan --demo | true"
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_service_without_standard_streams_is_told_by_the_exit_code() -> None:
+    command = f"{sys.executable} -m aks_audit scan --demo >&- 2>&-"
+    assert subprocess.run(["/bin/bash", "-c", command], check=False).returncode == 1
+
+
+def test_an_encoding_that_lacks_a_character_ends_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aks_audit", "snapshot", "import", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_fault_of_the_program_does_not_look_like_a_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> int:
+        raise ZeroDivisionError("\x1b[31m")
+
+    monkeypatch.setattr(cli, "main", broken)
+    assert cli.command() == 3
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError" in told
+    assert "please report it" in told
+    assert "\x1b" not in told
+
+
+def test_a_format_that_two_packages_bring_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = EntryPoints(EntryPoint("json", value, "aks_audit.reports") for value in ("one:R", "other:R"))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_group: both)
+    assert main(["scan", "--demo"]) == 2
+
+
+def test_the_same_format_twice_is_one(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", "--demo", "--format", "json,json"]) == 1
+    assert msgspec.json.decode(capfd.readouterr().out)["schemaVersion"]
+
+
+def test_where_no_cluster_is_and_no_list_says_so_the_audit_is_incomplete(tmp_path: Path) -> None:
+    header = snapshot.Header(schema=snapshot.SCHEMA, tool="x", scope=("/subscriptions/s",))
+    listed = snapshot.Listing(type="Microsoft.ContainerService/managedClusters", scope="/subscriptions/s")
+    cases: list[tuple[list[snapshot.Record], int]] = [([header], 3), ([header, listed], 0)]
+    for records, code in cases:
+        snapshot.write(tmp_path / "empty.jsonl", records)
+        assert main(["scan", "--snapshot", str(tmp_path / "empty.jsonl")]) == code
+
+
+def test_a_cluster_about_which_nothing_was_asked_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bare = estate(tmp_path, set={"cluster properties.agentPoolProfiles": []})
+    main(["scan", "--snapshot", str(bare), "--checklist", "checkpoint-per-pod-egress", "--format", "json,console"])
+    report, _, summary = capfd.readouterr().out.partition("\n}\n")
+    shown = msgspec.json.decode(report + "}")
+    assert [cluster["id"] for cluster in shown["clusters"]] == [CLUSTER]
+    assert [cluster["value"] for cluster in shown["score"]["clusters"]] == [None]
+    assert "No cluster" not in summary
 
 
 def test_control_characters_of_a_file_name_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

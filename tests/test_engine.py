@@ -49,6 +49,26 @@ def test_a_rule_that_crashes_is_unknown_about_that_subject_alone() -> None:
     assert found["aks-prod"].outcome is Outcome.FAIL
 
 
+def test_a_rule_that_answers_with_no_verdict_is_unknown_too() -> None:
+    def silent(cluster: ManagedCluster) -> Verdict:  # type: ignore[return]
+        cluster.name  # noqa: B018 - looks, and says nothing
+
+    silent.__doc__ = TEXT
+    (found,) = audit(estate_of(NOTHING), [rule("T-3", title="Silent", severity=Severity.LOW)(silent)])
+    assert (found.outcome, found.missing[0].kind) == (Outcome.UNKNOWN, "crashed")
+    assert "NoneType" in found.message
+
+
+@pytest.mark.parametrize("braces", ["{a:b}", "{", "}", "{}", "{name.x}", "{name[0]}"])
+def test_braces_that_hold_no_name_are_refused_when_the_rule_is_made(braces: str) -> None:
+    def odd(cluster: ManagedCluster) -> Verdict:
+        return fails(cluster.name)
+
+    odd.__doc__ = TEXT.replace("{nobody}", braces)
+    with pytest.raises(RuleError, match="T-4: Fix: "):
+        rule("T-4", title="Odd", severity=Severity.LOW)(odd)
+
+
 def test_a_cluster_without_its_pools_is_unknown_and_its_neighbour_is_audited() -> None:
     records = records_of(Case(name="", expect="", set={"cluster properties.agentPoolProfiles": None}))
     neighbour = [

@@ -138,7 +138,7 @@ def test_every_rule_is_described_as_github_asks() -> None:
     assert len(rule["fullDescription"]["text"]) == 1024
     assert rule["fullDescription"]["text"].endswith("…")
     assert len(rule["properties"]["tags"]) == 10
-    for part in ("Because.", "```sh\naz door shut --name {name}\n```", "Guides differ.", "- MCSB NS-29", "/aks/doors"):
+    for part in ("Because.", "```sh\naz door shut --name <name>\n```", "Guides differ.", "- MCSB NS-29", "/aks/doors"):
         assert part in rule["help"]["markdown"]
     assert "az door shut" in rule["help"]["text"]
     assert rule["helpUri"] == text.references[0]
@@ -201,7 +201,7 @@ def test_what_could_not_be_read_makes_the_run_unsuccessful() -> None:
         ("warning", f"rg-0: 403. Needs x/read on {SCOPE}."),
         ("error", "rule AKS-TST-01 crashed: KeyError."),
     ]
-    assert rendered(report_of([]))["invocations"] == [{"executionSuccessful": True}]
+    assert rendered(report_of([finding("a")]))["invocations"] == [{"executionSuccessful": True}]
 
 
 def test_notifications_are_limited_and_counted() -> None:

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aks_audit.checklist import parse
 from aks_audit.results import Finding, Outcome, Place, Severity
-from aks_audit.score import answers, score
+from aks_audit.score import answers, by_checklist, score
 
 questions = st.lists(st.tuples(st.integers(0, 10).map(float), st.sampled_from(Outcome)))
 
@@ -73,3 +74,10 @@ def test_a_question_takes_its_worst_outcome_for_each_cluster_without_case() -> N
         ]
     )
     assert found == {("R", "/a"): Outcome.UNKNOWN, ("R", "/b"): Outcome.PASS, ("R", "/c"): Outcome.FAIL}
+
+
+def test_each_item_of_a_checklist_weighs_by_itself() -> None:
+    items = "".join(f'[[item]]\nrule="{rule}"\nweight={weight}\nsentence="S."\n' for rule, weight in ("A1", "A3", "B4"))
+    asked = parse("mine", f'title="t"\nsource="s"\nsummary="u"\n{items}')
+    made = by_checklist({("A", "c"): Outcome.PASS, ("B", "c"): Outcome.FAIL, ("C", "c"): Outcome.FAIL}, asked)
+    assert (made.value, made.decided) == (50.0, 3)

@@ -2,7 +2,7 @@
 
 import sys
 
-from aks_audit.cli import main
+from aks_audit.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

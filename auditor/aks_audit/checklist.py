@@ -43,13 +43,15 @@ def load_checklists() -> tuple[Checklist, ...]:
     """All installed checklists, in order of name.
 
     Raises:
-        ChecklistError: a file is not a checklist; the message names it.
+        ChecklistError: a file is not a checklist, or two packages bring one of the same name; the message names it.
     """
     found: dict[str, Checklist] = {}
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         for file in files(entry.value).iterdir():
             if file.name.endswith(".toml"):
                 name = file.name.removesuffix(".toml")
+                if name in found:
+                    raise ChecklistError(f"checklist {name} of {entry.value} is already installed by another package")
                 found[name] = parse(name, file.read_text(encoding="utf-8"))
     return tuple(found[name] for name in sorted(found))
 

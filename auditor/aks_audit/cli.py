@@ -1,7 +1,9 @@
 """The command `aks-audit`: wiring and exit codes; nothing else. What a command needs is imported when it runs."""
 
+import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,18 +24,49 @@ class UsageError(AuditError):
     """A request that cannot be served; the message says what to do."""
 
 
+def command() -> int:
+    """Run the command as the installed program does: its own faults end with INCOMPLETE, never with Python's 1.
+
+    In a pipeline 1 says that the audit was made and found something.
+    """
+    _open_streams()
+    try:
+        return main()
+    except Exception:  # noqa: BLE001 - whatever it is, it must not look like a finding
+        sys.stderr.write(_printable(traceback.format_exc()))
+        sys.stderr.write(
+            "aks-audit: error: a fault of aks-audit, or of a package installed beside it; please report it\n"
+        )
+        return INCOMPLETE
+
+
+def _open_streams() -> None:
+    """Give a service without standard streams some, and let no terminal's encoding end the command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
+            setattr(sys, name, nowhere)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit code."""
+    """Run the command with these arguments, else the process's own, and give its exit code."""
     arguments = parser().parse_args(argv)
     try:
         return _COMMANDS[arguments.command](arguments)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _reader_left()
         return OK
     except KeyboardInterrupt:
         return _refuse("interrupted")
     except (AuditError, OSError) as error:
         return _refuse(str(error))
+
+
+def _reader_left() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(message: str) -> int:
@@ -118,8 +151,11 @@ def _demo() -> Path:
 def _reporters(wanted: tuple[str, ...] | None, output: Path | None) -> list["Reporter"]:
     import importlib.metadata  # noqa: PLC0415
 
-    there = {entry.name: entry for entry in importlib.metadata.entry_points(group="aks_audit.reports")}
-    names = wanted or (tuple(sorted(there)) if output else ("console",))
+    installed = importlib.metadata.entry_points(group="aks_audit.reports")
+    there = {entry.name: entry for entry in installed}
+    if twice := sorted({entry.name for entry in installed if there[entry.name] != entry}):
+        raise UsageError(f"two installed packages bring a format {twice[0]!r}; uninstall one of them")
+    names = tuple(dict.fromkeys(wanted or (sorted(there) if output else ["console"])))
     unknown = [name for name in names if name not in there]
     if unknown:
         raise UsageError(f"no format {unknown[0]!r}; there are: {', '.join(sorted(there))}")
@@ -136,13 +172,21 @@ def _deliver(document: "Report", reporters: list["Reporter"], output: Path | Non
     for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
         data = reporter.render(document, colour=colour and reporter.file_name is None)
         if reporter.file_name is None or output is None:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            _print(data)
         else:
             path = output / reporter.file_name
             write_atomically(path, data)
             sys.stderr.write(f"wrote {path}\n")
+
+
+def _print(data: bytes) -> None:
+    """Write to standard output. A reader that has read enough does not change what the audit found."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _reader_left()
 
 
 def _rules(_arguments: "Namespace") -> int:

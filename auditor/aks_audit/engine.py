@@ -42,12 +42,18 @@ def audit(estate: Estate, rules: Iterable[Rule]) -> tuple[Finding, ...]:
 def ask(rule: Rule, subject: Subject) -> Verdict:
     """One rule's verdict about one subject; a rule that crashes is unknown about that subject alone."""
     try:
-        return rule.judge(subject)
+        return _verdict(rule.judge(subject))
     except Unread as unread:
         return undecided(str(unread), missing=unread.missing)
     except Exception as error:  # noqa: BLE001 - the isolation of a rule: its crash is shown, and loses nothing else
         reason = f"rule {rule.id} crashed: {type(error).__name__}: {error}"
         return undecided(reason, missing=[Missing(what=subject.id, kind="crashed", reason=reason)])
+
+
+def _verdict(answer: object) -> Verdict:
+    if not isinstance(answer, Verdict):
+        raise TypeError(f"it answered with {type(answer).__name__}, not with a Verdict")
+    return answer
 
 
 def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Finding:

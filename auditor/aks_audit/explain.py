@@ -8,10 +8,10 @@ def explain(text: RuleText) -> str:
     parts = [
         f"{text.id}  {text.title}",
         text.why,
-        f"Severity: {text.severity}. {text.severity_reason}",
+        f"Severity: {text.severity}; {text.severity_reason}",
         f"Asked about: each {text.subject}",
         f"Decided: {text.decided}",
-        f"Fix ({text.change}):\n\n    {text.command.replace(chr(10), chr(10) + '    ')}",
+        f"Fix ({text.change}):\n\n    {text.command_to_fill_in.replace(chr(10), chr(10) + '    ')}",
         f"Bicep:\n\n    {text.bicep.replace(chr(10), chr(10) + '    ')}",
         f"Where guides disagree: {text.disagreement}" if text.disagreement else "",
         "References:\n" + "\n".join(f"  {reference}" for reference in text.references),

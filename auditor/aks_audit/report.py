@@ -1,15 +1,16 @@
 """The report: findings, score and coverage as one immutable document. Its JSON form is the contract others build on."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from aks_audit import __version__
 from aks_audit.checklist import Checklist, Item
+from aks_audit.facts import ManagedCluster
 from aks_audit.facts.resource_id import parse
 from aks_audit.results import Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
-from aks_audit.score import Answers, Score, answers, by_checklist, by_cluster, by_severity, worst
+from aks_audit.score import Answers, Score, answers, by_checklist, by_cluster, by_severity, score, worst
 from aks_audit.snapshot import Snapshot
 
 SCHEMA_VERSION = "1.0"
@@ -151,8 +152,8 @@ def build(
     """Make the report of an audit."""
     texts = tuple(rule.text for rule in rules)
     found = answers(findings)
-    unread = _unread(snapshot, findings)
-    clusters = _clusters(findings)
+    clusters = _clusters(snapshot, findings)
+    unread = _unread(snapshot, findings, clusters)
     scored = by_cluster(found, texts)
     outcomes = Counter(finding.outcome for finding in findings)
     return Report(
@@ -173,7 +174,7 @@ def build(
         score=Scores(
             overall=by_severity(found, texts),
             checklists=tuple(_checklist(found, checklist, texts) for checklist in checklists),
-            clusters=tuple(_cluster_score(cluster, scored[cluster.lower()]) for cluster in clusters),
+            clusters=tuple(_cluster_score(cluster, scored.get(cluster.lower(), score(()))) for cluster in clusters),
             explanation=EXPLANATION,
         ),
         clusters=tuple(_cluster(cluster, counted) for cluster, counted in clusters.items()),
@@ -188,8 +189,8 @@ def _cluster_score(cluster: str, score: Score) -> ClusterScore:
     )
 
 
-def _clusters(findings: Iterable[Finding]) -> dict[str, Counter[Outcome]]:
-    """The clusters by id, in order of id, each with its findings counted by outcome."""
+def _clusters(snapshot: Snapshot, findings: Iterable[Finding]) -> dict[str, Counter[Outcome]]:
+    """The clusters by id, in order of id, each with its findings counted by outcome; none where no rule applied."""
     spelled: dict[str, str] = {}
     counted: dict[str, Counter[Outcome]] = {}
     for finding in findings:
@@ -197,6 +198,10 @@ def _clusters(findings: Iterable[Finding]) -> dict[str, Counter[Outcome]]:
             key = cluster.lower()
             spelled.setdefault(key, cluster)
             counted.setdefault(key, Counter())[finding.outcome] += 1
+    for resource, _ in snapshot.resources:
+        if resource.type.lower() == ManagedCluster.TYPE.lower():
+            spelled.setdefault(resource.id.lower(), resource.id)
+            counted.setdefault(resource.id.lower(), Counter())
     return {spelled[key]: counted[key] for key in sorted(counted)}
 
 
@@ -258,11 +263,21 @@ def _read(snapshot: Snapshot) -> tuple[ReadCount, ...]:
     return tuple(ReadCount(s, spelled[t], count) for (s, t), count in sorted(counted.items()))
 
 
-def _unread(snapshot: Snapshot, findings: Iterable[Finding]) -> tuple[Missing, ...]:
+def _unread(snapshot: Snapshot, findings: Iterable[Finding], clusters: Collection[str]) -> tuple[Missing, ...]:
     gaps = [
         Missing(what=gap.id, kind=gap.cause, reason=gap.reason, action=gap.action, scope=gap.scope)
         for gap, _ in snapshot.gaps
     ]
     noticed = [missing for finding in findings for missing in finding.missing]
-    unique = dict.fromkeys([*gaps, *noticed])
+    unlisted = () if clusters else tuple(_unlisted(snapshot))
+    unique = dict.fromkeys([*gaps, *noticed, *unlisted])
     return tuple(sorted(unique, key=lambda m: (m.what.lower(), m.kind, m.reason, m.action or "", m.scope or "")))
+
+
+def _unlisted(snapshot: Snapshot) -> Iterator[Missing]:
+    """Where there is no cluster: that nothing says that there is none."""
+    if any(listing.type.lower() == ManagedCluster.TYPE.lower() for listing in snapshot.listings):
+        return
+    for scope in sorted({scope for header in snapshot.headers for scope in header.scope}) or ["/"]:
+        reason = f"the list of {ManagedCluster.TYPE} in {scope} is not in the snapshot, and no cluster is"
+        yield Missing(what=scope, kind="not-read", reason=reason, action=f"{ManagedCluster.TYPE}/read", scope=scope)

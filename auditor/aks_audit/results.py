@@ -1,6 +1,7 @@
 """What an audit says: outcomes, evidence and findings. Values only; no facts, no decisions."""
 
 from enum import StrEnum
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -141,3 +142,9 @@ class RuleText(Record, frozen=True):
     controls: tuple[Control, ...]
     subject: str
     disagreement: str = ""
+
+    @property
+    def command_to_fill_in(self) -> str:
+        """The command with `<group>` where a finding's own has the name of the resource group, and so on."""
+        pieces = Formatter().parse(self.command)
+        return "".join(text + (f"<{name}>" if name else "") for text, name, _, _ in pieces)

@@ -4,7 +4,7 @@ The docstring's first paragraph says why the rule matters. Then come named parts
 
 - `Severity`: why the severity is what it is.
 - `Decided`: which values decide, their defaults and edge cases.
-- `Fix`: the `az` command, with the subject's names in braces (`{group}`, `{name}`, …).
+- `Fix`: the `az` command, with the subject's names in braces (`{group}`, `{name}`, …); other braces are written twice.
 - `Bicep`: the property to set.
 - `Change`: whether the fix is made in place, replaces nodes, or needs a new cluster.
 - `References`: addresses, one a line.
@@ -15,6 +15,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from string import Formatter
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from aks_audit.errors import AuditError
@@ -66,7 +67,8 @@ def rule(
     """Make a function a rule. Its parameter's type selects the subjects, its docstring holds the text.
 
     Raises:
-        RuleError: the function has no docstring, lacks a part, or does not take one subject.
+        RuleError: the function has no docstring, lacks a part, has braces in a fix that hold no name, or does not take
+            one subject.
     """
 
     def make(function: Callable[[Any], Verdict]) -> Rule:
@@ -75,6 +77,8 @@ def rule(
         if len(subjects) != 1:
             raise RuleError(f"{rule_id}: a rule takes one subject, {function.__name__} takes {len(subjects)}")
         why, parts = _parse(rule_id, inspect.getdoc(function) or "")
+        for name in ("Fix", "Bicep"):
+            _check_braces(rule_id, name, parts[name])
         text = RuleText(
             id=rule_id,
             title=title,
@@ -168,6 +172,16 @@ def _judged(item: T, judge: Callable[[T], Verdict]) -> Verdict:
         return judge(item)
     except Unread as unread:
         return undecided(str(unread), missing=unread.missing)
+
+
+def _check_braces(rule_id: str, name: str, text: str) -> None:
+    try:
+        held = [found for found in Formatter().parse(text) if found[1] is not None]
+    except ValueError as error:
+        raise RuleError(f"{rule_id}: {name}: {error}; other braces than those of a name are written twice") from error
+    for _, field, spec, conversion in held:
+        if not (field and field.isidentifier()) or spec or conversion:
+            raise RuleError(f"{rule_id}: {name}: {{{field}…}} is no name; other braces are written twice")
 
 
 def _parse(rule_id: str, docstring: str) -> tuple[str, dict[str, str]]:

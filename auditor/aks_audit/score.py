@@ -91,8 +91,11 @@ def by_cluster(found: Answers, rules: Sequence[RuleText]) -> Mapping[str, Score]
 
 def by_checklist(found: Answers, checklist: Checklist) -> Score:
     """The score over a checklist's items, of all clusters."""
-    weights = {item.rule: item.weight for item in checklist.item if not item.manual}
-    return score((weights[rule], outcome) for (rule, _), outcome in found.items() if rule in weights)
+    by_rule: dict[str, list[Outcome]] = {}
+    for (rule, _), outcome in found.items():
+        by_rule.setdefault(rule, []).append(outcome)
+    asked = [item for item in checklist.item if not item.manual]
+    return score((item.weight, outcome) for item in asked for outcome in by_rule.get(item.rule, ()))
 
 
 def _percent(part: float, whole: float) -> float | None:

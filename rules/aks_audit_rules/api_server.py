@@ -159,7 +159,9 @@ def authorized_ranges(cluster: ManagedCluster) -> Verdict:
 
     Severity: a stolen token or kubeconfig, or a flaw in the API server before login, can be used from anywhere.
     Decided: `properties.apiServerAccessProfile.authorizedIPRanges` holds a range; absent or empty means no restriction.
-    Whether the ranges restrict anything is AKS-API-04. Private clusters cannot have ranges.
+    Whether the ranges restrict anything is AKS-API-04. Private clusters cannot have ranges. Where `publicNetworkAccess` is
+    Disabled (AKS-API-24 judges that), no inbound traffic is let in that ranges would have to restrict; with
+    SecuredByPerimeter a network security perimeter, which is not read, does it: unknown.
     Fix: az aks update --resource-group {group} --name {name} --api-server-authorized-ip-ranges <range>,<range>
     Bicep: properties.apiServerAccessProfile.authorizedIPRanges: a list of ranges
     Change: in place, within two minutes; include the address by which the nodes leave (firewall or NAT gateway) and those
@@ -171,7 +173,16 @@ def authorized_ranges(cluster: ManagedCluster) -> Verdict:
     evidence = cluster.at(ManagedCluster.authorized_ip_ranges)
     if cluster.authorized_ip_ranges:
         return passes("The public API server has authorized IP ranges", evidence)
-    return fails("The public API server answers every address on the internet", evidence)
+    access = cluster.at(ManagedCluster.public_network_access)
+    match cluster.public_network_access:
+        case PublicNetworkAccess.DISABLED:
+            return not_applicable("Public network access is disabled", access)
+        case PublicNetworkAccess.SECURED_BY_PERIMETER:
+            return undecided("Public network access is governed by a network security perimeter", access)
+        case PublicNetworkAccess.ENABLED | None:
+            return fails("The public API server answers every address on the internet", evidence)
+        case other:
+            assert_never(other)
 
 
 @rule(

@@ -6,7 +6,17 @@ from typing import assert_never
 from aks_audit.facts import AgentPool, AgentPoolMode, ManagedCluster, PowerState, SkuTier
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aprl, azqr, azure_policy, community_policy, kubebuddy, psrule, review_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    aprl,
+    azqr,
+    azure_policy,
+    community_policy,
+    kubebuddy,
+    psrule,
+    review_checklist,
+    the_aks_checklist,
+)
 
 _ALL_ZONES = 3
 _TWO_ZONES = 2
@@ -25,6 +35,8 @@ _FEWEST_SYSTEM_NODES = 2
         kubebuddy("AKSDR002"),
         community_policy("3aa87b5a-7823-4b57-8a43-42dd9df5aaa7"),
         review_checklist("71d41e36-10cc-457b-9a4b-1410d4395898"),
+        the_aks_checklist("71d41e36-10cc-457b-9a4b-1410d4395898"),
+        aks_health_check("DR-6"),
     ),
 )
 def control_plane_has_uptime_sla(cluster: ManagedCluster) -> Verdict:
@@ -63,6 +75,8 @@ def control_plane_has_uptime_sla(cluster: ManagedCluster) -> Verdict:
         aprl("4f63619f-5001-439c-bacb-8de891287727"),
         kubebuddy("AKSDR001"),
         review_checklist("578a219a-46be-4b54-9350-24922634292b"),
+        the_aks_checklist("578a219a-46be-4b54-9350-24922634292b"),
+        aks_health_check("DR-2"),
     ),
 )
 def pools_span_zones(cluster: ManagedCluster) -> Verdict:

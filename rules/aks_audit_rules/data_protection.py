@@ -3,7 +3,15 @@
 from aks_audit.facts import AddOn, AgentPool, AgentPoolMode, InfrastructureEncryption, ManagedCluster
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, psrule, review_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    azure_policy,
+    kubebuddy,
+    mcsb,
+    psrule,
+    review_checklist,
+    the_aks_checklist,
+)
 
 
 @rule(
@@ -14,6 +22,7 @@ from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, psrule, re
         mcsb("DP-6"),
         azure_policy("dbbdc317-9734-4dd8-9074-993b29c69008"),
         review_checklist("e7ba73a3-0508-4f80-806f-527db30cee96"),
+        the_aks_checklist("e7ba73a3-0508-4f80-806f-527db30cee96"),
     ),
 )
 def secrets_encrypted_with_kms(cluster: ManagedCluster) -> Verdict:
@@ -26,9 +35,9 @@ def secrets_encrypted_with_kms(cluster: ManagedCluster) -> Verdict:
     by the platform, or by you when both are set). Neither is on by default, so absent fails.
     Fix: az aks update --resource-group {group} --name {name} --kms-infrastructure-encryption Enabled
     Bicep: properties.securityProfile.kubernetesResourceObjectEncryptionProfile.infrastructureEncryption: 'Enabled'
-    Change: in place; needs Kubernetes 1.33 and a managed identity, and cannot be undone. Older CLIs need the
-    aks-preview extension. Before 1.33, or for a key of your own: --enable-azure-keyvault-kms
-    --azure-keyvault-kms-key-id; a lost key is lost Secrets
+    Change: in place; needs Kubernetes 1.33, a managed identity and the aks-preview extension, and cannot be undone.
+    Before 1.33, or for a key of your own: --enable-azure-keyvault-kms --azure-keyvault-kms-key-id; a lost key is lost
+    Secrets
     References: https://learn.microsoft.com/azure/aks/kms-data-encryption-concepts
     https://learn.microsoft.com/azure/aks/kms-data-encryption
     """
@@ -77,6 +86,8 @@ def encrypted_at_host(pool: AgentPool) -> Verdict:
         psrule("Azure.AKS.SecretStore"),
         kubebuddy("AKSSEC005"),
         review_checklist("5e3df584-eccc-4d97-a3b6-bcda3b50eb2e"),
+        the_aks_checklist("5e3df584-eccc-4d97-a3b6-bcda3b50eb2e"),
+        aks_health_check("DEV-7"),
     ),
 )
 def key_vault_provider_installed(cluster: ManagedCluster) -> Verdict:
@@ -118,7 +129,7 @@ def secrets_rotated(cluster: ManagedCluster) -> Verdict:
     Decided: `properties.addonProfiles.azureKeyvaultSecretsProvider.config.enableSecretRotation` is "true", a string on
     the wire, in any case. "false" and absent fail; other strings are unknown. Without the provider it is not
     applicable.
-    Fix: az aks addon update --resource-group {group} --name {name} --addon azure-keyvault-secrets-provider --enable-secret-rotation
+    Fix: az aks update --resource-group {group} --name {name} --enable-secret-rotation
     Bicep: properties.addonProfiles.azureKeyvaultSecretsProvider.config.enableSecretRotation: 'true'
     Change: in place; applications must read the file anew, and environment variables still need a restart
     References: https://learn.microsoft.com/azure/aks/csi-secrets-store-configuration-options

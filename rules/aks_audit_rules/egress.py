@@ -186,10 +186,10 @@ def no_second_way_out(cluster: ManagedCluster) -> Verdict:
     whose `disableOutboundSnat` is not true; a NAT gateway on a node or pod subnet, by the subnet's or by the gateway's
     own word; a pool with `enableNodePublicIP`; a scale set whose interfaces get public addresses. It passes only where the
     load balancers, scale sets and NAT gateways were all listed, and the subnets read.
-    Fix: az aks nodepool update --resource-group {group} --cluster-name {name} --name <pool> --disable-node-public-ip; az network vnet subnet update --ids <subnet id> --remove natGateway; az network lb outbound-rule delete --resource-group {node_group} --lb-name kubernetes --name <rule>
+    Fix: az network vnet subnet update --ids <subnet id> --remove natGateway; az network lb outbound-rule delete --resource-group {node_group} --lb-name kubernetes --name <rule>
     Bicep: agentPoolProfiles[].enableNodePublicIP: false; subnets without properties.natGateway; Services behind internal load balancers
-    Change: in place for NAT gateways and outbound rules; a public load balancer goes with its last public Service; public
-    addresses of a pool that go by a new pool replace its nodes
+    Change: in place for NAT gateways and outbound rules; a public load balancer goes with its last public Service; a pool
+    whose nodes have public addresses keeps them, so replace it by a new one (AKS-SUB-09)
     References: https://learn.microsoft.com/azure/aks/egress-udr
     https://learn.microsoft.com/azure/load-balancer/load-balancer-outbound-connections
     https://learn.microsoft.com/azure/aks/use-node-public-ips

@@ -3,7 +3,7 @@
 from aks_audit.facts import AddOn, ManagedCluster
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, passes, rule
-from aks_audit_rules.frameworks import aprl, kubebuddy, psrule, review_checklist
+from aks_audit_rules.frameworks import aks_health_check, aprl, kubebuddy, psrule, review_checklist, the_aks_checklist
 
 
 @rule(
@@ -15,6 +15,8 @@ from aks_audit_rules.frameworks import aprl, kubebuddy, psrule, review_checklist
         aprl("dcaf8128-94bd-4d53-9235-3a0371df6b74"),
         kubebuddy("AKSMON001"),
         review_checklist("eaa8dc4a-2436-47b3-9697-15b1752beee0"),
+        the_aks_checklist("eaa8dc4a-2436-47b3-9697-15b1752beee0"),
+        aks_health_check("CSM-4"),
     ),
 )
 def container_logs_kept(cluster: ManagedCluster) -> Verdict:
@@ -48,6 +50,8 @@ def container_logs_kept(cluster: ManagedCluster) -> Verdict:
         aprl("dcaf8128-94bd-4d53-9235-3a0371df6b74"),
         kubebuddy("AKSMON002"),
         review_checklist("6f8389a7-f82c-4b8e-a8c0-aa63a25a4956"),
+        the_aks_checklist("6f8389a7-f82c-4b8e-a8c0-aa63a25a4956"),
+        aks_health_check("CSM-6"),
     ),
 )
 def metrics_kept(cluster: ManagedCluster) -> Verdict:

@@ -13,7 +13,7 @@ from aks_audit.facts import (
 )
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aprl, azure_policy, kubebuddy, psrule, review_checklist
+from aks_audit_rules.frameworks import aprl, azure_policy, kubebuddy, psrule, review_checklist, the_aks_checklist
 
 _RESERVED = "CriticalAddonsOnly"
 _KEEPS_PODS_AWAY = ("NoSchedule", "NoExecute")
@@ -23,7 +23,10 @@ _KEEPS_PODS_AWAY = ("NoSchedule", "NoExecute")
     "AKS-CP-20",
     title="The node resource group is locked",
     severity=Severity.MEDIUM,
-    controls=(review_checklist("ed0fda7f-211b-47c7-8b6e-c18873fb473c"),),
+    controls=(
+        review_checklist("ed0fda7f-211b-47c7-8b6e-c18873fb473c"),
+        the_aks_checklist("ed0fda7f-211b-47c7-8b6e-c18873fb473c"),
+    ),
 )
 def node_resource_group_locked(cluster: ManagedCluster) -> Verdict:
     """The node resource group holds the cluster's scale sets, load balancers and security groups.
@@ -68,7 +71,8 @@ def no_ssh_with_local_keys(pool: AgentPool) -> Verdict:
     when it is reimaged, which the body does not tell.
     Fix: az aks nodepool update --resource-group {group} --cluster-name {cluster} --name {pool} --ssh-access disabled
     Bicep: properties.agentPoolProfiles[].securityProfile.sshAccess: 'Disabled'
-    Change: replaces nodes: follow it by az aks nodepool upgrade --node-image-only; `kubectl debug node` still works
+    Change: replaces nodes: follow it by az aks nodepool upgrade --node-image-only; needs the aks-preview extension;
+    `kubectl debug node` still works
     References: https://learn.microsoft.com/azure/aks/manage-ssh-node-access
     """
     evidence = pool.at(AgentPool.ssh_access)

@@ -189,7 +189,8 @@ def no_retiring_component(cluster: ManagedCluster) -> Verdict:
         az aks disable-addons --resource-group {group} --name {name} --addons open-service-mesh # Open Service Mesh
         az aks disable-addons --resource-group {group} --name {name} --addons http_application_routing # HTTP application routing
     Bicep: properties.networkProfile: networkPlugin 'azure', networkPolicy 'cilium', networkDataplane 'cilium', loadBalancerSku 'standard'
-    Change: in place for add-ons; the network plugin and the data plane reimage the nodes of all pools at once
+    Change: in place for add-ons (for pod identity with the aks-preview extension); the network plugin and the data plane
+    reimage the nodes of all pools at once; availability sets and the Basic load balancer take downtime, with no way back
     References: https://learn.microsoft.com/azure/aks/update-azure-cni
         https://learn.microsoft.com/azure/aks/migrate-from-npm-to-cilium-network-policy
         https://learn.microsoft.com/azure/aks/upgrade-basic-load-balancer-on-aks

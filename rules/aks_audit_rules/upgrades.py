@@ -5,7 +5,14 @@ from typing import assert_never
 from aks_audit.facts import AgentPool, AgentPoolMode, ManagedCluster, NodeOSUpgradeChannel, UpgradeChannel
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import azure_policy, kubebuddy, psrule, review_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    azure_policy,
+    kubebuddy,
+    psrule,
+    review_checklist,
+    the_aks_checklist,
+)
 
 _SUPPORTED_SKEW = 2  # minor versions that AKS lets a pool be behind; agentPoolProfiles[].orchestratorVersion says so
 
@@ -19,6 +26,7 @@ _SUPPORTED_SKEW = 2  # minor versions that AKS lets a pool be behind; agentPoolP
         psrule("Azure.AKS.AutoUpgrade"),
         kubebuddy("AKSBP008"),
         review_checklist("e189c599-df0d-45a7-9dd4-ce32c1881370"),
+        the_aks_checklist("01deb8ed-b6f5-40bb-8d0b-d0ee2d933f51"),
     ),
 )
 def kubernetes_upgraded_automatically(cluster: ManagedCluster) -> Verdict:
@@ -57,10 +65,13 @@ def kubernetes_upgraded_automatically(cluster: ManagedCluster) -> Verdict:
     severity=Severity.HIGH,
     controls=(
         azure_policy("04408ca5-aa10-42ce-8536-98955cdddd4c"),
+        azure_policy("40f1aee2-4db4-4b74-acb1-c6972e24cca8"),
         psrule("Azure.AKS.NodeAutoUpgrade"),
         kubebuddy("AKSBP009"),
         review_checklist("139c9580-ade3-426a-ba09-cf157d9f6477"),
         review_checklist("6f7c4c0d-4e51-4464-ad24-57ed67138b82"),
+        the_aks_checklist("945889a8-a9e9-4059-b1aa-0a0df2b8a82c"),
+        aks_health_check("CSM-2"),
     ),
 )
 def node_os_patched(cluster: ManagedCluster) -> Verdict:

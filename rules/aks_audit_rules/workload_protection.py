@@ -5,7 +5,15 @@ from typing import assert_never
 from aks_audit.facts import AddOn, DeploymentSafeguards, ManagedCluster, SafeguardsLevel
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, psrule, review_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    azure_policy,
+    kubebuddy,
+    mcsb,
+    psrule,
+    review_checklist,
+    the_aks_checklist,
+)
 
 
 @rule(
@@ -15,9 +23,12 @@ from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, psrule, re
     controls=(
         mcsb("AM-2"),
         azure_policy("0a15ec92-a229-4763-bb14-0ea34a568f8d"),
+        azure_policy("a8eff44f-8c92-45c3-a3fb-9880802d67a7"),
         psrule("Azure.AKS.AzurePolicyAddOn"),
         kubebuddy("AKSSEC002"),
         review_checklist("9ca48e4a-85e2-4223-bce8-bb12307ca5f1"),
+        the_aks_checklist("9ca48e4a-85e2-4223-bce8-bb12307ca5f1"),
+        aks_health_check("CSP-9"),
     ),
 )
 def azure_policy_enabled(cluster: ManagedCluster) -> Verdict:
@@ -50,9 +61,13 @@ def azure_policy_enabled(cluster: ManagedCluster) -> Verdict:
         mcsb("LT-1"),
         mcsb("DP-2"),
         azure_policy("a1840de2-8088-4ea8-b153-b4c723e9cb01"),
+        azure_policy("64def556-fbad-4622-930e-72d1d5589bf5"),
         psrule("Azure.AKS.DefenderProfile"),
         kubebuddy("AKSSEC003"),
         review_checklist("c9e95ffe-6dd1-4a17-8c5f-110389ca9b21"),
+        the_aks_checklist("c9e95ffe-6dd1-4a17-8c5f-110389ca9b21"),
+        aks_health_check("CSM-3"),
+        aks_health_check("IMG-4"),
     ),
 )
 def defender_enabled(cluster: ManagedCluster) -> Verdict:
@@ -83,7 +98,12 @@ def defender_enabled(cluster: ManagedCluster) -> Verdict:
     "AKS-CP-13",
     title="Image Cleaner removes stale images from nodes",
     severity=Severity.LOW,
-    controls=(azure_policy("af3c26b2-6fad-493e-9236-9c68928516ab"), kubebuddy("AKSSEC006")),
+    controls=(
+        azure_policy("af3c26b2-6fad-493e-9236-9c68928516ab"),
+        azure_policy("7e49285c-4bed-4564-b26a-5225ccc311f3"),
+        the_aks_checklist("ca62d835-69cc-476d-bd8e-ea8fa58fab9c"),
+        kubebuddy("AKSSEC006"),
+    ),
 )
 def image_cleaner_enabled(cluster: ManagedCluster) -> Verdict:
     """Nodes keep images that nothing runs any more, and can start them again years later, holes and all.
@@ -109,7 +129,11 @@ def image_cleaner_enabled(cluster: ManagedCluster) -> Verdict:
     "AKS-CP-17",
     title="The Kubernetes dashboard add-on is off",
     severity=Severity.HIGH,
-    controls=(kubebuddy("AKSSEC007"),),
+    controls=(
+        the_aks_checklist("aefbf509-a9e8-46cc-8ae9-80f07acffd7c"),
+        kubebuddy("AKSSEC007"),
+        aks_health_check("CSP-7"),
+    ),
 )
 def kubernetes_dashboard_off(cluster: ManagedCluster) -> Verdict:
     """The add-on runs a web console with rights of its own in the cluster, in a version that gets no fixes any more.

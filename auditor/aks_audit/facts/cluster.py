@@ -17,7 +17,6 @@ from aks_audit.facts.enumerations import (
     NetworkPluginMode,
     NetworkPolicy,
     NodeOSUpgradeChannel,
-    NodeProvisioningMode,
     OSType,
     OutboundType,
     PowerState,
@@ -32,7 +31,6 @@ from aks_audit.facts.field import (
     Choice,
     View,
     flag,
-    names,
     network,
     networks,
     number,
@@ -45,7 +43,6 @@ from aks_audit.facts.field import (
 from aks_audit.facts.link import Holding, Link, link
 from aks_audit.facts.networking import (
     LoadBalancer,
-    NatGateway,
     NetworkInterface,
     NetworkSecurityGroup,
     Subnet,
@@ -63,7 +60,6 @@ class AddOn(View):
 
     enabled = flag("enabled")
     secret_rotation = text("config.enableSecretRotation")
-    log_analytics_workspace = text("config.logAnalyticsWorkspaceResourceID")
 
 
 class PoolScale(View):
@@ -91,7 +87,6 @@ class AgentPool(AzureResource):
 
     TYPE = "Microsoft.ContainerService/managedClusters/agentPools"
 
-    own_name = text("name")
     mode = Choice("mode", AgentPoolMode)
     type = Choice("type", AgentPoolType)
     os_type = Choice("osType", OSType)
@@ -100,15 +95,12 @@ class AgentPool(AzureResource):
     max_count = number("maxCount")
     manual_scales = parts("virtualMachinesProfile.scale.manual", PoolScale)
     auto_scales = one_or_more("virtualMachinesProfile.scale.autoscale", PoolScale)
-    max_pods = number("maxPods")
     max_surge = text("upgradeSettings.maxSurge")
     enable_auto_scaling = flag("enableAutoScaling")
     enable_node_public_ip = flag("enableNodePublicIP")
     enable_encryption_at_host = flag("enableEncryptionAtHost")
     availability_zones = texts("availabilityZones")
     node_taints = texts("nodeTaints")
-    vm_size = text("vmSize")
-    orchestrator_version = text("orchestratorVersion")
     current_orchestrator_version = text("currentOrchestratorVersion")
     ssh_access = Choice("securityProfile.sshAccess", SSHAccess)
     power_state = Choice("powerState.code", PowerState)
@@ -159,7 +151,6 @@ class ManagedCluster(AzureResource):
 
     location = text("location")
     agent_pools = parts("properties.agentPoolProfiles", AgentPool)
-    kubernetes_version = text("properties.kubernetesVersion")
     current_kubernetes_version = text("properties.currentKubernetesVersion")
     power_state = Choice("properties.powerState.code", PowerState)
     node_resource_group = text("properties.nodeResourceGroup")
@@ -191,7 +182,6 @@ class ManagedCluster(AzureResource):
     ip_families = texts("properties.networkProfile.ipFamilies")
 
     identity_type = Choice("identity.type", IdentityType)
-    user_assigned_identities = names("identity.userAssignedIdentities")
     service_principal_client_id = text("properties.servicePrincipalProfile.clientId")
     kubelet_identity = text("properties.identityProfile.kubeletidentity.resourceId")
     aad_managed = flag("properties.aadProfile.managed")
@@ -204,7 +194,6 @@ class ManagedCluster(AzureResource):
 
     upgrade_channel = Choice("properties.autoUpgradeProfile.upgradeChannel", UpgradeChannel)
     node_os_upgrade_channel = Choice("properties.autoUpgradeProfile.nodeOSUpgradeChannel", NodeOSUpgradeChannel)
-    node_provisioning_mode = Choice("properties.nodeProvisioningProfile.mode", NodeProvisioningMode)
     defender_enabled = flag("properties.securityProfile.defender.securityMonitoring.enabled")
     legacy_defender_enabled = flag("properties.securityProfile.azureDefender.enabled")
     kms_enabled = flag("properties.securityProfile.azureKeyVaultKms.enabled")
@@ -303,11 +292,6 @@ class ManagedCluster(AzureResource):
                 return True
 
         return everywhere.where(touches)
-
-    @property
-    def nat_gateways(self) -> Holding[NatGateway]:
-        """Every NAT gateway of the subscription."""
-        return self.estate.within(NatGateway, f"/subscriptions/{self.parsed.subscription}")
 
     @property
     def deployment_safeguards(self) -> "Holding[DeploymentSafeguards]":

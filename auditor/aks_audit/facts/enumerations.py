@@ -148,13 +148,6 @@ class SSHAccess(StrEnum):
     ENTRA_ID = "EntraId"
 
 
-class NodeProvisioningMode(StrEnum):
-    """Whether nodes are provisioned automatically (`nodeProvisioningProfile.mode`)."""
-
-    MANUAL = "Manual"
-    AUTO = "Auto"
-
-
 class PowerState(StrEnum):
     """Whether the cluster or pool runs (`powerState.code`)."""
 

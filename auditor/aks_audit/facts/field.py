@@ -177,11 +177,6 @@ def networks(path: str) -> Field[tuple[Network, ...]]:
     return Field(path, lambda _view, value, _pointer: tuple(parse_network(_text(v)) for v in _of(list, value)))
 
 
-def names(path: str) -> Field[tuple[str, ...]]:
-    """The keys of a JSON object, such as the ids of user-assigned identities."""
-    return Field(path, lambda _view, value, _pointer: tuple(_of(dict, value)))
-
-
 def part(path: str, kind: type[V]) -> Field[V]:
     """An object inside the body."""
     return Field(path, lambda view, value, pointer: kind(view.estate, view.document, _of(dict, value), pointer))

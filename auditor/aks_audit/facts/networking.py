@@ -9,7 +9,7 @@ from aks_audit.facts.enumerations import (
     SecurityRuleDirection,
     SecurityRuleProtocol,
 )
-from aks_audit.facts.field import Choice, View, flag, network, networks, number, part, parts, text, texts
+from aks_audit.facts.field import Choice, View, flag, network, number, part, parts, text, texts
 from aks_audit.facts.link import link, links
 from aks_audit.facts.resource import AzureResource
 
@@ -57,7 +57,6 @@ class Route(View):
     name = text("name")
     address_prefix = text("properties.addressPrefix")
     next_hop_type = Choice("properties.nextHopType", RouteNextHopType)
-    next_hop_ip_address = text("properties.nextHopIpAddress")
 
 
 class RouteTable(AzureResource):
@@ -68,7 +67,6 @@ class RouteTable(AzureResource):
     TYPE = "Microsoft.Network/routeTables"
 
     routes = parts("properties.routes", Route)
-    disable_bgp_route_propagation = flag("properties.disableBgpRoutePropagation")
 
 
 class NatGateway(AzureResource):
@@ -79,8 +77,6 @@ class NatGateway(AzureResource):
     TYPE = "Microsoft.Network/natGateways"
 
     subnets = links("properties.subnets", AzureResource)
-    public_ip_addresses = links("properties.publicIpAddresses", AzureResource)
-    public_ip_prefixes = links("properties.publicIpPrefixes", AzureResource)
 
 
 class Subnet(AzureResource):
@@ -91,11 +87,9 @@ class Subnet(AzureResource):
     TYPE = "Microsoft.Network/virtualNetworks/subnets"
 
     address_prefix = network("properties.addressPrefix")
-    address_prefixes = networks("properties.addressPrefixes")
     network_security_group = link("properties.networkSecurityGroup", NetworkSecurityGroup)
     route_table = link("properties.routeTable", RouteTable)
     nat_gateway = link("properties.natGateway", NatGateway)
-    default_outbound_access = flag("properties.defaultOutboundAccess")
 
 
 class VirtualNetwork(AzureResource):
@@ -105,7 +99,6 @@ class VirtualNetwork(AzureResource):
 
     TYPE = "Microsoft.Network/virtualNetworks"
 
-    address_prefixes = networks("properties.addressSpace.addressPrefixes")
     subnets = parts("properties.subnets", Subnet)
 
 

@@ -26,7 +26,7 @@ def help_text(rule: RuleText) -> MultiformatMessage:
 def _parts(rule: RuleText) -> Iterator[_Part]:
     yield _Part("Severity", rule.severity_reason)
     yield _Part("How it is decided", rule.decided)
-    yield _Part("Fix", rule.command, "sh")
+    yield _Part("Fix", rule.command_to_fill_in, "sh")
     yield _Part("Bicep", rule.bicep, "bicep")
     yield _Part("What the change does", rule.change)
     yield _Part("Where guides disagree", rule.disagreement)
