@@ -142,6 +142,10 @@ EXPLANATION = (
 )
 
 
+_READ = frozenset({"unheard-of", "not-sent"})
+"""What leaves a scan complete, since it was read: a value that is new, and an answer that does not hold a value."""
+
+
 def build(
     snapshot: Snapshot, rules: Sequence[Rule], findings: tuple[Finding, ...], checklists: Sequence[Checklist]
 ) -> Report:
@@ -159,7 +163,7 @@ def build(
             scope=tuple(sorted({scope for header in snapshot.headers for scope in header.scope})),
             started=snapshot.started,
             finished=snapshot.finished,
-            complete=not any(missing.kind != "unheard-of" for missing in unread),
+            complete=all(missing.kind in _READ for missing in unread),
         ),
         coverage=Coverage(
             read=_read(snapshot),

@@ -58,7 +58,9 @@ class Evidence(Record, frozen=True):
     value: JsonValue
 
 
-MissingKind: TypeAlias = Literal["refused", "not-read", "malformed", "contradictory", "unheard-of", "crashed"]
+MissingKind: TypeAlias = Literal[
+    "refused", "not-read", "not-sent", "malformed", "contradictory", "unheard-of", "crashed"
+]
 
 
 class Missing(Record, frozen=True):

@@ -10,6 +10,7 @@ from aks_audit.results import Finding, Missing, MissingKind, Severity
 KINDS: dict[MissingKind, str] = {
     "refused": "Refused",
     "not-read": "Not read",
+    "not-sent": "Not in Azure's answer",
     "malformed": "Malformed",
     "contradictory": "Contradictory",
     "unheard-of": "New to this version",
@@ -20,6 +21,7 @@ KINDS: dict[MissingKind, str] = {
 REMEDIES: dict[MissingKind, str] = {
     "refused": "Give the identity that collects the snapshot the permission to read it.",
     "not-read": "Collect the snapshot again with it in scope.",
+    "not-sent": "An older api-version may leave it out; a current one sends it, or Azure has no value for it.",
     "malformed": "Collect the snapshot again; what stays malformed is worth a bug report.",
     "contradictory": "Collect the snapshot again in one run, so that all of it is of one time.",
     "unheard-of": "A newer version of aks-audit may know it.",
