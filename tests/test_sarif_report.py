@@ -154,7 +154,7 @@ def test_a_rule_is_described_though_nothing_failed_it() -> None:
 def test_severities_fall_into_githubs_bands_as_strings() -> None:
     rules = rendered(severities(*Severity))["tool"]["driver"]["rules"]
     properties = [rule["properties"] for rule in rules]
-    assert [p.get("security-severity") for p in properties] == ["9.5", "8.0", "5.5", "2.0", None]
+    assert [p.get("security-severity") for p in properties] == ["9.5", "8.0", "5.5", "2.0", "0.0"]
     assert [p.get("problem.severity") for p in properties] == [None, None, None, None, "recommendation"]
     assert ["security" in p["tags"] for p in properties] == [True, True, True, True, False]
     assert [rule["defaultConfiguration"]["level"] for rule in rules] == ["error", "error", "warning", "note", "note"]
@@ -255,7 +255,7 @@ def assert_github_takes(report: Report) -> None:
     assert len(set(hashes)) == len(hashes)
     assert all(re.fullmatch(r"aks-audit/[a-z0-9._/-]+\.json", uri) for uri in uris(run))
     for rule in rules:
-        assert isinstance(rule["properties"].get("security-severity", "0.0"), str)
+        assert isinstance(rule["properties"]["security-severity"], str)
         assert len(set(rule["properties"]["tags"])) == len(rule["properties"]["tags"]) <= 10
         assert rule["help"]["text"]
 

@@ -89,7 +89,7 @@ def _missing(subject_id: str, verdict: Verdict) -> tuple[Missing, ...]:
     """What an unknown lacks; where the rule names nothing, it is a value that the subject's own body does not hold."""
     if verdict.outcome is not Outcome.UNKNOWN or verdict.missing:
         return verdict.missing
-    return (Missing(what=subject_id, kind="not-read", reason=verdict.message),)
+    return (Missing(what=subject_id, kind="not-sent", reason=verdict.message),)
 
 
 def fingerprint(rule_id: str, resource_id: str) -> str:

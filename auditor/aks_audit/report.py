@@ -142,8 +142,8 @@ EXPLANATION = (
 )
 
 
-_READ_ENOUGH = frozenset({"unheard-of", "not-asked"})
-"""What leaves a scan complete: a value that was read and is new, and what nobody asked for."""
+_ENOUGH = frozenset({"unheard-of", "not-sent", "not-asked"})
+"""What leaves a scan complete: a value that is new, an answer that does not hold a value, and what nobody asked for."""
 
 
 def build(
@@ -163,7 +163,7 @@ def build(
             scope=tuple(sorted({scope for header in snapshot.headers for scope in header.scope})),
             started=snapshot.started,
             finished=snapshot.finished,
-            complete=all(missing.kind in _READ_ENOUGH for missing in unread),
+            complete=all(missing.kind in _ENOUGH for missing in unread),
         ),
         coverage=Coverage(
             read=_read(snapshot),

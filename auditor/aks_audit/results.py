@@ -59,7 +59,7 @@ class Evidence(Record, frozen=True):
 
 
 MissingKind: TypeAlias = Literal[
-    "refused", "not-asked", "not-read", "malformed", "contradictory", "unheard-of", "crashed"
+    "refused", "not-asked", "not-read", "not-sent", "malformed", "contradictory", "unheard-of", "crashed"
 ]
 
 

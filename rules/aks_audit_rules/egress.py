@@ -99,18 +99,21 @@ def default_route_to_appliance(subnet: ClusterSubnet) -> Verdict:
     The outbound type only says that routes decide; the route table of each subnet is what decides. One subnet that was
     forgotten, such as the pods' own, is a way out for everything in it.
 
-    Severity: whatever runs in the subnet talks to the internet directly, and no log tells.
+    Severity: whatever runs in the subnet talks to the internet directly, and no log tells. Low where only routes for single
+    addresses lead there: Microsoft's guide to Azure Firewall adds one for the firewall's own public address.
     Decided: the subnet's route table, evaluated for all public IPv4 addresses, longest prefix first; so a default route in
     halves counts as one. Next hop `VirtualAppliance` (or `VirtualApplianceEcmp`) passes; `VirtualNetworkGateway` (forced
     tunnelling to one's own network) passes; `None` passes and says that nothing leaves: the controllers of some appliances
     (Aviatrix) put it there until they take the route over, so it is no fault. `Internet`, `VnetLocal`, a part of the public
-    address space without a route, no route and no route table fail. Routes for service tags are judged by AKS-EGR-06. Not
+    address space without a route, no route and no route table fail. Routes for service tags are left aside: their addresses are
+    not known here. Whose a single address (/32) is cannot be seen either: accept the firewall's own as an exception. Not
     applicable to subnets for the API server alone, and where all clusters on the subnet have outbound type `none` or `block`.
     Not seen: routes that a gateway or a Virtual WAN hub advertises, which stand in no route table, and IPv6.
     Fix: az network route-table route create --resource-group {group} --route-table-name <route-table> --name default-to-firewall --address-prefix 0.0.0.0/0 --next-hop-type VirtualAppliance --next-hop-ip-address <firewall-private-ip> && az network vnet subnet update --resource-group {group} --vnet-name {vnet} --name {subnet} --route-table <route-table>
     Bicep: routeTables/routes properties.addressPrefix: '0.0.0.0/0', properties.nextHopType: 'VirtualAppliance'; subnet properties.routeTable.id
     Change: in place, and it cuts egress that the appliance does not allow
     References: https://learn.microsoft.com/azure/aks/egress-udr
+    https://learn.microsoft.com/azure/aks/limit-egress-traffic
     https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview
     """
     users = sorted({use.cluster for use in subnet.uses if use.kind in {"node", "pod"}})
@@ -152,7 +155,9 @@ def _judge_routes(routes: InternetRoutes, attached: Evidence) -> Verdict:
     if problems:
         wrong = [route for hop in _BAD_HOPS for route in routes.by_type.get(hop, ())]
         rest = [route for found in routes.by_type.values() for route in found if route not in wrong]
-        return fails(_sentence(problems), attached, *_shown([*wrong, *rest]))
+        past = sum(share for hop, share in routes.shares.items() if hop not in _GOOD_HOPS)
+        severity = Severity.LOW if past == len(wrong) else None  # each of these routes is for one address
+        return fails(_sentence(problems), attached, *_shown([*wrong, *rest]), severity=severity)
     said = [said for hop, said in _GOOD_HOPS.items() if hop in routes.by_type]
     used = [route for found in routes.by_type.values() for route in found]
     return passes(f"Traffic to the internet {'; a part '.join(said)}", attached, *_shown(used))

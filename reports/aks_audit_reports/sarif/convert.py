@@ -48,8 +48,9 @@ SECURITY_SEVERITIES: Mapping[Severity, str] = {
     Severity.HIGH: "8.0",
     Severity.MEDIUM: "5.5",
     Severity.LOW: "2.0",
+    Severity.INFO: "0.0",
 }
-"""Within GitHub's bands: over 9.0, from 7.0, from 4.0, from 0.1. What informs is no security alert and has none."""
+"""Within GitHub's bands: over 9.0, from 7.0, from 4.0, from 0.1; with 0.0 it is no security alert, and only informs."""
 
 LONGEST_NAME = 255
 LONGEST_DESCRIPTION = 1_024
@@ -95,14 +96,14 @@ def _rule(rule: RuleText) -> Rule:
 
 
 def _properties(rule: RuleText) -> RuleProperties:
-    security = SECURITY_SEVERITIES.get(rule.severity)
+    informs = rule.severity is Severity.INFO
     controls = [f"{control.framework} {control.id}" for control in rule.controls]
-    tags = dict.fromkeys(["security", "aks", *controls] if security else ["aks", *controls])
+    tags = dict.fromkeys(["security", "aks", *controls] if not informs else ["aks", *controls])
     return RuleProperties(
         tags=tuple(tags)[:MOST_TAGS],
         precision="high",
-        security_severity=security,
-        problem_severity=None if security else "recommendation",
+        security_severity=SECURITY_SEVERITIES[rule.severity],
+        problem_severity="recommendation" if informs else None,
     )
 
 

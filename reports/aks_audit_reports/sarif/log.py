@@ -104,7 +104,7 @@ class RuleProperties(Node, frozen=True):
 
     tags: tuple[str, ...]
     precision: Literal["very-high", "high", "medium", "low"]
-    security_severity: str | None = msgspec.field(default=None, name="security-severity")
+    security_severity: str = msgspec.field(name="security-severity")
     problem_severity: Literal["error", "warning", "recommendation"] | None = msgspec.field(
         default=None, name="problem.severity"
     )
