@@ -96,6 +96,10 @@ class ResourceManager:
         """Every request so far, in the order of the answers."""
         return tuple(self._requests)
 
+    def strike(self, *faults: Fault) -> None:
+        """Let these faults strike from now on, and no others."""
+        self._script = Script(faults)
+
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())

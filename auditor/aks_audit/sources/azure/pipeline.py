@@ -27,6 +27,8 @@ LONGEST_RETRY_AFTER = 60.0
 """How many seconds a Retry-After may ask for; more is not waited."""
 
 RETRIES = 6
+"""How many times a call is tried again; the first time at once, then after ever longer waits."""
+
 CONNECTIONS = 64
 READ_TIMEOUT = 60.0
 """Seconds without a byte after which an answer is given up."""
@@ -115,11 +117,13 @@ class Pipeline:
         scope: str,
         *,
         called: Callable[[str, int], None] = lambda _url, _status: None,
+        retries: int = RETRIES,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._scope = scope
         self._credential = credential
         self._called = called
+        self._retries = retries
         self._limiter = Limiter()
 
     async def __aenter__(self) -> Self:
@@ -155,7 +159,7 @@ class Pipeline:
             policies.UserAgentPolicy(f"aks-audit/{__version__}", user_agent_use_env=False),
             policies.ProxyPolicy(),
             policies.AsyncRedirectPolicy(),
-            _Patience(retry_total=RETRIES, retry_status=RETRIES, retry_backoff_max=20),
+            _Patience(retry_total=self._retries, retry_status=self._retries, retry_backoff_max=20),
             _Guard(self.base_url),
             _Pace(self._limiter, self._called),
             AsyncARMChallengeAuthenticationPolicy(self._credential, self._scope),
