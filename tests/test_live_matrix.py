@@ -6,7 +6,7 @@ and whatever it asks for besides, through the SDK's pipeline to the server; the 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +20,7 @@ from aks_audit.results import Finding, Missing, Outcome
 from aks_audit.score import answers
 from aks_audit.sources.azure.collect import Collector, Deadline, Scope
 from aks_audit.sources.azure.pipeline import Answer, Getter, Pipeline
-from aks_audit.sources.azure.plan import CLUSTERS, OPTIONAL
+from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL
 from cases import ROOT, Case, records_of
 from resource_manager import Fault, Hang, Paging, Reset, ResourceManager, Slow, Truncated, load
 from resource_manager import answers as azure
@@ -28,7 +28,9 @@ from resource_manager.faults import Effect
 from resource_manager.targets import Target, target
 
 RULES = load_rules()
-ESTATES = ("base", *sorted(path.stem for path in (ROOT / "fixtures" / "estates").glob("*.jsonl")))
+ESTATES = ("base", "aks-review-networking", "azure-firewall-egress-2019")
+"""What the matrix is made for: where all is well, where much is not, and where networks are of the oldest kind."""
+
 PATIENCE = 0.4
 """Seconds that a scan is given where a call hangs."""
 
@@ -56,10 +58,10 @@ class _SignedIn:
     async def close(self) -> None:
         """Close nothing."""
 
-    async def __aenter__(self) -> "_SignedIn":
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, exc_type: object = None, exc_value: object = None, traceback: object = None) -> None:
         """Close nothing."""
 
 
@@ -74,6 +76,16 @@ class Clean(NamedTuple):
 @pytest.fixture(scope="module", params=ESTATES)
 def clean(request: pytest.FixtureRequest) -> Iterator[Clean]:
     yield from scanned(request.param)
+
+
+def test_the_matrix_is_as_large_as_it_says(clean: Clean, record_property: Callable[[str, object], None]) -> None:
+    asked = len(outcomes(clean.report))
+    scans = len(clean.calls) * (len(FAILURES) + 2)
+    size = f"{len(clean.calls)} calls x {len(FAILURES) + 2} failures = {scans} scans, {scans * asked} outcomes compared"
+    record_property("matrix", size)
+    print(size)  # noqa: T201 - shown by pytest -rP
+    assert len(clean.calls) > len(LISTED), size
+    assert asked >= len(RULES), size
 
 
 def scanned(name: str) -> Iterator[Clean]:
@@ -182,6 +194,16 @@ def objections(clean: Clean, url: str, struck: Report) -> Iterator[str]:
     for key, outcome in after.items():
         if outcome not in {before.get(key), Outcome.UNKNOWN}:
             yield f"{key} is {outcome}, was {before.get(key)}"
+    yield from unasked(clean, url, struck)
+    clusters = {cluster.id.lower() for cluster in struck.clusters}
+    for rule, resource in before.keys() - after.keys():
+        for cluster in owners(clean.report.findings, rule, resource) & clusters:
+            if not unknown_about(struck.findings, rule, cluster):
+                yield f"{rule} about {resource} is gone, and not unknown of {cluster}"
+
+
+def unasked(clean: Clean, url: str, struck: Report) -> Iterator[str]:
+    """The questions that a struck scan has lost; only with a list of clusters may it lose a cluster."""
     asked, still = answers(clean.report.findings), answers(struck.findings)
     clusters = {cluster.id.lower() for cluster in struck.clusters}
     for (rule, cluster), outcome in asked.items():
@@ -190,10 +212,6 @@ def objections(clean: Clean, url: str, struck: Report) -> Iterator[str]:
                 yield f"{cluster} is gone"
         elif (rule, cluster) not in still:
             yield f"{rule} is not asked of {cluster}, was {outcome}"
-    for rule, resource in before.keys() - after.keys():
-        for cluster in owners(clean.report.findings, rule, resource) & clusters:
-            if not unknown_about(struck.findings, rule, cluster):
-                yield f"{rule} about {resource} is gone, and not unknown of {cluster}"
 
 
 def unnamed(clean: Clean, url: str, struck: Report) -> Iterator[str]:
