@@ -31,25 +31,29 @@ class Done(NamedTuple):
         return found
 
 
-def run(server: ResourceManager, folder: Path, *arguments: str) -> Done:
-    """Run `aks-audit` in a folder, as a process of its own."""
+def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
+    """The variables with which `aks-audit` finds a Resource Manager, trusts it, and signs in by a stand-in."""
     stand_in = folder / "bin" / "az"
     stand_in.parent.mkdir(exist_ok=True)
     stand_in.write_text(_AZ, encoding="utf-8")
     stand_in.chmod(stat.S_IRWXU)
-    environment = {
+    return {
         **os.environ,
         "PATH": f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}",
-        "SSL_CERT_FILE": str(server.ca_file),
-        "AKS_AUDIT_CLOUD": server.url,
+        "SSL_CERT_FILE": str(ca_file),
+        "AKS_AUDIT_CLOUD": url,
     }
+
+
+def run(server: ResourceManager, folder: Path, *arguments: str) -> Done:
+    """Run `aks-audit` in a folder, as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "aks_audit", *arguments, "--auth", "cli"],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env=environment,
+        env=environment(server.url, server.ca_file, folder),
         timeout=120,
     )
     return Done(done.returncode, done.stdout, done.stderr)

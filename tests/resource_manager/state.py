@@ -50,10 +50,14 @@ class State:
         self._names = {subscription.lower(): name for subscription, name in names.items()}
         self._bodies: dict[str, Body] = {}
         self._types: dict[str, dict[str, Body]] = {}
+        self._record_sets: dict[str, list[Body]] = {}
         for record in records:
             if isinstance(record, Resource) and record.source == "azure":
                 self._bodies[_key(record.id)] = record.body
                 self._types.setdefault(parse(record.id).type.lower(), {})[_key(record.id)] = record.body
+        for key, body in self._bodies.items():
+            if _is_record_set(key):
+                self._record_sets.setdefault(_key(parse(key).parent), []).append(body)
 
     def missing(self, target: Target, api_version: str) -> Answer | None:
         """The 404 that Azure gives before it asks for permissions: an unknown subscription, or no such list."""
@@ -100,7 +104,7 @@ class State:
     def _of_type(self, target: Target) -> list[Body]:
         kind, scope = target.type.lower(), _key(target.scope)
         if kind == f"{_ZONES}/all":
-            return [body for key, body in self._bodies.items() if _is_record_set(key) and within(key, scope)]
+            return self._record_sets.get(scope, [])
         if kind in _DIRECT:
             scope = _key(target.path)
         found = [body for key, body in self._types.get(kind, {}).items() if within(key, scope)]

@@ -1,0 +1,179 @@
+"""Times `aks-audit collect` against a Resource Manager on loopback, beside plain use of the SDK on the same server.
+
+    python benchmarks/collect.py [--clusters 1 100 1000] [--large] [--limits] [--no-sdk]
+
+The server runs in a process of its own, takes 80 ms for each answer and pages by 100. `chain` is the time that the
+longest chain of calls takes which wait for each other, `floor` the same with no more than 64 calls at once; with
+`--limits` all clusters are in one subscription, throttled by Azure's numbers, and the floor is the throttle's where
+that is longer. The SDK lists the types that our dependencies have clients for, so it makes fewer calls. Prints
+whole-process figures, imports included; asserts nothing.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from aks_audit import snapshot
+from aks_audit.sources.azure.limiter import ARM_BURST, ARM_RATE
+from aks_audit.sources.azure.pipeline import CONNECTIONS
+from compose.fleet import fleet
+from live import environment
+
+TESTS = Path(__file__).parent.parent / "tests"
+DELAY = 0.08
+PAGE = 100
+LARGE = 5_000
+SDK = Path(__file__).parent / "sdk_lists.py"
+
+
+class Server(NamedTuple):
+    """A server in a process of its own."""
+
+    variables: dict[str, str]
+    process: subprocess.Popen[str]
+
+    def statuses(self) -> Counter[str]:
+        """End it, and give how many answers it gave, by status."""
+        out, _ = self.process.communicate()
+        return Counter(json.loads(out))
+
+
+class Run(NamedTuple):
+    """A whole process: wall and CPU seconds, peak resident memory in MiB, answers by status."""
+
+    wall: float
+    cpu: float
+    peak_mib: float
+    statuses: Counter[str]
+
+
+@contextmanager
+def served(file: Path, folder: Path, *, limits: bool, delay: float = DELAY) -> Iterator[Server]:
+    """Serve a snapshot file."""
+    command = [sys.executable, "-m", "resource_manager", str(file), "--page-size", str(PAGE), "--delay", str(delay)]
+    with subprocess.Popen(
+        [*command, *(["--limits"] if limits else [])],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        where = json.loads(process.stdout.readline() if process.stdout else "")
+        yield Server(environment(where["url"], Path(where["ca_file"]), folder), process)
+
+
+def timed(command: Sequence[str], server: Server, folder: Path) -> Run:
+    """Run a command against a server to its end."""
+    began = time.perf_counter()
+    variables = {**server.variables, "REQUESTS_CA_BUNDLE": server.variables["SSL_CERT_FILE"]}
+    process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        print(f"{' '.join(command)}: ended with {process.returncode}", file=sys.stderr)
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, server.statuses())
+
+
+def collecting(folder: Path) -> list[str]:
+    """The command that is timed."""
+    out = str(folder / "out.jsonl")
+    return [sys.executable, "-m", "aks_audit", "collect", "-o", out, "--auth", "cli", "--timeout", "3600"]
+
+
+def calls(file: Path, folder: Path) -> list[str]:
+    """The paths that a collection asks for, by its own log, a list's once for each page."""
+    with served(file, folder, limits=False, delay=0) as server:
+        command = [*collecting(folder), "-v"]
+        done = subprocess.run(command, cwd=folder, env=server.variables, capture_output=True, text=True, check=True)
+        server.statuses()
+    return [urlsplit(found).path.lower() for found in re.findall(r"GET (https://\S+)", done.stderr)]
+
+
+def floors(paths: Sequence[str]) -> tuple[float, float]:
+    """Seconds of the longest chain of calls that wait for each other; and those with so many calls at once."""
+    stages: dict[int, Counter[str]] = {}
+    for path in paths:
+        # The list of subscriptions, then lists by subscription, then parts of what those hold.
+        stages.setdefault(min(path.count("/"), 6), Counter())[path] += 1
+    chain = sum(max(stage.values()) for stage in stages.values())
+    narrow = sum(max(*stage.values(), math.ceil(stage.total() / CONNECTIONS)) for stage in stages.values())
+    return chain * DELAY, narrow * DELAY
+
+
+def throttle_floor(paths: Sequence[str]) -> float:
+    """Seconds until the bucket of the busiest subscription has held a token for each call."""
+    busiest = max(Counter(path.split("/")[2] for path in paths if path.count("/") > 1).values())
+    return max(0.0, (busiest - ARM_BURST) / ARM_RATE)
+
+
+def write_fleet(count: int, file: Path, *, together: bool) -> list[str]:
+    """Write a fleet, `together` in one subscription, and give its subscriptions."""
+    records = fleet(count)
+    data = snapshot.encode(records)
+    scopes = next(record.scope for record in records if isinstance(record, snapshot.Header))
+    for scope in scopes[1:] if together else ():
+        data = data.replace(scope.encode(), scopes[0].encode())
+    # Listings fall together where subscriptions do, so the header's number of records no longer holds.
+    data = re.sub(rb',"documents":\d+', b"", data, count=1)
+    file.write_bytes(data)
+    return [scope.rpartition("/")[2] for scope in (scopes[:1] if together else scopes)]
+
+
+def row(count: int, name: str, run: Run, least: float) -> str:
+    """A line of the table."""
+    total = run.statuses.total()
+    return (
+        f"{count:8,} {name:24} {total:7,} {run.wall:8.2f} {run.wall / least:7.2f} {run.cpu:7.2f} {run.peak_mib:9.0f}"
+        f" {run.statuses['429'] / total:7.1%}"
+    )
+
+
+def measure(count: int, work: Path, *, limits: bool, sdk: bool) -> None:
+    """Time every client on a fleet of one size."""
+    file = work / "fleet.jsonl"
+    subscriptions = write_fleet(count, file, together=limits)
+    commands = {"aks-audit collect": collecting(work)}
+    for way in ("asynchronous", "sequential") if sdk else ():
+        commands[f"SDK, {way}"] = [sys.executable, str(SDK), way, *subscriptions]
+    asked = calls(file, work)
+    chain, floor = floors(asked)
+    least = max(floor, throttle_floor(asked)) if limits else floor
+    print(f"{count:8,} chain {chain:.2f} s, floor {least:.2f} s", flush=True)
+    for name, command in commands.items():
+        with served(file, work, limits=limits) as server:
+            print(row(count, name, timed(command, server, work), least), flush=True)
+
+
+def main() -> None:
+    """Time each size, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clusters", type=int, nargs="+", default=[1, 100, 1_000])
+    parser.add_argument("--large", action="store_true", help=f"{LARGE:,} clusters too")
+    parser.add_argument("--limits", action="store_true", help="throttle as Azure does, all in one subscription")
+    parser.add_argument("--no-sdk", action="store_true", help="time aks-audit alone")
+    arguments = parser.parse_args()
+    heads = ("clusters", "client", "answers", "wall s", "/floor", "CPU s", "peak MiB", "429")
+    print("{:>8} {:24} {:>7} {:>8} {:>7} {:>7} {:>9} {:>7}".format(*heads))
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        for count in [*arguments.clusters, *([LARGE] if arguments.large else [])]:
+            measure(count, work, limits=arguments.limits, sdk=not arguments.no_sdk)
+
+
+if __name__ == "__main__":
+    main()
