@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,15 +47,22 @@ def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
     }
 
 
-def run(server: ResourceManager, folder: Path, *arguments: str) -> Done:
-    """Run `aks-audit` in a folder, as a process of its own."""
-    done = subprocess.run(
+def run(server: ResourceManager, folder: Path, *arguments: str, interrupt_after: float | None = None) -> Done:
+    """Run `aks-audit` in a folder, as a process of its own; Ctrl-C is pressed after so many seconds."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "aks_audit", *arguments, "--auth", "cli"],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         cwd=folder,
-        env=environment(server.url, server.ca_file, folder),
-        timeout=120,
+        env=environment,
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    with process:
+        if interrupt_after is not None:
+            time.sleep(interrupt_after)
+            process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    return Done(process.returncode, out, err)

@@ -1,5 +1,6 @@
 """Live scans of Azure, end to end: the installed command, the SDK's pipeline, HTTPS, and a server that misbehaves."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import pytest
 
 from aks_audit import snapshot
-from aks_audit.sources.azure.plan import LISTED
+from aks_audit.arguments import OPTIONAL_READS
+from aks_audit.sources.azure.plan import LISTED, OPTIONAL
 from cases import CLUSTER, ROOT, Case, records_of
 from live import TOKEN, run
-from resource_manager import Answer, Fault, Paging, Reset, ResourceManager, Truncated, load
+from resource_manager import Answer, Fault, Hang, Paging, Reset, ResourceManager, Truncated, load
 
 ESTATES = sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))
 SAFEGUARDS = ("--read", "deployment-safeguards")
@@ -152,3 +154,38 @@ def test_when_the_time_is_up_there_is_a_report_of_what_there_is(tmp_path: Path) 
         done = run(server, tmp_path, "scan", "--format", "json", "--timeout", "1.2")
     assert done.code == 3, done.err
     assert "time of 1.2 s was up" in done.out
+
+
+def test_the_arguments_name_the_reads_of_the_plan() -> None:
+    assert set(OPTIONAL_READS) == set(OPTIONAL)
+
+
+def test_a_dry_run_reads_the_subscriptions_and_tells_the_rest(tmp_path: Path) -> None:
+    with ResourceManager(records_of(BASE)) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--dry-run")
+        scanned = run(server, tmp_path, "scan", "--dry-run")
+        assert {request.path for request in server.requests} == {"/subscriptions"}
+    assert done.code == scanned.code == 0, done.err
+    assert all(kind in done.out for kind in LISTED)
+    assert all(f"1 call a cluster: {read.path}" in done.out for read in OPTIONAL.values())
+    assert not (tmp_path / "estate.jsonl").exists()
+
+
+def test_optional_reads_cost_one_call_a_cluster_each_and_only_where_asked_for(tmp_path: Path) -> None:
+    asked = [part for name in OPTIONAL for part in ("--read", name)]
+    with ResourceManager(records_of(BASE)) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--log-format", "json", "-v", *asked)
+        paths = Counter(request.path.rpartition("/")[2] for request in server.requests)
+    assert done.code == 0, done.err
+    assert [paths[read.path.rpartition("/")[2]] for read in OPTIONAL.values()] == [1] * len(OPTIONAL)
+    said = [json.loads(line) for line in done.err.splitlines()]
+    assert all({"time", "level", "message"} <= set(line) for line in said)
+    assert {line["status"] for line in said if "url" in line} == {200}
+
+
+def test_ctrl_c_ends_with_a_report_of_what_there_is(tmp_path: Path) -> None:
+    with ResourceManager(records_of(BASE), faults=[Fault("routeTables", Hang(60), times=None)]) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", "--quiet", interrupt_after=4.0)
+    assert done.code in {1, 3}, done.err
+    assert "Traceback" not in done.err
+    assert "the scan was interrupted" in done.out

@@ -37,7 +37,8 @@ examples:
 """
 
 AUTH = ("cli", "workload", "managed", "environment", "browser")
-OPTIONAL_READS = ("deployment-safeguards",)
+OPTIONAL_READS = ("deployment-safeguards", "diagnostic-settings", "maintenance-configurations", "outbound-endpoints")
+"""The names of the optional reads; each costs 1 call a cluster."""
 
 PLANES = ("arm", "aks-data", "kubernetes")
 
@@ -189,7 +190,8 @@ def _add_live(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=OPTIONAL_READS,
-        help="also read this: deployment-safeguards (1 call a cluster)",
+        metavar="NAME",
+        help="also read this (repeatable): " + ", ".join(f"{name} (1 call a cluster)" for name in OPTIONAL_READS),
     )
     live.add_argument(
         "--auth", choices=AUTH, help="how to sign in (default: the first of azure-identity's credentials that works)"
@@ -204,6 +206,8 @@ def _add_live(command: argparse.ArgumentParser) -> None:
     live.add_argument(
         "--timeout", type=float, default=900.0, metavar="SECONDS", help="report what there is after this (default: 900)"
     )
+    live.add_argument("--dry-run", action="store_true", help="print which calls would be made, and make none of them")
+    live.add_argument("--log-format", choices=("text", "json"), default="text", help="of what is said on the way")
     live.add_argument("-v", "--verbose", action="store_true", help="show each call")
     live.add_argument("--quiet", action="store_true", help="say nothing on the way")
 

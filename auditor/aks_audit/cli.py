@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from aks_audit.arguments import PLANES, parser
 from aks_audit.errors import AuditError
+from aks_audit.progress import Progress, printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from aks_audit.report import Report, Reporter
     from aks_audit.snapshot import Record
+    from aks_audit.sources.azure.live import Request
 
 OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
 
@@ -33,7 +35,7 @@ def command() -> int:
     try:
         return main()
     except Exception:  # noqa: BLE001 - whatever it is, it must not look like a finding
-        sys.stderr.write(_printable(traceback.format_exc()))
+        sys.stderr.write(printable(traceback.format_exc()))
         sys.stderr.write(
             "aks-audit: error: a fault of aks-audit, or of a package installed beside it; please report it\n"
         )
@@ -70,13 +72,8 @@ def _reader_left() -> None:
 
 
 def _refuse(message: str) -> int:
-    sys.stderr.write(f"aks-audit: error: {_printable(message)}\n")
+    sys.stderr.write(f"aks-audit: error: {printable(message)}\n")
     return UNUSABLE
-
-
-def _printable(text: str) -> str:
-    """Text from a file or a cluster, without what a terminal would obey."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 
 def _scan(arguments: "Namespace") -> int:
@@ -85,6 +82,8 @@ def _scan(arguments: "Namespace") -> int:
     from aks_audit.facts import Estate  # noqa: PLC0415
     from aks_audit.results import Severity  # noqa: PLC0415
 
+    if arguments.dry_run and not _is_recorded(arguments):
+        return _plan(arguments)
     reporters = _reporters(arguments.format, arguments.output)
     checklists = choose(load_checklists(), tuple(arguments.checklist))
     recorded = (
@@ -108,10 +107,9 @@ def _is_recorded(arguments: "Namespace") -> bool:
     return arguments.demo or arguments.snapshot is not None
 
 
-def _live(arguments: "Namespace", keep: Path | None) -> "Sequence[Record]":
-    from aks_audit.snapshot import write  # noqa: PLC0415
+def _request(arguments: "Namespace") -> "Request":
     from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415 - only a live scan imports the SDK
-    from aks_audit.sources.azure.live import Request, collect  # noqa: PLC0415
+    from aks_audit.sources.azure.live import Request  # noqa: PLC0415
 
     scope = Scope(
         subscriptions=tuple(arguments.subscription),
@@ -120,26 +118,43 @@ def _live(arguments: "Namespace", keep: Path | None) -> "Sequence[Record]":
         tags=tuple(arguments.tag),
         optional=tuple(dict.fromkeys(arguments.read)),
     )
+    return Request(scope, arguments.cloud, arguments.auth, arguments.timeout)
 
-    def note(text: str) -> None:
-        if not arguments.quiet:
-            sys.stderr.write(f"aks-audit: {_printable(text)}\n")
 
-    def called(url: str, status: int) -> None:
-        if arguments.verbose:
-            sys.stderr.write(f"aks-audit: GET {_printable(url)} {status}\n")
+def _progress(arguments: "Namespace") -> Progress:
+    return Progress(form=arguments.log_format, verbose=arguments.verbose, quiet=arguments.quiet)
 
-    request = Request(scope, arguments.cloud, arguments.auth, arguments.timeout)
-    records = collect(request, note=note, called=called)
+
+def _live(arguments: "Namespace", keep: Path | None) -> "Sequence[Record]":
+    from aks_audit.snapshot import write  # noqa: PLC0415
+    from aks_audit.sources.azure.live import collect  # noqa: PLC0415
+
+    progress = _progress(arguments)
+    try:
+        records = collect(_request(arguments), note=progress.note, called=progress.called)
+    finally:
+        progress.close()
     if keep:
         write(keep, records)
-        note(f"wrote {keep}")
+        progress.note(f"wrote {keep}")
     return records
+
+
+def _plan(arguments: "Namespace") -> int:
+    from aks_audit.sources.azure.live import plan  # noqa: PLC0415
+
+    progress = _progress(arguments)
+    planned = plan(_request(arguments), note=progress.note, called=progress.called)
+    progress.close()
+    sys.stdout.write(printable(planned.text))
+    return OK if planned.complete else INCOMPLETE
 
 
 def _collect(arguments: "Namespace") -> int:
     from aks_audit.snapshot import Gap  # noqa: PLC0415
 
+    if arguments.dry_run:
+        return _plan(arguments)
     records = _live(arguments, arguments.output)
     return INCOMPLETE if any(isinstance(r, Gap) and r.cause != "not-asked" for r in records) else OK
 
@@ -225,7 +240,7 @@ def _import(arguments: "Namespace") -> int:
     imported = read_files(arguments.files)
     write(arguments.output, imported.records)
     for note in imported.notes:
-        sys.stderr.write(f"aks-audit: {_printable(note)}\n")
+        sys.stderr.write(f"aks-audit: {printable(note)}\n")
     sys.stderr.write(f"wrote {arguments.output}: {imported.summary}\n")
     return INCOMPLETE if imported.damaged else OK
 

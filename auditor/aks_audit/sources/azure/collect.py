@@ -101,7 +101,7 @@ class Collector:
             ScopeError: nothing is there that was asked for.
         """
         started = _now()
-        subscriptions, lost = await self._subscriptions()
+        subscriptions, lost = await self.subscriptions()
         self._note(f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}")
         lists = [self._list(subscription, kind, LISTED[kind]) for subscription in subscriptions for kind in LISTED]
         records = [*lost, *_flat(await asyncio.gather(*lists))]
@@ -114,7 +114,12 @@ class Collector:
             *records,
         ]
 
-    async def _subscriptions(self) -> tuple[list[str], list[Record]]:
+    async def subscriptions(self) -> tuple[list[str], list[Record]]:
+        """The ids of the subscriptions of the scope, and the gaps where they could not be listed.
+
+        Raises:
+            ScopeError: one was asked for that is not there, or there is none.
+        """
         kind = "Microsoft.Resources/subscriptions"
         reading = self._reader.listing(f"/subscriptions?api-version={SUBSCRIPTIONS}", "/subscriptions", kind)
         listed = await self._deadline.bound(reading, "/subscriptions", kind)
@@ -189,6 +194,7 @@ class Collector:
         """The reads of single resources: relevant zones, firewall policies, and what was asked for by name."""
         reads: list[tuple[str, Read]] = []
         gaps: list[Record] = []
+        missed = [name for name, read in OPTIONAL.items() if read.missed]
         for record in records:
             if not isinstance(record, Resource):
                 continue
@@ -199,9 +205,15 @@ class Collector:
                 reads += [(record.id, read) for read in POLICY_READS]
             elif kind == CLUSTERS.lower():
                 reads += [(record.id, OPTIONAL[name]) for name in self._scope.optional]
-                gaps += [_not_asked(record.id, name) for name in OPTIONAL if name not in self._scope.optional]
-        made = [self._list(where, read.type, read.api_version, read.path) for where, read in reads]
+                gaps += [_not_asked(record.id, name) for name in missed if name not in self._scope.optional]
+        made = [self._part(where, read) for where, read in reads]
         return [*gaps, *_flat(await asyncio.gather(*made))]
+
+    async def _part(self, where: str, read: Read) -> list[Record]:
+        if not read.whole:
+            return await self._list(where, read.type, read.api_version, read.path)
+        url = f"{where}/{read.path}?api-version={read.api_version}"
+        return await self._deadline.bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
 
 
 def _not_asked(cluster: str, name: str) -> Gap:

@@ -1,15 +1,21 @@
 """A live scan of Azure from end to end: sign in, collect under a deadline, tell how it goes."""
 
 import asyncio
+import gc
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from aks_audit.snapshot import Record
+from aks_audit.snapshot import Gap, Record
 from aks_audit.sources.azure.collect import Collector, Deadline, Scope
 from aks_audit.sources.azure.pipeline import Pipeline
+from aks_audit.sources.azure.plan import describe
 from aks_audit.sources.azure.sign_in import cloud, credential
+
+_T = TypeVar("_T")
+
+_OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 
 class Request(NamedTuple):
@@ -21,6 +27,13 @@ class Request(NamedTuple):
     timeout: float
 
 
+class Plan(NamedTuple):
+    """What a dry run gives: the plan in words, and whether the subscriptions could be listed."""
+
+    text: str
+    complete: bool
+
+
 def collect(request: Request, *, note: Callable[[str], None], called: Callable[[str, int], None]) -> Sequence[Record]:
     """Collect the records of a scan. `note` is told of each step, `called` of each call and its status.
 
@@ -28,12 +41,31 @@ def collect(request: Request, *, note: Callable[[str], None], called: Callable[[
         ScopeError: nothing is there that was asked for.
         SignInError: the cloud or the way to sign in is not known.
     """
-    return asyncio.run(_collect(request, note, called))
+    return asyncio.run(_collect(request, note, called, Collector.collect))
+
+
+def plan(request: Request, *, note: Callable[[str], None], called: Callable[[str, int], None]) -> Plan:
+    """Tell what a scan would read. Only the list of subscriptions is read for it.
+
+    Raises:
+        ScopeError: a subscription was asked for that is not there.
+        SignInError: the cloud or the way to sign in is not known.
+    """
+
+    async def told(collector: Collector) -> Plan:
+        subscriptions, lost = await collector.subscriptions()
+        gaps = [f"not read: {gap.reason}\n" for gap in lost if isinstance(gap, Gap)]
+        return Plan("".join([*gaps, describe(subscriptions, request.scope.optional)]), not gaps)
+
+    return asyncio.run(_collect(request, note, called, told))
 
 
 async def _collect(
-    request: Request, note: Callable[[str], None], called: Callable[[str, int], None]
-) -> Sequence[Record]:
+    request: Request,
+    note: Callable[[str], None],
+    called: Callable[[str, int], None],
+    ask: Callable[[Collector], Awaitable[_T]],
+) -> _T:
     where = cloud(request.cloud)
     deadline = Deadline()
     loop = asyncio.get_running_loop()
@@ -45,7 +77,7 @@ async def _collect(
             credential(request.auth, where) as signed_in,
             Pipeline(signed_in, where.resource_manager, where.scope, called=called) as pipeline,
         ):
-            return await Collector(pipeline.get, request.scope, deadline, note).collect()
+            return await ask(Collector(pipeline.get, request.scope, deadline, note))
     finally:
         timer.cancel()
         with suppress(NotImplementedError):

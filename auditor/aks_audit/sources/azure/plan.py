@@ -4,6 +4,7 @@ Source: the api-versions of azure-mgmt-containerservice 41.8, azure-mgmt-network
 and for compute, authorization and registries those of the REST API reference in autumn 2026.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _CONTAINER_SERVICE = "2026-08-01"
@@ -51,11 +52,17 @@ FOLLOWED: dict[str, str] = {
 
 
 class Read(NamedTuple):
-    """A read that is made for single resources: its path below the resource, type of what it gives, api-version."""
+    """A read that is made for single resources: its path below the resource, type of what it gives, api-version.
+
+    `whole`: the items are no resources with ids, and all of them make one resource. `missed`: a rule asks for it, so
+    that a scan without it has a gap.
+    """
 
     path: str
     type: str
     api_version: str
+    whole: bool = False
+    missed: bool = False
 
 
 ZONE_READS = (
@@ -72,6 +79,37 @@ OPTIONAL: dict[str, Read] = {
         "providers/Microsoft.ContainerService/deploymentSafeguards",
         "Microsoft.ContainerService/deploymentSafeguards",
         "2025-07-01",
+        missed=True,
+    ),
+    "diagnostic-settings": Read(
+        "providers/Microsoft.Insights/diagnosticSettings", "Microsoft.Insights/diagnosticSettings", "2021-05-01-preview"
+    ),
+    "maintenance-configurations": Read(
+        "maintenanceConfigurations", f"{CLUSTERS}/maintenanceConfigurations", _CONTAINER_SERVICE
+    ),
+    "outbound-endpoints": Read(
+        "outboundNetworkDependenciesEndpoints",
+        f"{CLUSTERS}/outboundNetworkDependenciesEndpoints",
+        _CONTAINER_SERVICE,
+        whole=True,
     ),
 }
 """Reads that are made for each cluster only where they are asked for: one call a cluster."""
+
+
+def describe(subscriptions: Sequence[str], optional: Sequence[str]) -> str:
+    """The plan of a scan in words, with what it costs in calls."""
+    least = 1 + len(subscriptions) * len(LISTED)
+    lines = [f"at least {least:,} calls, all of them GET; lists of more than one page cost one more a page", ""]
+    lines += ["1 call: GET /subscriptions"]
+    for subscription in subscriptions:
+        lines += [f"{len(LISTED)} calls: {subscription}", *(f"  GET providers/{kind}" for kind in LISTED)]
+    lines += [
+        f"{len(ZONE_READS)} calls a private DNS zone that is relevant: {', '.join(r.path for r in ZONE_READS)}",
+        f"{len(POLICY_READS)} call a firewall policy: {', '.join(r.path for r in POLICY_READS)}",
+        "1 call a resource that a cluster leads to beyond these subscriptions",
+    ]
+    for name, read in OPTIONAL.items():
+        asked = "asked for" if name in optional else f"not asked for; --read {name}"
+        lines.append(f"1 call a cluster: {read.path} ({asked})")
+    return "\n".join(lines) + "\n"

@@ -14,6 +14,7 @@ MOST_PAGES = 10_000
 """How many pages a list may have; more is a server that goes round in a circle."""
 
 _OK = 200
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Page(NamedTuple):
@@ -60,6 +61,25 @@ class Reader:
             return [errors.failed(resource_id, kind, f"the answer is not JSON: {problem}")]
         return [self._record(body, kind, resource_id)]
 
+    async def whole(self, url: str, own: str, kind: str) -> list[Record]:
+        """A list whose items have no ids, as one resource called `own`; or the gap that says why not."""
+        items: list[dict[str, Any]] = []
+        link: str | None = url
+        for _ in range(MOST_PAGES):
+            answer = await self._answer(link, own, kind)
+            if isinstance(answer, Gap):
+                return [answer]
+            page = _page(answer.body)
+            if isinstance(page, str):
+                return [errors.failed(own, kind, page)]
+            items += page.items
+            link = page.next_link
+            if link is None:
+                break
+        if link or not all(isinstance(item, dict) and isinstance(item.get("endpoints"), list) for item in items):
+            return [errors.failed(own, kind, "the answer is not a whole list of endpoints")]
+        return [Resource(id=own, type=kind, body=scrub({"value": items}), read=self._now().strftime(_TIME))]
+
     async def _answer(self, url: str | None, scope: str, kind: str) -> Answer | Gap:
         try:
             answer = await self._get(url or "")
@@ -73,7 +93,7 @@ class Reader:
         own = body.get("id") if isinstance(body, dict) else None
         if not isinstance(body, dict) or not isinstance(own, str) or not own.startswith("/subscriptions/"):
             return errors.failed(scope, kind, "the answer holds something without a resource id")
-        read = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        read = self._now().strftime(_TIME)
         return Resource(id=own, type=parse(own).type or kind, body=scrub(body), read=read)
 
 
