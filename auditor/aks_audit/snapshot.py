@@ -136,14 +136,13 @@ def encode(records: Iterable[Record]) -> bytes:
 
     Headers are given the number of records that follow when they hold none.
     """
-    unique = sorted({_encoder.encode(record) for record in records if not isinstance(record, Header)})
-    ordered = sorted((_decoder.decode(line) for line in unique), key=_rank)
+    unique = {_rank(record) for record in records if not isinstance(record, Header)}
     headers = [
         msgspec.structs.replace(record, documents=len(unique)) if record.documents is None else record
         for record in records
         if isinstance(record, Header)
     ]
-    return b"".join(_encoder.encode(record) + b"\n" for record in [*headers, *ordered])
+    return b"".join(line + b"\n" for line in [*map(_encoder.encode, headers), *(rank[-1] for rank in sorted(unique))])
 
 
 def write(path: Path, records: Sequence[Record]) -> None:

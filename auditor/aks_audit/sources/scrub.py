@@ -35,11 +35,12 @@ _MAIL = re.compile(r"(?P<kept>)[\w.+#-]+@[\w-]+(?:\.[\w-]+)+")
 
 def scrub(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Give a JSON value without the keys of `SECRET_KEYS`, and without credentials and tokens inside strings."""
+    # Strings are most of every body, so they come first.
+    if isinstance(value, str):
+        return _without_secrets(value)
     if isinstance(value, dict):
         return {key: scrub(item) for key, item in value.items() if key.lower() not in SECRET_KEYS}
-    if isinstance(value, list):
-        return [scrub(item) for item in value]
-    return _without_secrets(value) if isinstance(value, str) else value
+    return [scrub(item) for item in value] if isinstance(value, list) else value
 
 
 def scrub_message(text: str) -> str:

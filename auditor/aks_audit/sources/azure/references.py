@@ -36,16 +36,17 @@ def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...
 
 def _references(resource: Resource) -> Iterator[tuple[str, int]]:
     """The ids in a body that are worth following, and whether each is a peering away."""
-    for pointer, text in _texts(resource.body, ""):
+    found: list[tuple[str, int]] = []
+    _gather(resource.body, 0, found)
+    own = resource.id.lower()
+    for text, hop in found:
         followed = _followed(text)
-        if followed and followed.lower() != resource.id.lower():
-            yield followed, int("/remotevirtualnetwork" in pointer)
+        if followed and followed.lower() != own:
+            yield followed, hop
 
 
 def _followed(text: str) -> str | None:
     """The id of the followed resource that a text names: itself, or the parent of a part that it names."""
-    if not text.lower().startswith("/subscriptions/"):
-        return None
     candidate = text.rstrip("/")
     while candidate:
         parsed = parse(candidate)
@@ -55,12 +56,15 @@ def _followed(text: str) -> str | None:
     return None
 
 
-def _texts(value: Any, pointer: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any JSON value
+def _gather(value: Any, hop: int, found: list[tuple[str, int]]) -> None:  # noqa: ANN401 - any JSON value
+    """Add the ids of Azure in a value, in their order, each with whether a peering leads to it."""
+    # No generators, and nothing done for what is no id: this walks every value of every body.
     if isinstance(value, str):
-        yield pointer, value
+        if value[:15].lower() == "/subscriptions/":
+            found.append((value, hop))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _texts(item, f"{pointer}/{key.lower()}")
+            _gather(item, hop or int(key.lower().startswith("remotevirtualnetwork")), found)
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item, pointer)
+            _gather(item, hop, found)
