@@ -20,7 +20,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -146,7 +148,9 @@ def row(count: int, name: str, run: Run, least: float) -> str:
 def measure(count: int, work: Path, *, limits: bool, sdk: bool) -> None:
     """Time every client on a fleet of one size."""
     file = work / "fleet.jsonl"
-    subscriptions = write_fleet(count, file, together=limits)
+    # In a process of its own: a child's peak is at least that of the process that started it.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        subscriptions = pool.submit(write_fleet, count, file, together=limits).result()
     commands = {"aks-audit collect": collecting(work)}
     for way in ("asynchronous", "sequential") if sdk else ():
         commands[f"SDK, {way}"] = [sys.executable, str(SDK), way, *subscriptions]
