@@ -55,7 +55,7 @@ def run(server: ResourceManager, folder: Path, *arguments: str, interrupt_after:
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env=environment,
+        env=environment(server.url, server.ca_file, folder),
     )
     with process:
         if interrupt_after is not None:
