@@ -41,7 +41,13 @@ def collect(request: Request, *, note: Callable[[str], None], called: Callable[[
         ScopeError: nothing is there that was asked for.
         SignInError: the cloud or the way to sign in is not known.
     """
-    return asyncio.run(_collect(request, note, called, Collector.collect))
+    usual = gc.get_threshold()
+    # Bodies hold no cycles; looking for some in all of them again and again takes as long as reading them.
+    gc.set_threshold(200_000, *usual[1:])
+    try:
+        return asyncio.run(_collect(request, note, called, Collector.collect))
+    finally:
+        gc.set_threshold(*usual)
 
 
 def plan(request: Request, *, note: Callable[[str], None], called: Callable[[str, int], None]) -> Plan:
