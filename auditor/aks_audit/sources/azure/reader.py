@@ -63,7 +63,7 @@ class Reader:
 
     async def whole(self, url: str, own: str, kind: str) -> list[Record]:
         """A list whose items have no ids, as one resource called `own`; or the gap that says why not."""
-        items: list[dict[str, Any]] = []
+        items: list[Any] = []
         link: str | None = url
         for _ in range(MOST_PAGES):
             answer = await self._answer(link, own, kind)
