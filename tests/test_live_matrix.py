@@ -45,7 +45,7 @@ FAILURES: dict[str, Callable[[Target], Effect]] = {
     "cut off in the connection": lambda _: Truncated(announced=True),
     "null": lambda _: azure.document(None),
     "no list": lambda _: azure.document({"value": None}),
-    "no ids": lambda _: azure.document({"value": [{"name": "nobody"}]}),
+    "no items": lambda _: azure.document({"value": ["nothing with a name or an id"]}),
 }
 
 
@@ -230,7 +230,10 @@ def unnamed(clean: Clean, url: str, struck: Report) -> Iterator[str]:
 
 
 def lost(url: str, missing: Missing) -> bool:
-    return missing.kind in {"refused", "not-read"} and missing.what.lower() == about(url).scope.lower()
+    return missing.kind in {"refused", "not-read"} and missing.what.lower() in {
+        about(url).scope.lower(),
+        about(url).path.lower(),
+    }
 
 
 def outcomes(report: Report) -> dict[tuple[str, str], Outcome]:
