@@ -23,7 +23,6 @@ MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
     networking.NatGateway: (network, "NatGateway"),
     networking.Subnet: (network, "Subnet"),
     networking.VirtualNetwork: (network, "VirtualNetwork"),
-    networking.PublicIPAddress: (network, "PublicIPAddress"),
     networking.FrontendIPConfiguration: (network, "FrontendIPConfiguration"),
     networking.OutboundRule: (network, "OutboundRule"),
     networking.LoadBalancingRule: (network, "LoadBalancingRule"),

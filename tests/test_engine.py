@@ -69,6 +69,15 @@ def test_braces_that_hold_no_name_are_refused_when_the_rule_is_made(braces: str)
         rule("T-4", title="Odd", severity=Severity.LOW)(odd)
 
 
+def test_a_rule_that_would_end_the_program_is_a_crash() -> None:
+    def leave(cluster: ManagedCluster) -> Verdict:
+        raise SystemExit(len(cluster.name) * 0)
+
+    leave.__doc__ = TEXT
+    (finding,) = audit(estate_of(NOTHING), [rule("T-4", title="Leaves", severity=Severity.LOW)(leave)])
+    assert finding.missing[0].kind == "crashed"
+
+
 def test_a_cluster_without_its_pools_is_unknown_and_its_neighbour_is_audited() -> None:
     records = records_of(Case(name="", expect="", set={"cluster properties.agentPoolProfiles": None}))
     neighbour = [

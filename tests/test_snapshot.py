@@ -299,11 +299,13 @@ def test_bodies_of_which_none_is_known_to_be_newer_contradict_each_other(times: 
     assert [missing.kind for missing in estate.gaps(ManagedCluster)] == ["contradictory"]
 
 
-def test_a_type_that_is_not_the_ids_hides_no_cluster() -> None:
-    estate = Estate(snapshot.of([Resource(id=f"{CLUSTERS}/a", type="Microsoft.Network/virtualNetworks", body={})]))
-    assert [(missing.what, missing.kind) for missing in estate.gaps(ManagedCluster)] == [
-        (f"{CLUSTERS}/a", "contradictory")
-    ]
+@pytest.mark.parametrize(
+    ("about", "kind"),
+    [(f"{CLUSTERS}/a", "Microsoft.Network/virtualNetworks"), (f"{CLUSTERS}/a</b>", ManagedCluster.TYPE)],
+)
+def test_a_type_that_is_not_the_ids_hides_no_cluster(about: str, kind: str) -> None:
+    estate = Estate(snapshot.of([Resource(id=about, type=kind, body={})]))
+    assert [(missing.what, missing.kind) for missing in estate.gaps(ManagedCluster)] == [(about, "contradictory")]
 
 
 def test_a_damaged_line_leaves_unknown_findings_about_its_cluster(

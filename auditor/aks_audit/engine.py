@@ -45,7 +45,7 @@ def ask(rule: Rule, subject: Subject) -> Verdict:
         return _verdict(rule.judge(subject))
     except Unread as unread:
         return undecided(str(unread), missing=unread.missing)
-    except Exception as error:  # noqa: BLE001 - the isolation of a rule: its crash is shown, and loses nothing else
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the isolation of a rule: its crash is shown, and loses nothing else
         reason = f"rule {rule.id} crashed: {type(error).__name__}: {error}"
         return undecided(reason, missing=[Missing(what=subject.id, kind="crashed", reason=reason)])
 

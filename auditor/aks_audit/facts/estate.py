@@ -84,8 +84,9 @@ class Estate:
     def gaps(self, kind: type[AzureResource]) -> tuple[Missing, ...]:
         """What could not be read of single resources of a type; `what` is the resource's id."""
         wanted = kind.TYPE.lower()
-        lost = [gap for gap in self._gaps if parse(gap.id).type.lower() == wanted]
-        return tuple(_missing(gap) for gap in lost if gap.id.lower() not in self._documents)
+        single = [gap for gap in self._gaps if parse(gap.id).type and gap.id.lower() not in self._documents]
+        lost = [gap for gap in single if wanted in {parse(gap.id).type.lower(), gap.type.lower()}]
+        return tuple(dict.fromkeys(map(_missing, lost)))
 
     def document(self, resource_id: str) -> Document | None:
         """The document that holds a resource: its own, or that of the nearest parent that was read."""
@@ -112,9 +113,9 @@ class Estate:
         places = [f"{one.location.file}:{one.location.line}" for one in latest if one.location]
         where = f" ({', '.join(places[:3])}{', …' if len(places) > 3 else ''})" if places else ""  # noqa: PLR2004 - enough
         reason = f"its type is {strange[0]!r}{where}" if strange else f"{len(bodies)} different bodies{where}; keep one"
-        self._gaps.append(
-            Gap(id=document.id, type=own, reason=f"{document.id} is contradictory: {reason}", cause="contradictory")
-        )
+        told = f"{document.id} is contradictory: {reason}"
+        for kind in dict.fromkeys([own, *strange]):
+            self._gaps.append(Gap(id=document.id, type=kind, reason=told, cause="contradictory"))
 
     def _inline_subnet(self, kind: type[R], subnet_id: str) -> R | None:
         parsed = parse(subnet_id)

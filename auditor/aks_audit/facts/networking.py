@@ -9,7 +9,7 @@ from aks_audit.facts.enumerations import (
     SecurityRuleDirection,
     SecurityRuleProtocol,
 )
-from aks_audit.facts.field import Choice, View, flag, network, number, part, parts, text, texts
+from aks_audit.facts.field import Choice, View, flag, number, part, parts, text, texts
 from aks_audit.facts.link import link, links
 from aks_audit.facts.resource import AzureResource
 
@@ -86,7 +86,6 @@ class Subnet(AzureResource):
 
     TYPE = "Microsoft.Network/virtualNetworks/subnets"
 
-    address_prefix = network("properties.addressPrefix")
     network_security_group = link("properties.networkSecurityGroup", NetworkSecurityGroup)
     route_table = link("properties.routeTable", RouteTable)
     nat_gateway = link("properties.natGateway", NatGateway)
@@ -102,16 +101,6 @@ class VirtualNetwork(AzureResource):
     subnets = parts("properties.subnets", Subnet)
 
 
-class PublicIPAddress(AzureResource):
-    """A public IP address."""
-
-    __slots__ = ()
-
-    TYPE = "Microsoft.Network/publicIPAddresses"
-
-    ip_address = text("properties.ipAddress")
-
-
 class FrontendIPConfiguration(AzureResource):
     """A front end of a load balancer; public where it has a public address or prefix, else private."""
 
@@ -119,7 +108,7 @@ class FrontendIPConfiguration(AzureResource):
 
     TYPE = "Microsoft.Network/loadBalancers/frontendIPConfigurations"
 
-    public_ip_address = link("properties.publicIPAddress", PublicIPAddress)
+    public_ip_address = link("properties.publicIPAddress", AzureResource)
     public_ip_prefix = link("properties.publicIPPrefix", AzureResource)
     private_ip_address = text("properties.privateIPAddress")
     subnet = link("properties.subnet", Subnet)
