@@ -22,7 +22,6 @@ RESOURCES = (
     networking.VirtualNetwork,
     networking.LoadBalancer,
     networking.NatGateway,
-    networking.PublicIPAddress,
     networking.NetworkInterface,
 )
 
