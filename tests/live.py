@@ -47,8 +47,8 @@ def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
     }
 
 
-def run(server: ResourceManager, folder: Path, *arguments: str, interrupt_after: float | None = None) -> Done:
-    """Run `aks-audit` in a folder, as a process of its own; Ctrl-C is pressed after so many seconds."""
+def run(server: ResourceManager, folder: Path, *arguments: str, interrupt_after: int | None = None) -> Done:
+    """Run `aks-audit` in a folder, as a process of its own; Ctrl-C is pressed after so many answers."""
     process = subprocess.Popen(
         [sys.executable, "-m", "aks_audit", *arguments, "--auth", "cli"],
         stdout=subprocess.PIPE,
@@ -59,7 +59,8 @@ def run(server: ResourceManager, folder: Path, *arguments: str, interrupt_after:
     )
     with process:
         if interrupt_after is not None:
-            time.sleep(interrupt_after)
+            while len(server.requests) < interrupt_after and process.poll() is None:
+                time.sleep(0.05)
             process.send_signal(signal.SIGINT)
         try:
             out, err = process.communicate(timeout=120)

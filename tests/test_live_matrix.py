@@ -31,7 +31,7 @@ RULES = load_rules()
 ESTATES = ("base", "aks-review-networking", "azure-firewall-egress-2019")
 """What the matrix is made for: where all is well, where much is not, and where networks are of the oldest kind."""
 
-PATIENCE = 1.5
+PATIENCE = 5.0
 """Seconds that a scan is given where a call hangs."""
 
 FAILURES: dict[str, Callable[[Target], Effect]] = {
