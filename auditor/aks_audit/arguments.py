@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command. `command` names what was asked for."""
     parser = argparse.ArgumentParser(
         prog="aks-audit",
-        description="Tells the truth about Azure Kubernetes Service clusters: asks their recorded state\n"
+        description="Tells the truth about Azure Kubernetes Service clusters: asks their live or recorded state\n"
         "the questions of the best-practice checklists, scores the answers, and reports.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
