@@ -34,10 +34,14 @@ class Done(NamedTuple):
 
 
 def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
-    """The variables with which `aks-audit` finds a Resource Manager, trusts it, and signs in by a stand-in."""
+    """The variables with which `aks-audit` finds a Resource Manager, trusts it, and signs in by a stand-in.
+
+    A stand-in that stands in the folder's `bin` already is left as it is.
+    """
     stand_in = folder / "bin" / "az"
     stand_in.parent.mkdir(exist_ok=True)
-    stand_in.write_text(_AZ, encoding="utf-8")
+    if not stand_in.exists():
+        stand_in.write_text(_AZ, encoding="utf-8")
     stand_in.chmod(stat.S_IRWXU)
     return {
         **os.environ,

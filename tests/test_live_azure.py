@@ -190,3 +190,15 @@ def test_ctrl_c_ends_with_a_report_of_what_there_is(tmp_path: Path) -> None:
     assert done.code in {1, 3}, done.err
     assert "Traceback" not in done.err
     assert "the scan was interrupted" in done.out
+
+
+def test_who_is_not_signed_in_is_told_so_at_once(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "az").write_text("#!/bin/sh\necho \"Please run 'az login'\" >&2; exit 1\n", encoding="utf-8")
+    with ResourceManager(records_of(BASE)) as server:
+        done = run(server, tmp_path, "scan")
+        assert server.requests == ()
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith("aks-audit: error: cannot sign in: ")
+    assert "az login" in done.err

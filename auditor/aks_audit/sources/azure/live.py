@@ -11,7 +11,7 @@ from aks_audit.snapshot import Gap, Record
 from aks_audit.sources.azure.collect import Collector, Deadline, Scope
 from aks_audit.sources.azure.pipeline import Pipeline
 from aks_audit.sources.azure.plan import describe
-from aks_audit.sources.azure.sign_in import cloud, credential
+from aks_audit.sources.azure.sign_in import cloud, credential, sign_in
 
 _T = TypeVar("_T")
 
@@ -83,6 +83,7 @@ async def _collect(
             credential(request.auth, where) as signed_in,
             Pipeline(signed_in, where.resource_manager, where.scope, called=called) as pipeline,
         ):
+            await sign_in(signed_in, where.scope)
             return await ask(Collector(pipeline.get, request.scope, deadline, note))
     finally:
         timer.cancel()

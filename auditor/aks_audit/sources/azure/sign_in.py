@@ -4,12 +4,15 @@ Source: the clouds of azure-core's `AzureClouds`, and the credentials of azure-i
 """
 
 import asyncio
+import logging
 import os
 from typing import Any, NamedTuple, Self
 
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 
 from aks_audit.errors import AuditError
+from aks_audit.sources.scrub import scrub_message
 
 AUTH = ("cli", "workload", "managed", "environment", "browser")
 
@@ -84,6 +87,21 @@ def credential(auth: str | None, where: Cloud) -> Any:  # noqa: ANN401 - one of 
             return _Browser(options)
         case _:
             raise SignInError(f"no way to sign in {auth!r}; there are {', '.join(AUTH)}")
+
+
+async def sign_in(signed_in: Any, scope: str) -> None:  # noqa: ANN401 - one of several kinds, all asynchronous
+    """Get the first token, so that nobody who is not signed in waits for a scan.
+
+    Raises:
+        SignInError: no token is given; the message says why, in the words of azure-identity.
+    """
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # what it would print is in the error
+    try:
+        await signed_in.get_token(scope)
+    except ClientAuthenticationError as problem:
+        raise SignInError(
+            f"cannot sign in: {scrub_message(problem.message)}\nsign in with az login, or name another way with --auth"
+        ) from None
 
 
 class _Browser:
