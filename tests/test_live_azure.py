@@ -202,3 +202,13 @@ def test_who_is_not_signed_in_is_told_so_at_once(tmp_path: Path) -> None:
     assert done.out == ""
     assert done.err.startswith("aks-audit: error: cannot sign in: ")
     assert "az login" in done.err
+
+
+def test_an_answer_that_stops_in_the_middle_is_a_gap_and_loses_nothing_else(tmp_path: Path) -> None:
+    cut = Fault("routeTables", Truncated(announced=True), times=None)
+    with ResourceManager(records_of(BASE), faults=[cut]) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", "--timeout", "10", *SAFEGUARDS)
+    assert done.code == 3, done.err
+    assert "Traceback" not in done.err
+    found = {finding["rule"]: finding["outcome"] for finding in done.report["findings"]}
+    assert (found["AKS-EGR-02"], found["AKS-API-01"]) == ("unknown", "pass")

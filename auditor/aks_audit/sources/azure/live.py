@@ -43,7 +43,7 @@ def collect(request: Request, *, note: Callable[[str], None], called: Callable[[
     """
     usual = gc.get_threshold()
     # Bodies hold no cycles; looking for some in all of them again and again takes as long as reading them.
-    gc.set_threshold(200_000, *usual[1:])
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
     try:
         return asyncio.run(_collect(request, note, called, Collector.collect))
     finally:

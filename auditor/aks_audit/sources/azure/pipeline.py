@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from azure.core.exceptions import AzureError, ServiceRequestError
+from aiohttp import ClientError
+from azure.core.exceptions import AzureError, ServiceResponseError
 from azure.core.pipeline import policies
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
@@ -173,11 +174,12 @@ class Pipeline:
             AzureError: no answer came; sign-in failed, the connection did, or the request is one that is never made.
         """
         address = url if url.startswith(("https://", "http://")) else f"{self.base_url}{url}"
-        response = await self._client.send_request(HttpRequest("GET", address))
-        async with response:
-            return Answer(response.status_code, await response.read())
+        try:
+            response = await self._client.send_request(HttpRequest("GET", address))
+            async with response:
+                return Answer(response.status_code, await response.read())
+        except (ClientError, OSError, TimeoutError) as problem:  # of the transport, where the SDK lets it through
+            raise ServiceResponseError(f"{type(problem).__name__}: {problem}") from problem
 
 
 Getter = Callable[[str], Awaitable[Answer]]
-
-__all__ = ["Answer", "AzureError", "ForbiddenRequestError", "Getter", "Pipeline", "ServiceRequestError"]

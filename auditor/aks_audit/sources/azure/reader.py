@@ -4,10 +4,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from azure.core.exceptions import AzureError
+
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Gap, Listing, Record, Resource, decode
 from aks_audit.sources.azure import errors
-from aks_audit.sources.azure.pipeline import Answer, AzureError, Getter
+from aks_audit.sources.azure.pipeline import Answer, Getter
 from aks_audit.sources.scrub import scrub
 
 MOST_PAGES = 10_000
