@@ -6,7 +6,7 @@ left out, because it writes.
 
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -35,11 +35,18 @@ READ_TIMEOUT = 60.0
 """Seconds without a byte after which an answer is given up."""
 
 
+USER_CREDENTIAL = "/listClusterUserCredential"
+RUN_COMMAND = "/runCommand"
+RESOURCE_GRAPH = "/providers/Microsoft.ResourceGraph/resources"
+"""The only POSTs there are, by how their paths end; each is sent only where it was asked for by name."""
+
+
 class Answer(NamedTuple):
-    """An answer of Azure: status and body as on the wire."""
+    """An answer of Azure: status and body as on the wire, and where its result will be, if it comes later."""
 
     status: int
     body: bytes
+    location: str | None = None
 
 
 class ForbiddenRequestError(AzureError):
@@ -47,11 +54,12 @@ class ForbiddenRequestError(AzureError):
 
 
 class _Guard(policies.AsyncHTTPPolicy[Any, Any]):
-    """Lets nothing but GETs to the one host pass; before the token is put on."""
+    """Lets nothing but GETs, and the POSTs that were asked for, to the one host pass; before the token is put on."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, posts: Collection[str]) -> None:
         super().__init__()
         self._origin = urlsplit(base_url)[:2]
+        self._posts = tuple(path.lower() for path in posts)
 
     async def send(self, request: Any) -> Any:  # noqa: ANN401 - the SDK's own generic types
         """Send on what is a read to Azure Resource Manager.
@@ -60,8 +68,9 @@ class _Guard(policies.AsyncHTTPPolicy[Any, Any]):
             ForbiddenRequestError: it is not.
         """
         http = request.http_request
-        if http.method != "GET":
-            raise ForbiddenRequestError(f"{http.method} is never sent")
+        asked = http.method == "POST" and urlsplit(http.url).path.lower().endswith(self._posts)
+        if http.method != "GET" and not asked:
+            raise ForbiddenRequestError(f"{http.method} is never sent, but for what was asked for by name")
         if urlsplit(http.url)[:2] != self._origin:
             raise ForbiddenRequestError(
                 f"the answer leads to another host, {urlsplit(http.url).netloc}, and is not followed"
@@ -104,8 +113,11 @@ class _Patience(policies.AsyncRetryPolicy[Any, Any]):
         return self.seconds(response.http_response.headers.get("Retry-After"))
 
     def is_retry(self, settings: Any, response: Any) -> bool:  # noqa: ANN401 - the SDK's own generic types
-        """Whether an answer is worth another try; a Retry-After on a refusal is not."""
-        return response.http_response.status_code in self._retry_on_status_codes and settings["total"] > 0
+        """Whether an answer is worth another try; a Retry-After on a refusal is not, nor what may run twice."""
+        status = response.http_response.status_code
+        once = urlsplit(response.http_request.url).path.endswith(RUN_COMMAND)
+        again = {429} if once else self._retry_on_status_codes
+        return status in again and settings["total"] > 0
 
 
 class Pipeline:
@@ -119,7 +131,9 @@ class Pipeline:
         *,
         called: Callable[[str, int], None] = lambda _url, _status: None,
         retries: int = RETRIES,
+        posts: Collection[str] = (),
     ) -> None:
+        self._posts = posts
         self.base_url = base_url.rstrip("/")
         self._scope = scope
         self._credential = credential
@@ -161,7 +175,7 @@ class Pipeline:
             policies.ProxyPolicy(),
             policies.AsyncRedirectPolicy(),
             _Patience(retry_total=self._retries, retry_status=self._retries, retry_backoff_max=20),
-            _Guard(self.base_url),
+            _Guard(self.base_url, self._posts),
             _Pace(self._limiter, self._called),
             AsyncARMChallengeAuthenticationPolicy(self._credential, self._scope),
             ARMHttpLoggingPolicy(),
@@ -173,13 +187,26 @@ class Pipeline:
         Raises:
             AzureError: no answer came; sign-in failed, the connection did, or the request is one that is never made.
         """
+        return await self._send("GET", url)
+
+    async def post(self, url: str, body: object = None) -> Answer:
+        """POST to one of the paths that were asked for.
+
+        Raises:
+            AzureError: no answer came, as with `get`.
+        """
+        return await self._send("POST", url, body)
+
+    async def _send(self, method: str, url: str, body: object = None) -> Answer:
         address = url if url.startswith(("https://", "http://")) else f"{self.base_url}{url}"
+        request = HttpRequest(method, address) if body is None else HttpRequest(method, address, json=body)
         try:
-            response = await self._client.send_request(HttpRequest("GET", address))
+            response = await self._client.send_request(request)
             async with response:
-                return Answer(response.status_code, await response.read())
+                return Answer(response.status_code, await response.read(), response.headers.get("Location"))
         except (ClientError, OSError, TimeoutError) as problem:  # of the transport, where the SDK lets it through
             raise ServiceResponseError(f"{type(problem).__name__}: {problem}") from problem
 
 
 Getter = Callable[[str], Awaitable[Answer]]
+Poster = Callable[[str, object], Awaitable[Answer]]

@@ -1,0 +1,1 @@
+"""The state inside clusters, read from their API servers."""
