@@ -123,7 +123,7 @@ class _Patience(policies.AsyncRetryPolicy[Any, Any]):
 class Pipeline:
     """Calls to one Azure Resource Manager. Use it as an asynchronous context manager."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is needed, and most stay as they are
         self,
         credential: "AsyncTokenCredential",
         base_url: str,
