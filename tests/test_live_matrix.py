@@ -18,9 +18,10 @@ from aks_audit.facts import Estate
 from aks_audit.report import Report
 from aks_audit.results import Finding, Missing, Outcome
 from aks_audit.score import answers
-from aks_audit.sources.azure.collect import Collector, Deadline, Scope
+from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Answer, Getter, Pipeline
 from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL
+from aks_audit.sources.deadline import Deadline
 from cases import ROOT, Case, records_of
 from resource_manager import Fault, Hang, Paging, Reset, ResourceManager, Slow, Truncated, load
 from resource_manager import answers as azure

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aks_audit.report import Report, Reporter
     from aks_audit.snapshot import Record
-    from aks_audit.sources.azure.live import Request
+    from aks_audit.sources.live import Request
 
 OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
 
@@ -89,7 +89,7 @@ def _scan(arguments: "Namespace") -> int:
     recorded = (
         snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
         if _is_recorded(arguments)
-        else (snapshot.of(_live(arguments, arguments.keep_snapshot)))
+        else snapshot.of(_live(arguments, arguments.keep_snapshot), arguments.keep_snapshot)
     )
     rules = engine.load_rules()
     if arguments.checklist:
@@ -109,7 +109,7 @@ def _is_recorded(arguments: "Namespace") -> bool:
 
 def _request(arguments: "Namespace") -> "Request":
     from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415 - only a live scan imports the SDK
-    from aks_audit.sources.azure.live import Request  # noqa: PLC0415
+    from aks_audit.sources.live import Request  # noqa: PLC0415
 
     scope = Scope(
         subscriptions=tuple(arguments.subscription),
@@ -127,7 +127,7 @@ def _progress(arguments: "Namespace") -> Progress:
 
 def _live(arguments: "Namespace", keep: Path | None) -> "Sequence[Record]":
     from aks_audit.snapshot import write  # noqa: PLC0415
-    from aks_audit.sources.azure.live import collect  # noqa: PLC0415
+    from aks_audit.sources.live import collect  # noqa: PLC0415
 
     progress = _progress(arguments)
     try:
@@ -141,7 +141,7 @@ def _live(arguments: "Namespace", keep: Path | None) -> "Sequence[Record]":
 
 
 def _plan(arguments: "Namespace") -> int:
-    from aks_audit.sources.azure.live import plan  # noqa: PLC0415
+    from aks_audit.sources.live import plan  # noqa: PLC0415
 
     progress = _progress(arguments)
     planned = plan(_request(arguments), note=progress.note, called=progress.called)

@@ -19,6 +19,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -126,9 +127,12 @@ def read(paths: Sequence[Path]) -> Snapshot:
     return _assemble([placed for file in read_files for placed in (*file.records, *file.damage)])
 
 
-def of(records: Iterable[Record]) -> Snapshot:
-    """Make a snapshot of records that stand in no file."""
-    return _assemble([(record, None) for record in records])
+def of(records: Iterable[Record], file: Path | None = None) -> Snapshot:
+    """Make a snapshot of records: of those that `write` wrote to `file`, as `read` would; else of some without places."""
+    if file is None:
+        return _assemble([(record, None) for record in records])
+    ordered = enumerate(_canonical(records).values(), 1)
+    return _assemble([(record, Location(file=file.as_posix(), line=number)) for number, record in ordered])
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -136,13 +140,7 @@ def encode(records: Iterable[Record]) -> bytes:
 
     Headers are given the number of records that follow when they hold none.
     """
-    unique = {_rank(record) for record in records if not isinstance(record, Header)}
-    headers = [
-        msgspec.structs.replace(record, documents=len(unique)) if record.documents is None else record
-        for record in records
-        if isinstance(record, Header)
-    ]
-    return b"".join(line + b"\n" for line in [*map(_encoder.encode, headers), *(rank[-1] for rank in sorted(unique))])
+    return b"".join(rank[-1] + b"\n" for rank in _canonical(records))
 
 
 def write(path: Path, records: Sequence[Record]) -> None:
@@ -380,7 +378,22 @@ def _unusable(read_files: Sequence[_ReadFile]) -> str:
     return "not a snapshot: " + "\n".join([*reasons[:5], *more, hint])
 
 
-def _rank(record: Record) -> tuple[int, str, bytes]:
+_Rank: TypeAlias = tuple[int, str, bytes]
+
+
+def _canonical(records: Iterable[Record]) -> dict[_Rank, Record]:
+    """The records of a file, by their ranks and in that order; headers with the number of records that follow."""
+    ranked = {_rank(record): record for record in records}
+    follow = sum(not isinstance(record, Header) for record in ranked.values())
+    for rank, record in list(ranked.items()):
+        if isinstance(record, Header) and record.documents is None:
+            del ranked[rank]
+            counted = msgspec.structs.replace(record, documents=follow)
+            ranked[_rank(counted)] = counted
+    return {rank: ranked[rank] for rank in sorted(ranked)}
+
+
+def _rank(record: Record) -> _Rank:
     kind = _KINDS.index(type(record))
     key = record.id if isinstance(record, Resource | Gap) else ""
     return kind, key.lower(), _encoder.encode(record)
@@ -391,8 +404,9 @@ def _assemble(placed: Sequence[_Placed]) -> Snapshot:
     resources: list[tuple[Resource, Location | None]] = []
     headers: list[Header] = []
     listings: set[Listing] = set()
-    ordered = sorted(placed, key=lambda item: (_rank(item[0]), item[1] or Location(file="", line=0)))
-    unique = {_rank(record): (record, where) for record, where in reversed(ordered)}
+    nowhere = Location(file="", line=0)
+    ranked = [(_rank(record), where or nowhere, (record, where)) for record, where in placed]
+    unique = {rank: one for rank, _, one in sorted(ranked, key=itemgetter(0, 1), reverse=True)}
     for record, where in reversed(unique.values()):
         match record:
             case Header():

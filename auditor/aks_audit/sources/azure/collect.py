@@ -1,7 +1,7 @@
 """One scan of Azure: the subscriptions of the scope, their lists, and what the clusters lead to beyond them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -10,7 +10,6 @@ from aks_audit import __version__
 from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
-from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.pipeline import Getter
 from aks_audit.sources.azure.plan import (
     CLUSTERS,
@@ -24,6 +23,7 @@ from aks_audit.sources.azure.plan import (
 )
 from aks_audit.sources.azure.reader import Reader
 from aks_audit.sources.azure.references import reachable
+from aks_audit.sources.deadline import Deadline
 
 _HOPS = 4
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
@@ -58,32 +58,6 @@ class Scope(NamedTuple):
     def narrow(self) -> bool:
         """Whether only some of a subscription's clusters are asked for."""
         return bool(self.resource_groups or self.clusters or self.tags)
-
-
-class Deadline:
-    """Ends all reads at once: when the time is up, or when it is told to. What was read until then is kept."""
-
-    def __init__(self) -> None:
-        self._ended = asyncio.Event()
-        self.reason = ""
-
-    def end(self, reason: str) -> None:
-        """End now."""
-        if not self._ended.is_set():
-            self.reason = reason
-            self._ended.set()
-
-    async def bound(self, reading: Awaitable[list[Record]], scope: str, kind: str) -> list[Record]:
-        """What a read gives, or the gap that says that it did not come to its end."""
-        read = asyncio.ensure_future(reading)
-        ended = asyncio.ensure_future(self._ended.wait())
-        await asyncio.wait({read, ended}, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-        if read.done():
-            return read.result()
-        read.cancel()
-        await asyncio.gather(read, return_exceptions=True)
-        return [errors.failed(scope, kind, self.reason)]
 
 
 class Collector:

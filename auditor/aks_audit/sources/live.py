@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from aks_audit.snapshot import Gap, Record
-from aks_audit.sources.azure.collect import Collector, Deadline, Scope
+from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Pipeline
 from aks_audit.sources.azure.plan import describe
 from aks_audit.sources.azure.sign_in import cloud, credential, sign_in
+from aks_audit.sources.deadline import Deadline
 
 _T = TypeVar("_T")
 
