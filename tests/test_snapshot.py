@@ -65,6 +65,14 @@ def test_the_same_records_give_the_same_bytes(records: list[snapshot.Record]) ->
     assert snapshot.encode(records) == snapshot.encode(RECORDS)
 
 
+@given(st.permutations([*RECORDS, *RECORDS[1:], HEADER]), st.sampled_from(["kept.jsonl", "kept.jsonl.gz"]))
+def test_records_that_were_written_stand_where_they_are_read(records: list[snapshot.Record], name: str) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        snapshot.write(file, records)
+        assert snapshot.of(records, file) == snapshot.read([file])
+
+
 @given(st.permutations(good()))
 def test_shuffled_lines_are_the_same_snapshot(lines: list[bytes]) -> None:
     with TemporaryDirectory() as folder:
