@@ -65,22 +65,29 @@ class Reader:
 
     async def whole(self, url: str, own: str, kind: str) -> list[Record]:
         """A list whose items have no ids, as one resource called `own`; or the gap that says why not."""
+        items = await self.items(url, own, kind)
+        if isinstance(items, Gap):
+            return [items]
+        if not all(isinstance(item, dict) and isinstance(item.get("endpoints"), list) for item in items):
+            return [errors.failed(own, kind, "the answer is not a whole list of endpoints")]
+        return [Resource(id=own, type=kind, body=scrub({"value": items}), read=self._now().strftime(_TIME))]
+
+    async def items(self, url: str, about: str, kind: str) -> list[Any] | Gap:
+        """The items of a list to its last page, as on the wire; or the gap that says why it is not whole."""
         items: list[Any] = []
         link: str | None = url
         for _ in range(MOST_PAGES):
-            answer = await self._answer(link, own, kind)
+            answer = await self._answer(link, about, kind)
             if isinstance(answer, Gap):
-                return [answer]
+                return answer
             page = _page(answer.body)
             if isinstance(page, str):
-                return [errors.failed(own, kind, page)]
+                return errors.failed(about, kind, page)
             items += page.items
             link = page.next_link
             if link is None:
-                break
-        if link or not all(isinstance(item, dict) and isinstance(item.get("endpoints"), list) for item in items):
-            return [errors.failed(own, kind, "the answer is not a whole list of endpoints")]
-        return [Resource(id=own, type=kind, body=scrub({"value": items}), read=self._now().strftime(_TIME))]
+                return items
+        return errors.failed(about, kind, f"the list did not end after {MOST_PAGES:,} pages")
 
     async def _answer(self, url: str | None, scope: str, kind: str) -> Answer | Gap:
         try:
