@@ -161,6 +161,16 @@ class Denials:
             for denied, where in self._rules
         )
 
+    def granted(self, scope: str) -> Body:
+        """The one role that the caller has in a scope: everything, but for what is denied there or somewhere below.
+
+        Azure adds roles up from above, so that an identity which lacks an action somewhere lacks it above, too.
+        """
+        here = {
+            denied for denied, where in self._rules if where is None or within(scope, where) or within(where, scope)
+        }
+        return {"actions": ["*"], "notActions": sorted(here), "dataActions": [], "notDataActions": []}
+
 
 def _scopes(record: Record) -> list[tuple[str, bool]]:
     """The ids that a record tells of, each with whether its subscription is listed to the caller."""
