@@ -266,6 +266,26 @@ def test_a_denial_holds_in_its_scope_alone() -> None:
         assert get(server, f"{PLATFORM}/providers/Microsoft.Network/virtualNetworks").names == ["vnet-platform"]
 
 
+@pytest.mark.parametrize(
+    ("where", "scope", "lacking"),
+    [
+        (None, PLATFORM, True),
+        (PLATFORM, PLATFORM, True),
+        (PLATFORM, CLUSTER, True),
+        (CLUSTER, PLATFORM, True),
+        (CLUSTER, HUB, False),
+    ],
+)
+def test_permissions_are_those_that_are_not_denied_there_or_below(
+    where: str | None, scope: str, *, lacking: bool
+) -> None:
+    denied = "Microsoft.Network/routeTables/read"
+    with ResourceManager(ESTATE, deny={denied: where}) as server:
+        got = get(server, f"{scope}/providers/Microsoft.Authorization/permissions").json
+    assert [role["actions"] for role in got["value"]] == [["*"]]
+    assert got["value"][0]["notActions"] == [denied.lower()] * lacking
+
+
 def test_subscriptions_that_may_not_be_read_are_not_listed() -> None:
     with ResourceManager(ESTATE, deny={"Microsoft.Resources/subscriptions/read": HUB}) as server:
         assert [item["id"] for item in get(server, "/subscriptions").json["value"]] == [PLATFORM]
