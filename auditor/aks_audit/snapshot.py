@@ -54,11 +54,15 @@ class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     documents: int | None = None
 
 
-class Listing(msgspec.Struct, frozen=True, tag_field="kind", tag="listing"):
-    """All resources of `type` in `scope` (an ARM id of a subscription, group or resource) were listed."""
+class Listing(msgspec.Struct, frozen=True, tag_field="kind", tag="listing", omit_defaults=True):
+    """All resources of `type` in `scope` (an ARM id of a subscription, group or resource) were listed.
+
+    Where it is not `served`, there are none because the API server of the cluster does not know the type.
+    """
 
     type: str
     scope: str
+    served: bool = True
 
 
 class Gap(msgspec.Struct, frozen=True, tag_field="kind", tag="gap", omit_defaults=True):

@@ -1,0 +1,73 @@
+"""Reads inside many clusters at once, each in its own time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aks_audit.facts.resource_id import parse
+from aks_audit.snapshot import Gap, Record, Resource
+from aks_audit.sources.deadline import Deadline
+from aks_audit.sources.kubernetes.access import Access
+from aks_audit.sources.kubernetes.client import Client, UnreachableError
+from aks_audit.sources.kubernetes.plan import EVERYTHING
+from aks_audit.sources.kubernetes.reader import Reader
+from aks_audit.sources.scrub import scrub_message
+
+AT_ONCE = 16
+"""How many clusters are read at the same time."""
+
+ACCESS_TYPE = "aks-audit/clusterAccess"
+
+
+class Inside:
+    """Reads inside clusters. `find` gives the way into one; `seconds` is the time that each has."""
+
+    def __init__(
+        self,
+        find: Callable[[Resource], Awaitable[Access | Gap]],
+        deadline: Deadline,
+        seconds: float,
+        *,
+        note: Callable[[str], None],
+        called: Callable[[str, int], None],
+    ) -> None:
+        self._find, self._deadline, self._seconds = find, deadline, seconds
+        self._note, self._called = note, called
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    async def collect(self, clusters: Sequence[Resource]) -> list[Record]:
+        """What is inside these clusters, and the gaps that say what could not be read there."""
+        found = await asyncio.gather(*(self._cluster(cluster) for cluster in clusters))
+        return [record for records in found for record in records]
+
+    async def _cluster(self, cluster: Resource) -> list[Record]:
+        async with self._room:
+            late = f"{parse(cluster.id).name} was not read in {self._seconds:g} s; give it more with --cluster-timeout"
+            with self._deadline.within(self._seconds, late) as deadline:
+                ways: list[Access | Gap] = []
+                lost = await deadline.bound(self._way(cluster, ways), cluster.id, EVERYTHING)
+                if not ways:
+                    return lost
+                if isinstance(ways[0], Gap):
+                    return [ways[0]]
+                return await self._read(ways[0], deadline)
+
+    async def _way(self, cluster: Resource, ways: list[Access | Gap]) -> list[Record]:
+        ways.append(await self._find(cluster))
+        return []
+
+    async def _read(self, access: Access, deadline: Deadline) -> list[Record]:
+        self._note(f"reading inside {parse(access.cluster).name} by {access.way}")
+        try:
+            async with Client(access, self._called) as client:
+                records = await Reader(client, access.cluster, deadline).read()
+        except UnreachableError as problem:
+            return [Gap(id=access.cluster, type=EVERYTHING, reason=scrub_message(str(problem)), cause="not-read")]
+        return [_told(access), *records] if any(isinstance(record, Resource) for record in records) else records
+
+
+def _told(access: Access) -> Resource:
+    """How the cluster was read, for the report."""
+    body: dict[str, Any] = {"way": access.way, "administrator": access.administrator, "detail": access.detail}
+    own = f"{access.cluster}/providers/{ACCESS_TYPE}/default"
+    return Resource(id=own, type=ACCESS_TYPE, body=body, source="aks-audit")

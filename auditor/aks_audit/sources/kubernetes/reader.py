@@ -1,0 +1,214 @@
+"""Reads what is inside one cluster; every kind ends as read, refused, not served or failed, and none in an exception.
+
+What tells these apart was measured on a real API server: of a kind that is not installed, an identity without rights
+on it is told 403 and not 404, so only discovery can say that it is absent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from aks_audit.snapshot import Gap, Listing, Record, Resource, decode
+from aks_audit.sources.deadline import Deadline
+from aks_audit.sources.kubernetes import discovery
+from aks_audit.sources.kubernetes.client import Answer, Getter, UnreachableError
+from aks_audit.sources.kubernetes.discovery import Served
+from aks_audit.sources.kubernetes.plan import CORE, EVERYTHING, GROUPS, PAGE, VERSION, Kind, Named, kinds, named
+from aks_audit.sources.kubernetes.trim import trim
+from aks_audit.sources.scrub import scrub_message
+
+MOST_PAGES = 10_000
+"""How many pages a list may have; more is a server that goes round in a circle."""
+
+_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE = 200, 401, 403, 404, 410
+_LONGEST_REASON = 600
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Page(NamedTuple):
+    """A page of a list: its objects, and how to go on."""
+
+    items: list[Any]
+    proceed: str
+
+
+class Reader:
+    """Reads the cluster with this ARM id."""
+
+    def __init__(
+        self,
+        get: Getter,
+        cluster: str,
+        deadline: Deadline,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api, self._cluster, self._deadline, self._now = get, cluster, deadline, now
+
+    async def read(self) -> list[Record]:
+        """Everything that is read inside a cluster. One that does not answer at all is one gap."""
+        first = await self._deadline.bound(self._version(), self._cluster, EVERYTHING)
+        if not any(isinstance(record, Resource) for record in first):
+            return first
+        served: list[Served] = []
+        found = await self._deadline.bound(self._discover(served), self._cluster, EVERYTHING)
+        known = served[0] if served else None
+        reads = [self._bound(self._kind(kind, known), kind) for kind in kinds() if not self._shown_by_twin(kind, known)]
+        reads += [self._bound(self._named(one), one.kind) for one in named()]
+        return [*first, *found, *(record for records in await asyncio.gather(*reads) for record in records)]
+
+    async def _bound(self, reading: Any, kind: Kind) -> list[Record]:  # noqa: ANN401 - a coroutine of records
+        return await self._deadline.bound(reading, self._cluster, kind.type)
+
+    async def _version(self) -> list[Record]:
+        answer = await self._document(VERSION, EVERYTHING, f"get {VERSION}")
+        return [answer] if isinstance(answer, Gap) else [self._resource(VERSION, "version", answer)]
+
+    async def _discover(self, served: list[Served]) -> list[Record]:
+        """What the server serves goes to `served`; where that cannot be read, nothing does."""
+        parts: list[Served] = []
+        for path in (CORE, GROUPS):
+            answer = await self._document(path, "apis", f"get {path}", discovery.ACCEPT)
+            if isinstance(answer, Gap):
+                return [answer]
+            try:
+                parts.append(discovery.read(answer))
+            except ValueError as problem:
+                return [self._failed("apis", f"{path}: {problem}")]
+        whole = parts[0].with_(parts[1])
+        served.append(whole)
+        return [self._resource(GROUPS, "apis", {"groups": whole.document()})]
+
+    @staticmethod
+    def _shown_by_twin(kind: Kind, served: Served | None) -> bool:
+        twin = kind.twin()
+        return bool(served and twin and served.version(twin))
+
+    async def _kind(self, kind: Kind, served: Served | None) -> list[Record]:
+        """All objects of a kind and the listing that says so; or what came, and the gap that says why."""
+        version = served.version(kind) if served else "v1" if kind.stable else None
+        if version is None:
+            if served:
+                return [Listing(type=kind.type, scope=self._cluster, served=False)]
+            return [self._failed(kind.type, "which version of it is served is not known without discovery")]
+        found: list[Record] = []
+        proceed, restarted = "", False
+        for _ in range(MOST_PAGES):
+            page = await self._page(kind, version, proceed)
+            if isinstance(page, Gap):
+                return [*found, page]
+            if page is None:
+                if restarted:
+                    return [*found, self._failed(kind.type, "the list expired twice before its end was read")]
+                found, proceed, restarted = [], "", True
+                continue
+            found += [self._object(kind, version, item) for item in page.items]
+            proceed = page.proceed
+            if not proceed:
+                # Something without a name may be what a rule asks for.
+                whole = not any(isinstance(record, Gap) for record in found)
+                return [*found, Listing(type=kind.type, scope=self._cluster)] if whole else found
+        return [*found, self._failed(kind.type, f"the list did not end after {MOST_PAGES:,} pages")]
+
+    async def _page(self, kind: Kind, version: str, proceed: str) -> Page | Gap | None:
+        """A page; None where the list expired, and has to be read from its beginning."""
+        more = f"&continue={quote(proceed, safe='')}" if proceed else ""
+        path = f"{kind.path(version)}?limit={PAGE}{more}"
+        answer = await self._answer(path, kind.accept)
+        if isinstance(answer, str):
+            return self._failed(kind.type, answer)
+        body = _json(answer.body)
+        if answer.status == _GONE and proceed:
+            # The server forgot this state of the list, and says where to go on in the present one.
+            fresh = _metadata(body).get("continue")
+            return Page([], fresh) if isinstance(fresh, str) and fresh and fresh != proceed else None
+        if answer.status != _OK:
+            return self._refused(kind.type, answer, body, f"list {kind.type}")
+        items = body.get("items") if isinstance(body, dict) else None
+        if items is None and isinstance(body, dict) and "metadata" in body:
+            items = []  # an empty Go slice
+        following = _metadata(body).get("continue") or ""
+        if not isinstance(items, list) or not isinstance(following, str):
+            return self._failed(kind.type, "the answer is not a list")
+        return Page(items, following)
+
+    async def _named(self, one: Named) -> list[Record]:
+        """One object by name; the listing of its own path says that it is known to be absent."""
+        action = f"get {one.kind.plural} {one.name} in {one.namespace}"
+        answer = await self._answer(one.path)
+        if isinstance(answer, str):
+            return [self._failed(one.kind.type, answer, one.path)]
+        body = _json(answer.body)
+        if answer.status == _NOT_FOUND and isinstance(body, dict) and body.get("reason") == "NotFound":
+            return [Listing(type=one.kind.type, scope=f"{self._cluster}{one.path}")]
+        if answer.status != _OK:
+            return [self._refused(one.kind.type, answer, body, action, one.path)]
+        if not isinstance(body, dict) or _metadata(body).get("name") != one.name:
+            return [self._failed(one.kind.type, "the answer is not the object that was asked for", one.path)]
+        return [self._resource(one.path, one.kind.type, body)]
+
+    async def _document(self, path: str, kind: str, action: str, accept: str = "application/json") -> Any | Gap:  # noqa: ANN401
+        answer = await self._answer(path, accept)
+        if isinstance(answer, str):
+            return self._failed(kind, answer)
+        body = _json(answer.body)
+        if answer.status != _OK:
+            return self._refused(kind, answer, body, action)
+        return body if isinstance(body, dict) else self._failed(kind, f"the answer to {path} is not a JSON object")
+
+    async def _answer(self, path: str, accept: str = "application/json") -> Answer | str:
+        try:
+            return await self._api.get(path, accept)
+        except UnreachableError as problem:
+            return str(problem)
+
+    def _object(self, kind: Kind, version: str, item: Any) -> Record:  # noqa: ANN401 - any JSON value
+        name, namespace = _metadata(item).get("name"), _metadata(item).get("namespace")
+        if not _is_name(name) or not (namespace is None or _is_name(namespace)):
+            return self._failed(kind.type, "the list holds something without a name")
+        path = kind.path(version)
+        if namespace is not None:
+            start, _, plural = path.rpartition("/")
+            path = f"{start}/namespaces/{namespace}/{plural}"
+        return self._resource(f"{path}/{name}", kind.type, item)
+
+    def _resource(self, path: str, kind: str, body: dict[str, Any]) -> Resource:
+        read = self._now().strftime(_TIME)
+        return Resource(id=f"{self._cluster}{path}", type=kind, body=trim(body), source="kubernetes", read=read)
+
+    def _refused(self, kind: str, answer: Answer, body: Any, action: str, path: str = "") -> Gap:  # noqa: ANN401
+        refused = answer.status in {_UNAUTHORIZED, _FORBIDDEN}
+        said = body.get("message") if isinstance(body, dict) else None
+        words = said if isinstance(said, str) and said else answer.body[:2000].decode(errors="replace").strip()
+        return Gap(
+            id=f"{self._cluster}{path}",
+            type=kind,
+            reason=scrub_message(f"{answer.status}: {words or 'no reason given'}")[:_LONGEST_REASON],
+            cause="refused" if refused else "not-read",
+            status=answer.status,
+            action=action if refused else None,
+            scope=self._cluster if refused else None,
+        )
+
+    def _failed(self, kind: str, reason: str, path: str = "") -> Gap:
+        told = scrub_message(f"{kind}: {reason}")[:_LONGEST_REASON]
+        return Gap(id=f"{self._cluster}{path}", type=kind, reason=told, cause="not-read")
+
+
+def _json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """The decoded body, or None where it is no JSON, as those of 429 and 503 are not."""
+    try:
+        return decode(data)
+    except ValueError:
+        return None
+
+
+def _metadata(body: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _is_name(name: object) -> bool:
+    """Whether something can be one segment of a path, as every name of an object can."""
+    return isinstance(name, str) and bool(name) and "/" not in name and name not in {".", ".."}
