@@ -49,6 +49,15 @@ def test_what_one_role_leaves_out_another_may_permit() -> None:
     assert not Granted(()).permits(READ)
 
 
+def test_data_actions_are_permitted_apart_from_actions() -> None:
+    pods, secrets = (f"Microsoft.ContainerService/managedClusters/{kind}/read" for kind in ("pods", "secrets"))
+    wide = Granted((Grant(("*",)), Grant(data_actions=("*/read",), not_data_actions=(secrets.upper(),))))
+    assert wide.permits_data(pods)
+    assert not wide.permits_data(secrets)
+    assert not Granted((Grant(("*",)),)).permits_data(pods)
+    assert not Granted((Grant(data_actions=("*",)),)).permits(READ)
+
+
 def read(*bodies: object) -> Granted | Gap:
     pages = iter(bodies)
 

@@ -19,10 +19,16 @@ class Grant(msgspec.Struct, frozen=True, rename="camel"):
 
     actions: tuple[str, ...] = ()
     not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
 
     def permits(self, action: str) -> bool:
         """Whether this role alone permits an action (`Microsoft.Network/routeTables/read`)."""
         return _any(self.actions, action) and not _any(self.not_actions, action)
+
+    def permits_data(self, action: str) -> bool:
+        """Whether this role alone permits a data action (`Microsoft.ContainerService/managedClusters/pods/read`)."""
+        return _any(self.data_actions, action) and not _any(self.not_data_actions, action)
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -37,6 +43,10 @@ class Granted(msgspec.Struct, frozen=True):
         deployment stacks, managed applications, locked node resource groups) deny no reads.
         """
         return any(grant.permits(action) for grant in self.grants)
+
+    def permits_data(self, action: str) -> bool:
+        """Whether some role permits a data action."""
+        return any(grant.permits_data(action) for grant in self.grants)
 
 
 async def granted(reader: Reader, scope: str) -> Granted | Gap:
