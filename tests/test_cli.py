@@ -13,6 +13,7 @@ import pytest
 from aks_audit import __version__, cli, snapshot
 from aks_audit.arguments import EXIT_CODES
 from aks_audit.cli import main
+from aks_audit.progress import Progress
 from cases import CLUSTER, ROOT, Case, records_of
 
 
@@ -157,10 +158,12 @@ def test_an_encoding_that_lacks_a_character_ends_nothing() -> None:
 def test_a_fault_of_the_program_does_not_look_like_a_finding(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken() -> int:
+    def broken() -> None:
         raise ZeroDivisionError("\x1b[31m")
 
-    monkeypatch.setattr(cli, "main", broken)
+    monkeypatch.setattr("sys.argv", ["aks-audit", "rules"])
+    monkeypatch.setattr("aks_audit.engine.load_rules", broken)
+    monkeypatch.setattr(Progress, "hear", lambda _progress: None)
     assert cli.command() == 3
     told = capsys.readouterr().err
     assert "ZeroDivisionError" in told

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from aks_audit.arguments import PLANES, parser
 from aks_audit.errors import AuditError
-from aks_audit.progress import Progress, printable
+from aks_audit.progress import Progress, one_line, printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from aks_audit.report import Report, Reporter
-    from aks_audit.snapshot import Record
+    from aks_audit.snapshot import Gap, Record
     from aks_audit.sources.live import Request
 
 OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
@@ -32,13 +32,17 @@ def command() -> int:
     In a pipeline 1 says that the audit was made and found something.
     """
     _open_streams()
+    progress = Progress()
     try:
-        return main()
+        arguments = parser().parse_args()
+        progress = _progress(arguments)
+        progress.hear()
+        return _run(arguments, progress)
     except Exception:  # noqa: BLE001 - whatever it is, it must not look like a finding
-        sys.stderr.write(printable(traceback.format_exc()))
-        sys.stderr.write(
-            "aks-audit: error: a fault of aks-audit, or of a package installed beside it; please report it\n"
-        )
+        from aks_audit.sources.scrub import scrub_message  # noqa: PLC0415 - only a fault needs it
+
+        fault = scrub_message(traceback.format_exc())
+        progress.error(f"{fault}a fault of aks-audit, or of a package installed beside it; please report it")
         return INCOMPLETE
 
 
@@ -56,40 +60,40 @@ def _open_streams() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, else the process's own, and give its exit code."""
     arguments = parser().parse_args(argv)
+    return _run(arguments, _progress(arguments))
+
+
+def _run(arguments: "Namespace", progress: Progress) -> int:
     try:
-        return _COMMANDS[arguments.command](arguments)
+        return _COMMANDS[arguments.command](arguments, progress)
     except BrokenPipeError:
         _reader_left()
         return OK
     except KeyboardInterrupt:
-        return _refuse("interrupted")
+        progress.error("interrupted")
     except (AuditError, OSError) as error:
-        return _refuse(str(error))
+        progress.error(str(error))
+    return UNUSABLE
 
 
 def _reader_left() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _refuse(message: str) -> int:
-    sys.stderr.write(f"aks-audit: error: {printable(message)}\n")
-    return UNUSABLE
-
-
-def _scan(arguments: "Namespace") -> int:
+def _scan(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit import engine, report, snapshot  # noqa: PLC0415 - only a scan needs them
     from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
     from aks_audit.facts import Estate  # noqa: PLC0415
     from aks_audit.results import Severity  # noqa: PLC0415
 
     if arguments.dry_run and not _is_recorded(arguments):
-        return _plan(arguments)
+        return _plan(arguments, progress)
     reporters = _reporters(arguments.format, arguments.output)
     checklists = choose(load_checklists(), tuple(arguments.checklist))
     recorded = (
         snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
         if _is_recorded(arguments)
-        else snapshot.of(_live(arguments, arguments.keep_snapshot), arguments.keep_snapshot)
+        else snapshot.of(_live(arguments, arguments.keep_snapshot, progress), arguments.keep_snapshot)
     )
     rules = engine.load_rules()
     if arguments.checklist:
@@ -97,7 +101,7 @@ def _scan(arguments: "Namespace") -> int:
         rules = tuple(rule for rule in rules if rule.id in asked)
     findings = engine.audit(Estate(recorded), rules)
     document = report.build(recorded, rules, findings, checklists)
-    _deliver(document, reporters, arguments.output)
+    _deliver(document, reporters, arguments.output, progress)
     if document.failures(Severity(arguments.fail_on)):
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
@@ -122,41 +126,54 @@ def _request(arguments: "Namespace") -> "Request":
 
 
 def _progress(arguments: "Namespace") -> Progress:
-    return Progress(form=arguments.log_format, verbose=arguments.verbose, quiet=arguments.quiet)
+    """As the arguments ask for it; most commands have none that do."""
+    return Progress(
+        form=getattr(arguments, "log_format", "text"),
+        verbose=getattr(arguments, "verbose", False),
+        quiet=getattr(arguments, "quiet", False),
+    )
 
 
-def _live(arguments: "Namespace", keep: Path | None) -> "Sequence[Record]":
+def _live(arguments: "Namespace", keep: Path | None, progress: Progress) -> "Sequence[Record]":
     from aks_audit.snapshot import write  # noqa: PLC0415
     from aks_audit.sources.live import collect  # noqa: PLC0415
 
-    progress = _progress(arguments)
     try:
-        records = collect(_request(arguments), note=progress.note, called=progress.called)
+        records = collect(_request(arguments), progress)
     finally:
         progress.close()
+    progress.note(f"read {progress.counted}")
+    if lost := _lost(records):
+        first = f"{one_line(lost[0].type)} in {one_line(lost[0].id)}: {one_line(lost[0].reason)}"
+        progress.warn(f"{len(lost)} of what was asked for could not be read and is unknown; the first: {first}")
     if keep:
         write(keep, records)
         progress.note(f"wrote {keep}")
     return records
 
 
-def _plan(arguments: "Namespace") -> int:
+def _lost(records: "Sequence[Record]") -> "list[Gap]":
+    from aks_audit.snapshot import Gap  # noqa: PLC0415
+
+    return [record for record in records if isinstance(record, Gap) and record.cause != "not-asked"]
+
+
+def _plan(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit.sources.live import plan  # noqa: PLC0415
 
-    progress = _progress(arguments)
-    planned = plan(_request(arguments), note=progress.note, called=progress.called)
-    progress.close()
+    try:
+        planned = plan(_request(arguments), progress)
+    finally:
+        progress.close()
     sys.stdout.write(printable(planned.text))
     return OK if planned.complete else INCOMPLETE
 
 
-def _collect(arguments: "Namespace") -> int:
-    from aks_audit.snapshot import Gap  # noqa: PLC0415
-
+def _collect(arguments: "Namespace", progress: Progress) -> int:
     if arguments.dry_run:
-        return _plan(arguments)
-    records = _live(arguments, arguments.output)
-    return INCOMPLETE if any(isinstance(r, Gap) and r.cause != "not-asked" for r in records) else OK
+        return _plan(arguments, progress)
+    records = _live(arguments, arguments.output, progress)
+    return INCOMPLETE if _lost(records) else OK
 
 
 def _demo() -> Path:
@@ -180,7 +197,7 @@ def _reporters(wanted: tuple[str, ...] | None, output: Path | None) -> list["Rep
     return reporters
 
 
-def _deliver(document: "Report", reporters: list["Reporter"], output: Path | None) -> None:
+def _deliver(document: "Report", reporters: list["Reporter"], output: Path | None, progress: Progress) -> None:
     from aks_audit.snapshot import write_atomically  # noqa: PLC0415
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
@@ -191,7 +208,7 @@ def _deliver(document: "Report", reporters: list["Reporter"], output: Path | Non
         else:
             path = output / reporter.file_name
             write_atomically(path, data)
-            sys.stderr.write(f"wrote {path}\n")
+            progress.note(f"wrote {path}")
 
 
 def _print(data: bytes) -> None:
@@ -204,7 +221,7 @@ def _print(data: bytes) -> None:
         _reader_left()
 
 
-def _rules(_arguments: "Namespace") -> int:
+def _rules(_arguments: "Namespace", _progress: Progress) -> int:
     from aks_audit.engine import load_rules  # noqa: PLC0415
 
     for rule in load_rules():
@@ -212,7 +229,7 @@ def _rules(_arguments: "Namespace") -> int:
     return OK
 
 
-def _explain(arguments: "Namespace") -> int:
+def _explain(arguments: "Namespace", _progress: Progress) -> int:
     from aks_audit.engine import load_rules  # noqa: PLC0415
     from aks_audit.explain import explain  # noqa: PLC0415
 
@@ -225,7 +242,7 @@ def _explain(arguments: "Namespace") -> int:
     return OK
 
 
-def _checklists(_arguments: "Namespace") -> int:
+def _checklists(_arguments: "Namespace", _progress: Progress) -> int:
     from aks_audit.checklist import load_checklists  # noqa: PLC0415
 
     for checklist in load_checklists():
@@ -233,19 +250,19 @@ def _checklists(_arguments: "Namespace") -> int:
     return OK
 
 
-def _import(arguments: "Namespace") -> int:
+def _import(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit.snapshot import write  # noqa: PLC0415
     from aks_audit.sources.azure_json import read_files  # noqa: PLC0415
 
     imported = read_files(arguments.files)
     write(arguments.output, imported.records)
     for note in imported.notes:
-        sys.stderr.write(f"aks-audit: {printable(note)}\n")
-    sys.stderr.write(f"wrote {arguments.output}: {imported.summary}\n")
+        progress.note(note)
+    progress.note(f"wrote {arguments.output}: {imported.summary}")
     return INCOMPLETE if imported.damaged else OK
 
 
-def _permissions(arguments: "Namespace") -> int:
+def _permissions(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit import permissions  # noqa: PLC0415
 
     listed = permissions.load()
@@ -256,14 +273,12 @@ def _permissions(arguments: "Namespace") -> int:
     sys.stdout.flush()
     unpublished = [read.action for read in listed.arm if not read.published] if arguments.optional else []
     for action in unpublished if "arm" in made else []:
-        sys.stderr.write(
-            f"aks-audit: left out, being in no published list of Azure's actions; needs Reader: {action}\n"
-        )
-    sys.stderr.write("how to apply: aks-audit permissions --help\n")
+        progress.note(f"left out, being in no published list of Azure's actions; needs Reader: {action}")
+    progress.note("how to apply: aks-audit permissions --help")
     return OK
 
 
-_COMMANDS: dict[str, Callable[["Namespace"], int]] = {
+_COMMANDS: dict[str, Callable[["Namespace", Progress], int]] = {
     "scan": _scan,
     "rules": _rules,
     "explain": _explain,

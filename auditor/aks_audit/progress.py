@@ -1,56 +1,146 @@
-"""What a live command says on the way, on standard error: for a person, or a JSON object a line for a job."""
+"""What a command says on the way, on standard error: for a person, or a JSON object a line for a job."""
 
 import json
+import logging
+import os
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Literal, TypeAlias
 
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+BETWEEN_LINES = 10.0
+"""After so many seconds without a word, a line says how far a live command is."""
+
+_BETWEEN_DRAWINGS = 0.1
 _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """Says what is done: notes, calls where `verbose`, and on a terminal a line that counts. `quiet` says nothing."""
+    """Says what is done: notes, calls where `verbose`, and on a terminal a line that counts. `quiet`: only errors.
 
-    def __init__(self, *, form: str = "text", verbose: bool = False, quiet: bool = False) -> None:
-        self._json, self._verbose, self._quiet = form == "json", verbose, quiet
-        self._line = not (self._json or verbose or quiet) and sys.stderr.isatty()
-        self._calls, self._started, self._shown = 0, time.monotonic(), 0.0
+    `form` is text or json. Whatever is said is one line or, as text, the lines of the message; with json every line on
+    standard error is an object with `time` (RFC 3339), `level` and `message`, once `hear` has been called.
+    """
+
+    def __init__(
+        self,
+        *,
+        form: str = "text",
+        verbose: bool = False,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._json, self._verbose, self._quiet, self._clock = form == "json", verbose, quiet, clock
+        self._line = not (self._json or verbose or quiet) and _obeys(sys.stderr.isatty())
+        self._calls = self._resources = 0
+        self._started = self._said = self._drawn = clock()
 
     def note(self, text: str) -> None:
-        """Say a line."""
-        if self._quiet:
-            return
-        if self._json:
-            self._object({"level": "info", "message": text})
-        else:
-            sys.stderr.write(f"{_CLEAR * self._line}aks-audit: {printable(text)}\n")
+        """Say what is done."""
+        self._say("info", text)
 
-    def called(self, url: str, status: int) -> None:
+    def warn(self, text: str) -> None:
+        """Say what is wrong and does not end the command."""
+        self._say("warning", text)
+
+    def error(self, text: str) -> None:
+        """Say why the command ends."""
+        self._say("error", text)
+
+    def called(self, method: str, url: str, status: int) -> None:
         """Count a call, and show it where that was asked for."""
         self._calls += 1
-        if self._quiet:
-            return
-        if self._json and self._verbose:
-            self._object({"level": "debug", "message": "GET", "url": url, "status": status})
-        elif self._verbose:
-            sys.stderr.write(f"aks-audit: GET {printable(url)} {status}\n")
-        elif self._line and time.monotonic() - self._shown > 0.1:  # noqa: PLR2004 - seconds; as often as an eye follows
-            self._shown = time.monotonic()
-            sys.stderr.write(f"{_CLEAR}aks-audit: {self._calls:,} calls, {self._shown - self._started:.0f} s")
-            sys.stderr.flush()
+        if self._verbose:
+            self._say("debug", f"{method} {url} {status}", method=method, url=url, status=status)
+        self.tick()
+
+    def read(self, resources: int) -> None:
+        """Count resources that were read."""
+        self._resources += resources
+
+    def tick(self) -> None:
+        """Say how far it is, if it is time to; whoever waits for something calls this now and then."""
+        now = self._clock()
+        if self._line and now - self._drawn >= _BETWEEN_DRAWINGS:
+            self._drawn = now
+            self._write(_CLEAR + f"aks-audit: {self.counted}"[: _width() - 1])
+        elif not self._line and now - self._said >= BETWEEN_LINES:
+            seconds = round(now - self._started)
+            self._say("info", self.counted, calls=self._calls, resources=self._resources, seconds=seconds)
+
+    @property
+    def counted(self) -> str:
+        """How much was done until now, in words."""
+        seconds = self._clock() - self._started
+        return f"{_many(self._resources, 'resource')}, {_many(self._calls, 'call')}, {seconds:.0f} s"
 
     def close(self) -> None:
         """Take the line that counts away."""
         if self._line:
-            sys.stderr.write(_CLEAR)
-            sys.stderr.flush()
+            self._write(_CLEAR)
+
+    def hear(self) -> None:
+        """Say also what packages warn of or fail to raise; nothing is to reach standard error by another way."""
+        logging.getLogger().addHandler(_Warnings(self._say))
+        logging.captureWarnings(capture=True)
+        sys.unraisablehook = lambda lost: logging.getLogger(__name__).warning("%r in %r", lost.exc_value, lost.object)
+
+    def _say(self, level: Level, text: str, **more: str | int) -> None:
+        if self._quiet and level != "error":
+            return
+        self._said = self._clock()
+        if self._json:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self._write(json.dumps({"time": now, "level": level, "message": text, **more}) + "\n")
+        else:
+            word = f"{level}: " if level in {"warning", "error"} else ""
+            self._write(f"{_CLEAR * self._line}aks-audit: {word}{printable(text)}\n")
 
     @staticmethod
-    def _object(said: dict[str, str | int]) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        sys.stderr.write(json.dumps({"time": now, **said}) + "\n")
+    def _write(text: str) -> None:
+        # Who does not listen any more must not change what the audit finds.
+        with suppress(BrokenPipeError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+class _Warnings(logging.Handler):
+    """Takes the warnings of packages, but for those that sign in and call Azure: the error or gap holds their words."""
+
+    def __init__(self, say: Callable[[Level, str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one warning."""
+        if not record.name.startswith(("azure", "msal")):
+            self._say("warning", self.format(record))
+
+
+def _obeys(terminal: bool) -> bool:  # noqa: FBT001 - what isatty says
+    return terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _width() -> int:
+    """How many columns the terminal has now."""
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 80
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def printable(text: str) -> str:
     """Text from a file or a cluster, without what a terminal would obey."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+def one_line(name: str) -> str:
+    """A name from a file or a cluster, which must not look like a line of its own."""
+    return printable(name).replace("\n", "\\x0a")

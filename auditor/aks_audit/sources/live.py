@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
+from aks_audit.progress import Progress
 from aks_audit.snapshot import Gap, Record
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Pipeline
@@ -17,6 +18,7 @@ from aks_audit.sources.deadline import Deadline
 _T = TypeVar("_T")
 
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
+_BETWEEN_TICKS = 0.2
 
 
 class Request(NamedTuple):
@@ -35,8 +37,8 @@ class Plan(NamedTuple):
     complete: bool
 
 
-def collect(request: Request, *, note: Callable[[str], None], called: Callable[[str, int], None]) -> Sequence[Record]:
-    """Collect the records of a scan. `note` is told of each step, `called` of each call and its status.
+def collect(request: Request, progress: Progress) -> Sequence[Record]:
+    """Collect the records of a scan. `progress` is told of each step, call and read.
 
     Raises:
         ScopeError: nothing is there that was asked for.
@@ -46,12 +48,12 @@ def collect(request: Request, *, note: Callable[[str], None], called: Callable[[
     # Bodies hold no cycles; looking for some in all of them again and again takes as long as reading them.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
     try:
-        return asyncio.run(_collect(request, note, called, Collector.collect))
+        return asyncio.run(_collect(request, progress, Collector.collect))
     finally:
         gc.set_threshold(*usual)
 
 
-def plan(request: Request, *, note: Callable[[str], None], called: Callable[[str, int], None]) -> Plan:
+def plan(request: Request, progress: Progress) -> Plan:
     """Tell what a scan would read. Only the list of subscriptions is read for it.
 
     Raises:
@@ -64,29 +66,33 @@ def plan(request: Request, *, note: Callable[[str], None], called: Callable[[str
         gaps = [f"not read: {gap.reason}\n" for gap in lost if isinstance(gap, Gap)]
         return Plan("".join([*gaps, describe(subscriptions, request.scope.optional)]), not gaps)
 
-    return asyncio.run(_collect(request, note, called, told))
+    return asyncio.run(_collect(request, progress, told))
 
 
-async def _collect(
-    request: Request,
-    note: Callable[[str], None],
-    called: Callable[[str, int], None],
-    ask: Callable[[Collector], Awaitable[_T]],
-) -> _T:
+async def _collect(request: Request, progress: Progress, ask: Callable[[Collector], Awaitable[_T]]) -> _T:
     where = cloud(request.cloud)
     deadline = Deadline()
     loop = asyncio.get_running_loop()
     timer = loop.call_later(request.timeout, deadline.end, f"the scan's time of {request.timeout:g} s was up")
+    ticking = asyncio.ensure_future(_tick(progress))
     with suppress(NotImplementedError):  # no signal handlers on Windows; there Ctrl-C ends the command
         loop.add_signal_handler(signal.SIGINT, deadline.end, "the scan was interrupted")
     try:
         async with (
             credential(request.auth, where) as signed_in,
-            Pipeline(signed_in, where.resource_manager, where.scope, called=called) as pipeline,
+            Pipeline(signed_in, where.resource_manager, where.scope, called=progress.called) as pipeline,
         ):
             await sign_in(signed_in, where.scope)
-            return await ask(Collector(pipeline.get, request.scope, deadline, note))
+            return await ask(Collector(pipeline.get, request.scope, deadline, progress.note, progress.read))
     finally:
+        ticking.cancel()
         timer.cancel()
         with suppress(NotImplementedError):
             loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _tick(progress: Progress) -> None:
+    """Let what is said go on where an answer is long in coming."""
+    while True:
+        await asyncio.sleep(_BETWEEN_TICKS)
+        progress.tick()

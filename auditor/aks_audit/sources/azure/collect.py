@@ -1,7 +1,7 @@
 """One scan of Azure: the subscriptions of the scope, their lists, and what the clusters lead to beyond them."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -61,11 +61,18 @@ class Scope(NamedTuple):
 
 
 class Collector:
-    """Collects by a pipeline's `get`. `note` is told what is being done, a line each."""
+    """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came."""
 
-    def __init__(self, get: Getter, scope: Scope, deadline: Deadline, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        get: Getter,
+        scope: Scope,
+        deadline: Deadline,
+        note: Callable[[str], None],
+        read: Callable[[int], None] = lambda _resources: None,
+    ) -> None:
         self._reader = Reader(get)
-        self._scope, self._deadline, self._note = scope, deadline, note
+        self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
 
     async def collect(self) -> list[Record]:
@@ -79,6 +86,7 @@ class Collector:
         self._note(f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}")
         lists = [self._list(subscription, kind, LISTED[kind]) for subscription in subscriptions for kind in LISTED]
         records = [*lost, *_flat(await asyncio.gather(*lists))]
+        self._note(f"read {len(lists)} list{'s' * (len(lists) != 1)}")
         records = self._narrowed(records)
         records += await self._beyond(records)
         records += await self._parts(records)
@@ -118,9 +126,14 @@ class Collector:
             chosen += found
         return sorted(dict.fromkeys(chosen)), lost
 
+    async def _bound(self, reading: Awaitable[list[Record]], scope: str, kind: str) -> list[Record]:
+        records = await self._deadline.bound(reading, scope, kind)
+        self._read(sum(isinstance(record, Resource) for record in records))
+        return records
+
     async def _list(self, scope: str, kind: str, api_version: str, path: str = "") -> list[Record]:
         url = f"{scope}/{path or f'providers/{kind}'}?api-version={api_version}"
-        return await self._deadline.bound(self._reader.listing(url, scope, kind), scope, kind)
+        return await self._bound(self._reader.listing(url, scope, kind), scope, kind)
 
     def _narrowed(self, records: list[Record]) -> list[Record]:
         """The records without the clusters that were not asked for.
@@ -162,7 +175,7 @@ class Collector:
     async def _follow(self, resource_id: str) -> list[Record]:
         kind = parse(resource_id).type
         version = FOLLOWED[kind.lower()]
-        return await self._deadline.bound(self._reader.resource(resource_id, version), resource_id, kind)
+        return await self._bound(self._reader.resource(resource_id, version), resource_id, kind)
 
     async def _parts(self, records: Iterable[Record]) -> list[Record]:
         """The reads of single resources: relevant zones, firewall policies, and what was asked for by name."""
@@ -180,6 +193,7 @@ class Collector:
             elif kind == CLUSTERS.lower():
                 reads += [(record.id, OPTIONAL[name]) for name in self._scope.optional]
                 gaps += [_not_asked(record.id, name) for name in missed if name not in self._scope.optional]
+        self._note(f"reading {len(reads)} part{'s' * (len(reads) != 1)} of what was found")
         made = [self._part(where, read) for where, read in reads]
         return [*gaps, *_flat(await asyncio.gather(*made))]
 
@@ -187,7 +201,7 @@ class Collector:
         if not read.whole:
             return await self._list(where, read.type, read.api_version, read.path)
         url = f"{where}/{read.path}?api-version={read.api_version}"
-        return await self._deadline.bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
+        return await self._bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
 
 
 def _not_asked(cluster: str, name: str) -> Gap:

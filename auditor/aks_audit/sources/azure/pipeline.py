@@ -20,6 +20,7 @@ from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuth
 
 from aks_audit import __version__
 from aks_audit.sources.azure.limiter import Limiter
+from aks_audit.sources.scrub import scrub_message
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -81,7 +82,7 @@ class _Guard(policies.AsyncHTTPPolicy[Any, Any]):
 class _Pace(policies.AsyncHTTPPolicy[Any, Any]):
     """Waits for the limiter before each try, and tells it what the answer says."""
 
-    def __init__(self, limiter: Limiter, called: Callable[[str, int], None]) -> None:
+    def __init__(self, limiter: Limiter, called: Callable[[str, str, int], None]) -> None:
         super().__init__()
         self._limiter, self._called = limiter, called
 
@@ -93,7 +94,7 @@ class _Pace(policies.AsyncHTTPPolicy[Any, Any]):
         http = response.http_response
         after = _Patience.seconds(http.headers.get("Retry-After")) if http.status_code == 429 else None  # noqa: PLR2004
         self._limiter.learn(path, http.headers, after)
-        self._called(request.http_request.url, http.status_code)
+        self._called(request.http_request.method, scrub_message(request.http_request.url), http.status_code)
         return response
 
 
@@ -129,7 +130,7 @@ class Pipeline:
         base_url: str,
         scope: str,
         *,
-        called: Callable[[str, int], None] = lambda _url, _status: None,
+        called: Callable[[str, str, int], None] = lambda _method, _url, _status: None,
         retries: int = RETRIES,
         posts: Collection[str] = (),
     ) -> None:
