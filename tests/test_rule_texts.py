@@ -12,6 +12,7 @@ RULES = [pytest.param(rule, id=rule.id) for rule in load_rules()]
 LABELS = {
     "ManagedCluster": {"group", "name", "cluster", "subscription", "location", "node_group"},
     "AgentPool": {"group", "cluster", "pool", "subscription"},
+    "ClusterAccess": {"group", "name", "subscription"},
     "ClusterSubnet": {"group", "vnet", "subnet", "subscription"},
     "ClusterSecurityGroup": {"group", "nsg", "subscription"},
 }

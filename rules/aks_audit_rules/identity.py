@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from aks_audit.facts import AgentPool, Evidence, IdentityType, ManagedCluster
+from aks_audit.facts import AgentPool, ClusterAccess, Evidence, IdentityType, ManagedCluster
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
@@ -417,6 +417,38 @@ def admin_group(cluster: ManagedCluster) -> Verdict:
     return fails("No Entra group administers the cluster, and Azure RBAC is off", evidence, azure)
 
 
+@rule(
+    "AKS-IAM-22",
+    title="The audit reads the cluster without an administrator's credential",
+    severity=Severity.MEDIUM,
+    controls=(mcsb("PA-7"),),
+)
+def audited_without_administrator(access: ClusterAccess) -> Verdict:
+    """Whoever could run this audit could do everything in the cluster, and so can whoever steals their credential.
+
+    Azure gives clusters without Entra ID a user credential that is a certificate of the group `system:masters`, past all
+    RBAC. Reading needs nothing like it.
+
+    Severity: the credential must be stolen first, but then nothing stops it, and it can only be revoked by rotation.
+    Decided: aks-audit's own record of how it signed in to the API server: `administrator` is true where the client
+    certificate is of `system:masters`, or cannot be read. A cluster that was not read inside is not asked about.
+    Fix: az aks update --resource-group {group} --name {name} --enable-aad --aad-admin-group-object-ids <group object id>
+    Bicep: properties.aadProfile.managed: true
+    Change: in place, and cannot be undone; then sign in by --in-cluster aad, with the roles that
+    `aks-audit permissions` prints; a kubeconfig of a service account with its ClusterRole serves as well
+    References: https://learn.microsoft.com/azure/aks/enable-authentication-microsoft-entra-id
+    https://learn.microsoft.com/azure/aks/control-kubeconfig-access
+    """
+    evidence = access.at(ClusterAccess.way), access.at(ClusterAccess.administrator)
+    match access.administrator:
+        case None:
+            return undecided("the record does not say whether the credential was an administrator's", *evidence)
+        case True:
+            return fails(f"The audit signed in as an administrator of the cluster ({access.detail})", *evidence)
+        case False:
+            return passes("The audit signed in with a credential that is no administrator's", *evidence)
+
+
 RULES = (
     entra_integration,
     azure_rbac,
@@ -428,4 +460,5 @@ RULES = (
     workload_identity,
     no_pod_identity,
     admin_group,
+    audited_without_administrator,
 )

@@ -1,6 +1,6 @@
 """Facts: what a snapshot holds, as typed, immutable, linked values."""
 
-from aks_audit.facts.cluster import AddOn, AgentPool, DeploymentSafeguards, ManagedCluster
+from aks_audit.facts.cluster import AddOn, AgentPool, ClusterAccess, DeploymentSafeguards, ManagedCluster
 from aks_audit.facts.enumerations import (
     AgentPoolMode,
     AgentPoolType,
@@ -57,6 +57,7 @@ __all__ = [
     "AgentPoolMode",
     "AgentPoolType",
     "AzureResource",
+    "ClusterAccess",
     "ClusterSecurityGroup",
     "ClusterSubnet",
     "DeploymentSafeguards",

@@ -49,6 +49,7 @@ from aks_audit.facts.networking import (
     VirtualMachineScaleSet,
 )
 from aks_audit.facts.resource import AzureResource
+from aks_audit.facts.resource_id import parse
 from aks_audit.facts.unread import Malformed, NotCollected, Unread
 from aks_audit.results import Missing
 
@@ -307,3 +308,35 @@ class DeploymentSafeguards(AzureResource):
     TYPE = "Microsoft.ContainerService/deploymentSafeguards"
 
     level = Choice("properties.level", SafeguardsLevel)
+
+
+class ClusterAccess(AzureResource):
+    """How this audit read inside a cluster; aks-audit's own record. Its id is the cluster's with a suffix."""
+
+    __slots__ = ()
+
+    TYPE = "aks-audit/clusterAccess"
+    way = text("way")
+    administrator = flag("administrator")
+    detail = text("detail")
+
+    @classmethod
+    def id_of(cls, cluster_id: str) -> str:
+        """The id of the record about a cluster."""
+        return f"{cluster_id}/providers/{cls.TYPE}/default"
+
+    @property
+    def cluster_id(self) -> str:
+        """The id of the cluster."""
+        return self.id.rpartition(f"/providers/{self.TYPE}/")[0]
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The id of the cluster, as the one that a finding concerns."""
+        return (self.cluster_id,)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        cluster = parse(self.cluster_id)
+        return {"group": cluster.group, "name": cluster.name, "subscription": cluster.subscription}

@@ -8,10 +8,13 @@ from aks_audit.facts.document import Document
 from aks_audit.facts.link import Holding
 from aks_audit.facts.networking import NetworkSecurityGroup, Subnet, VirtualNetwork
 from aks_audit.facts.resource import AzureResource
-from aks_audit.facts.resource_id import parse, scopes, within
+from aks_audit.facts.resource_id import fold, parse, scopes, within
 from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Location, Missing
 from aks_audit.snapshot import Gap, Resource, Snapshot, instant
+
+INSIDE = "kubernetes"
+"""The type of a gap that stands for everything inside a cluster."""
 
 R = TypeVar("R", bound=AzureResource)
 
@@ -21,7 +24,7 @@ class Estate:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._gaps: list[Gap] = [gap for gap, _ in snapshot.gaps]
-        self._gap_locations = {gap.id.lower(): where for gap, where in snapshot.gaps}
+        self._gap_locations = {fold(gap.id): where for gap, where in snapshot.gaps}
         self._listings = {(listing.type.lower(), listing.scope.lower().rstrip("/")) for listing in snapshot.listings}
         self._documents: dict[str, Document] = {}
         self.as_of = snapshot.finished
@@ -41,7 +44,7 @@ class Estate:
         Raises:
             NotCollected: it was not read; the reason is the gap that was recorded, if any.
         """
-        document = self._documents.get(resource_id.lower())
+        document = self._documents.get(fold(resource_id))
         if document and document.type.lower() == kind.TYPE.lower():
             return kind(self, document, document.body)
         if issubclass(kind, Subnet):
@@ -84,22 +87,27 @@ class Estate:
     def gaps(self, kind: type[AzureResource]) -> tuple[Missing, ...]:
         """What could not be read of single resources of a type; `what` is the resource's id."""
         wanted = kind.TYPE.lower()
-        single = [gap for gap in self._gaps if parse(gap.id).type and gap.id.lower() not in self._documents]
+        single = [gap for gap in self._gaps if parse(gap.id).type and fold(gap.id) not in self._documents]
         lost = [gap for gap in single if wanted in {parse(gap.id).type.lower(), gap.type.lower()}]
+        return tuple(dict.fromkeys(map(_missing, lost)))
+
+    def unentered(self) -> tuple[Missing, ...]:
+        """Clusters that were to be read inside, and could not be; `what` is the cluster's id."""
+        lost = [gap for gap in self._gaps if gap.type == INSIDE and gap.cause != "not-asked"]
         return tuple(dict.fromkeys(map(_missing, lost)))
 
     def document(self, resource_id: str) -> Document | None:
         """The document that holds a resource: its own, or that of the nearest parent that was read."""
         parent = resource_id
         while parent:
-            if found := self._documents.get(parent.lower()):
+            if found := self._documents.get(fold(parent)):
                 return found
             parent = parse(parent).parent
         return None
 
     def gap_location(self, resource_id: str) -> Location | None:
         """The line of the snapshot that says why a resource was not read, if one does."""
-        return self._gap_locations.get(resource_id.lower())
+        return self._gap_locations.get(fold(resource_id))
 
     def _add(self, records: list[tuple[Resource, Document]]) -> None:
         latest = _latest(records)
@@ -108,7 +116,7 @@ class Estate:
         own = parse(document.id).type
         strange = [one.type for one in latest if own and one.type.lower() != own.lower()]
         if len(bodies) == 1 and not strange:
-            self._documents[document.id.lower()] = document
+            self._documents[fold(document.id)] = document
             return
         places = [f"{one.location.file}:{one.location.line}" for one in latest if one.location]
         where = f" ({', '.join(places[:3])}{', …' if len(places) > 3 else ''})" if places else ""  # noqa: PLR2004 - enough
@@ -119,7 +127,7 @@ class Estate:
 
     def _inline_subnet(self, kind: type[R], subnet_id: str) -> R | None:
         parsed = parse(subnet_id)
-        document = self._documents.get(parsed.parent.lower())
+        document = self._documents.get(fold(parsed.parent))
         if document is None:
             return None
         parent = VirtualNetwork(self, document, document.body)
@@ -132,11 +140,7 @@ class Estate:
         """Why something of a type in a scope (or with an id) is not here."""
         wanted = kind.lower()
         exact = [gap for gap in self._gaps if gap.id.lower() == about.lower()]
-        around = [
-            gap
-            for gap in self._gaps
-            if within(about, gap.id) and (not _type(gap) or wanted.startswith(_type(gap).lower()))
-        ]
+        around = [gap for gap in self._gaps if within(about, gap.id) and _covers(gap, wanted)]
         if exact or around:
             return _missing(max(exact or around, key=lambda gap: (len(gap.id), gap.reason)))
         itself = parse(about).type.lower() == wanted
@@ -158,8 +162,16 @@ def _by_id(snapshot: Snapshot) -> dict[str, list[tuple[Resource, Document]]]:
     grouped: dict[str, list[tuple[Resource, Document]]] = {}
     for resource, location in snapshot.resources:
         document = Document(resource.id, resource.type, resource.body, location)
-        grouped.setdefault(resource.id.lower(), []).append((resource, document))
+        grouped.setdefault(fold(resource.id), []).append((resource, document))
     return grouped
+
+
+def _covers(gap: Gap, wanted: str) -> bool:
+    """Whether a gap about a scope stands for a type (lower case): its own, one below it, or anything in a cluster."""
+    kind = _type(gap).lower()
+    if kind == INSIDE:
+        return "/" not in wanted
+    return not kind or wanted == kind or wanted.startswith(f"{kind}/")
 
 
 def _type(gap: Gap) -> str:

@@ -1,4 +1,4 @@
-"""What rules ask about: clusters, their pools, and the subnets and security groups that they use.
+"""What rules ask about: clusters, their pools, how they were read, and the subnets and security groups they use.
 
 A subject that could not be read, or whose very list could not, is an `UnreadSubject`: rules about it are unknown.
 """
@@ -6,7 +6,7 @@ A subject that could not be read, or whose very list could not, is an `UnreadSub
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from aks_audit.facts.cluster import AgentPool, ManagedCluster, StandalonePool
+from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, StandalonePool
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.link import Link
 from aks_audit.facts.networking import NetworkSecurityGroup, Subnet
@@ -65,7 +65,7 @@ class UnreadSubject(NamedTuple):
     missing: tuple[Missing, ...]
 
 
-Subject: TypeAlias = ManagedCluster | AgentPool | ClusterSubnet | ClusterSecurityGroup
+Subject: TypeAlias = ManagedCluster | AgentPool | ClusterAccess | ClusterSubnet | ClusterSecurityGroup
 
 F = TypeVar("F")
 
@@ -83,6 +83,7 @@ class Subjects:
             finders: Mapping[type, Callable[[], Iterable[Subject | UnreadSubject]]] = {
                 ManagedCluster: self._clusters,
                 AgentPool: self._pools,
+                ClusterAccess: self._accesses,
                 ClusterSubnet: self._subnets,
                 ClusterSecurityGroup: self._security_groups,
             }
@@ -93,6 +94,14 @@ class Subjects:
         yield from self._estate.every(ManagedCluster)
         for missing in self._estate.gaps(ManagedCluster):
             yield UnreadSubject(missing.what, (missing.what,), (missing,))
+
+    def _accesses(self) -> Iterator[ClusterAccess | UnreadSubject]:
+        read = self._estate.every(ClusterAccess)
+        yield from read
+        entered = {access.cluster_id.lower() for access in read}
+        for missing in self._estate.unentered():
+            if missing.what.lower() not in entered:
+                yield UnreadSubject(ClusterAccess.id_of(missing.what), (missing.what,), (missing,))
 
     def _pools(self) -> Iterator[AgentPool | UnreadSubject]:
         for cluster in self._clusters():

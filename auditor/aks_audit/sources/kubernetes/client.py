@@ -60,7 +60,11 @@ class Client:
     """A client of one API server. Use it as an asynchronous context manager."""
 
     def __init__(
-        self, access: "Access", called: Callable[[str, int], None] = lambda _url, _status: None, *, tries: int = TRIES
+        self,
+        access: "Access",
+        called: Callable[[str, str, int], None] = lambda _method, _url, _status: None,
+        *,
+        tries: int = TRIES,
     ) -> None:
         self._access, self._called, self._tries = access, called, tries
         self._host = access.server.rstrip("/")
@@ -117,7 +121,7 @@ class Client:
         response = await self._rest.request("GET", url, headers, _request_timeout=timeout)  # type: ignore[no-untyped-call] # of the SDK
         async with response.response:
             answer = Answer(response.status, await response.read())
-        self._called(url, answer.status)
+        self._called("GET", url, answer.status)
         return answer, _seconds(response.headers)
 
     def _told(self, problem: Exception) -> str:

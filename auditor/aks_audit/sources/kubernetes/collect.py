@@ -4,19 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from aks_audit.facts import ClusterAccess
+from aks_audit.facts.estate import INSIDE
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Gap, Record, Resource
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes.access import Access
 from aks_audit.sources.kubernetes.client import Client, UnreachableError
-from aks_audit.sources.kubernetes.plan import EVERYTHING
 from aks_audit.sources.kubernetes.reader import Reader
 from aks_audit.sources.scrub import scrub_message
 
 AT_ONCE = 16
 """How many clusters are read at the same time."""
-
-ACCESS_TYPE = "aks-audit/clusterAccess"
 
 
 class Inside:
@@ -29,7 +28,7 @@ class Inside:
         seconds: float,
         *,
         note: Callable[[str], None],
-        called: Callable[[str, int], None],
+        called: Callable[[str, str, int], None],
     ) -> None:
         self._find, self._deadline, self._seconds = find, deadline, seconds
         self._note, self._called = note, called
@@ -45,7 +44,7 @@ class Inside:
             late = f"{parse(cluster.id).name} was not read in {self._seconds:g} s; give it more with --cluster-timeout"
             with self._deadline.within(self._seconds, late) as deadline:
                 ways: list[Access | Gap] = []
-                lost = await deadline.bound(self._way(cluster, ways), cluster.id, EVERYTHING)
+                lost = await deadline.bound(self._way(cluster, ways), cluster.id, INSIDE)
                 if not ways:
                     return lost
                 if isinstance(ways[0], Gap):
@@ -62,12 +61,11 @@ class Inside:
             async with Client(access, self._called) as client:
                 records = await Reader(client, access.cluster, deadline).read()
         except UnreachableError as problem:
-            return [Gap(id=access.cluster, type=EVERYTHING, reason=scrub_message(str(problem)), cause="not-read")]
-        return [_told(access), *records] if any(isinstance(record, Resource) for record in records) else records
+            records = [Gap(id=access.cluster, type=INSIDE, reason=scrub_message(str(problem)), cause="not-read")]
+        return [_told(access), *records]
 
 
 def _told(access: Access) -> Resource:
     """How the cluster was read, for the report."""
     body: dict[str, Any] = {"way": access.way, "administrator": access.administrator, "detail": access.detail}
-    own = f"{access.cluster}/providers/{ACCESS_TYPE}/default"
-    return Resource(id=own, type=ACCESS_TYPE, body=body, source="aks-audit")
+    return Resource(id=ClusterAccess.id_of(access.cluster), type=ClusterAccess.TYPE, body=body, source="aks-audit")

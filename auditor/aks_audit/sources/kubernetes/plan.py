@@ -4,9 +4,6 @@ from typing import NamedTuple
 
 from aks_audit import permissions
 
-EVERYTHING = "kubernetes"
-"""The type of a gap that stands for all kinds inside a cluster."""
-
 VERSION = "/version"
 CORE = "/api"
 GROUPS = "/apis"

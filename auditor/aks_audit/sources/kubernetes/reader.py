@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from aks_audit.facts.estate import INSIDE
 from aks_audit.snapshot import Gap, Listing, Record, Resource, decode
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import discovery
 from aks_audit.sources.kubernetes.client import Answer, Getter, UnreachableError
 from aks_audit.sources.kubernetes.discovery import Served
-from aks_audit.sources.kubernetes.plan import CORE, EVERYTHING, GROUPS, PAGE, VERSION, Kind, Named, kinds, named
+from aks_audit.sources.kubernetes.plan import CORE, GROUPS, PAGE, VERSION, Kind, Named, kinds, named
 from aks_audit.sources.kubernetes.trim import trim
 from aks_audit.sources.scrub import scrub_message
 
@@ -48,11 +49,11 @@ class Reader:
 
     async def read(self) -> list[Record]:
         """Everything that is read inside a cluster. One that does not answer at all is one gap."""
-        first = await self._deadline.bound(self._version(), self._cluster, EVERYTHING)
+        first = await self._deadline.bound(self._version(), self._cluster, INSIDE)
         if not any(isinstance(record, Resource) for record in first):
             return first
         served: list[Served] = []
-        found = await self._deadline.bound(self._discover(served), self._cluster, EVERYTHING)
+        found = await self._deadline.bound(self._discover(served), self._cluster, INSIDE)
         known = served[0] if served else None
         reads = [self._bound(self._kind(kind, known), kind) for kind in kinds() if not self._shown_by_twin(kind, known)]
         reads += [self._bound(self._named(one), one.kind) for one in named()]
@@ -62,7 +63,7 @@ class Reader:
         return await self._deadline.bound(reading, self._cluster, kind.type)
 
     async def _version(self) -> list[Record]:
-        answer = await self._document(VERSION, EVERYTHING, f"get {VERSION}")
+        answer = await self._document(VERSION, f"get {VERSION}")
         return [answer] if isinstance(answer, Gap) else [self._resource(VERSION, "version", answer)]
 
     async def _discover(self, served: list[Served]) -> list[Record]:
