@@ -63,7 +63,7 @@ class Reader:
         return await self._deadline.bound(reading, self._cluster, kind.type)
 
     async def _version(self) -> list[Record]:
-        answer = await self._document(VERSION, f"get {VERSION}")
+        answer = await self._document(VERSION, INSIDE, f"get {VERSION}")
         return [answer] if isinstance(answer, Gap) else [self._resource(VERSION, "version", answer)]
 
     async def _discover(self, served: list[Served]) -> list[Record]:

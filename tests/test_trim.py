@@ -1,0 +1,101 @@
+"""What is read inside clusters keeps no secret, and loses nothing that a rule may ask for."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aks_audit.sources.kubernetes.trim import LONGEST_TEXT, trim
+
+SECRET = "s3cr3t-0f-th3-t3st"  # noqa: S105 - of a test
+TOKEN = f"eyJhbGciOiJSUzI1NiJ9.{SECRET}.signature"
+
+
+def container(**fields: object) -> dict[str, Any]:
+    return {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web", "image": "web:1", **fields}]}}
+
+
+def of_container(**fields: object) -> dict[str, Any]:
+    trimmed: dict[str, Any] = trim(container(**fields))["spec"]["containers"][0]
+    return {key: value for key, value in trimmed.items() if key in fields}
+
+
+def test_environment_keeps_names_and_where_values_come_from() -> None:
+    source = {"secretKeyRef": {"name": "db", "key": "password"}}
+    env = [{"name": "PASSWORD", "value": SECRET}, {"name": "FROM", "valueFrom": source}]
+    assert of_container(env=env) == {"env": [{"name": "PASSWORD"}, {"name": "FROM", "valueFrom": source}]}
+
+
+@pytest.mark.parametrize(
+    ("given_", "kept"),
+    [
+        ([f"--password={SECRET}"], ["--password=***"]),
+        (["--db-password", SECRET, "--verbose"], ["--db-password", "***", "--verbose"]),
+        ([f"mysql --user=app --password='{SECRET} x' --host=db"], ["mysql --user=app --password=*** --host=db"]),
+        ([f"export API_KEY={SECRET}; run"], ["export API_KEY=***; run"]),
+        (["--enable-ipv6=true", "--v", "2"], ["--enable-ipv6=true", "--v", "2"]),
+        ([f"curl https://user:{SECRET}@shop.example/x"], ["curl https://***@shop.example/x"]),
+        ([TOKEN], ["***"]),
+        ([7, None], [7, None]),
+    ],
+)
+def test_a_command_line_keeps_everything_but_what_a_secret_is_set_to(given_: list[Any], kept: list[Any]) -> None:
+    assert of_container(args=given_, command=given_) == {"args": kept, "command": kept}
+
+
+def test_a_probe_keeps_its_headers_names() -> None:
+    headers = [{"name": "Authorization", "value": f"Basic {SECRET}"}]
+    probe = of_container(livenessProbe={"httpGet": {"path": "/", "httpHeaders": headers}})
+    assert probe == {"livenessProbe": {"httpGet": {"path": "/", "httpHeaders": [{"name": "Authorization"}]}}}
+
+
+def test_what_only_points_to_a_secret_is_kept() -> None:
+    volumes = [
+        {"name": "tls", "secret": {"secretName": "tls"}},
+        {"name": "all", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+    ]
+    body = {"metadata": {"name": "web"}, "spec": {"volumes": volumes, "imagePullSecrets": [{"name": "pull"}]}}
+    assert trim(body) == body
+
+
+def test_metadata_loses_managed_fields_and_the_last_applied_configuration() -> None:
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": SECRET, "kept": "yes", "url": f"?sig={SECRET}"}
+    metadata = {"name": "web", "managedFields": [{"manager": "kubectl"}], "annotations": annotations}
+    assert trim({"metadata": metadata}) == {
+        "metadata": {"name": "web", "annotations": {"kept": "yes", "url": "?sig=***"}}
+    }
+
+
+def test_strings_under_the_names_of_secrets_are_dropped() -> None:
+    assert trim({"data": {"password": SECRET, "Corefile": ".:53"}}) == {"data": {"Corefile": ".:53"}}
+
+
+def test_large_texts_and_lists_that_say_nothing_are_left_out() -> None:
+    trimmed = trim({"data": {"big": "x" * (LONGEST_TEXT + 1)}, "status": {"images": [{}], "phase": "Running"}})
+    assert trimmed["status"] == {"phase": "Running"}
+    assert trimmed["data"]["big"].startswith("*** (longer than")
+    assert trim({"webhooks": [{"clientConfig": {"caBundle": "LS0t", "service": {"name": "hook"}}}]}) == {
+        "webhooks": [{"clientConfig": {"service": {"name": "hook"}}}]
+    }
+
+
+NAMES = ("metadata", "spec", "env", "args", "command", "annotations", "status", "images", "value", "httpHeaders")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), JSON))
+def test_any_json_is_trimmed_without_harm_and_twice_is_once(body: dict[str, Any]) -> None:
+    once = trim(body)
+    json.dumps(once)
+    assert trim(once) == once
+
+
+def test_a_hostile_command_line_takes_no_longer_than_its_length() -> None:
+    # Patterns that try again from every letter would take minutes here.
+    of_container(args=["secret" * 2700, "a" * LONGEST_TEXT, "a=" * 8000, "-" * LONGEST_TEXT])
