@@ -99,7 +99,7 @@ class Client:
             UnreachableError: no answer came.
         """
         async with self._room:
-            for wait in [*(0.5 * 2**n for n in range(self._tries - 1)), None]:
+            for wait in [*(0.25 * 2**n for n in range(self._tries - 1)), None]:
                 try:
                     answer, after = await self._send(path, accept)
                 except (ClientError, OSError, TimeoutError) as problem:
