@@ -131,7 +131,7 @@ def test_a_scope_that_matches_nothing_lists_what_there_is(tmp_path: Path) -> Non
         nowhere = run(server, tmp_path, "scan", "--subscription", "sandbox")
         named = run(server, tmp_path, "scan", "--subscription", "SHOP", "--cluster", "AKS-*", "--quiet", *SAFEGUARDS)
     assert nobody.code == 2
-    assert "no cluster matches; there are: rg-aks-prod/aks-prod" in nobody.err
+    assert "no cluster matches --resource-group, --cluster and --tag; there are: rg-aks-prod/aks-prod" in nobody.err
     assert nowhere.code == 2
     assert "no subscription 'sandbox'; the signed-in identity sees: " in nowhere.err
     assert "shop" in nowhere.err

@@ -204,7 +204,11 @@ def _add_live(command: argparse.ArgumentParser) -> None:
         "(default: $AKS_AUDIT_CLOUD or AzureCloud)",
     )
     live.add_argument(
-        "--timeout", type=float, default=900.0, metavar="SECONDS", help="report what there is after this (default: 900)"
+        "--timeout",
+        type=_seconds,
+        default=900.0,
+        metavar="SECONDS",
+        help="report what there is after this (default: 900)",
     )
     live.add_argument("--dry-run", action="store_true", help="print which calls would be made, and make none of them")
     live.add_argument("--log-format", choices=("text", "json"), default="text", help="of what is said on the way")
@@ -215,7 +219,7 @@ def _add_live(command: argparse.ArgumentParser) -> None:
 def _tag(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE, such as environment=production")
     return key, value
 
 
@@ -246,6 +250,33 @@ def _add_permissions(commands: "Commands") -> None:
     permissions.add_argument(
         "--plane", choices=(*PLANES, "all"), default="all", help="which role to print (default: all, parted by ---)"
     )
+def _add_inside(command: argparse.ArgumentParser) -> None:
+    inside = command.add_argument_group("state inside clusters", IN_CLUSTER_WAYS)
+    inside.add_argument(
+        "--in-cluster", choices=IN_CLUSTER, default="auto", help="the way into clusters (default: auto)"
+    )
+    inside.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="instead of $KUBECONFIG or the file in your home directory"
+    )
+    inside.add_argument(
+        "--context", metavar="NAME", help="this context of the kubeconfig, which must lead to the one cluster in scope"
+    )
+    inside.add_argument("--allow-exec", action="store_true", help="let the kubeconfig run programs to sign in")
+    inside.add_argument(
+        "--cluster-timeout", type=_seconds, default=120.0, metavar="SECONDS", help="for each cluster (default: 120)"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, such as 900")
+    return seconds
+
+
     permissions.add_argument(
         "--format",
         choices=("json", "yaml"),

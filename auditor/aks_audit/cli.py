@@ -86,10 +86,14 @@ def _scan(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit.facts import Estate  # noqa: PLC0415
     from aks_audit.results import Severity  # noqa: PLC0415
 
-    if arguments.dry_run and not _is_recorded(arguments):
+    if _is_recorded(arguments):
+        _refuse_what_is_live(arguments)
+    elif arguments.dry_run:
         return _plan(arguments, progress)
     reporters = _reporters(arguments.format, arguments.output)
     checklists = choose(load_checklists(), tuple(arguments.checklist))
+    if arguments.output:
+        _must_hold(arguments.output, "aks-audit.json")
     recorded = (
         snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
         if _is_recorded(arguments)
@@ -112,6 +116,24 @@ def _is_recorded(arguments: "Namespace") -> bool:
 
 
 def _request(arguments: "Namespace") -> "Request":
+def _refuse_what_is_live(arguments: "Namespace") -> None:
+    """Refuse what a recorded estate cannot be asked: nobody is to believe that it was narrowed, or kept again."""
+    live = ("subscription", "resource_group", "cluster", "tag", "read", "keep_snapshot", "dry_run")
+    if given := [f"--{name.replace('_', '-')}" for name in live if getattr(arguments, name)]:
+        raise UsageError(f"{given[0]} is of live scans; with --snapshot or --demo the whole estate is audited")
+
+
+def _must_hold(folder: Path, name: str) -> None:
+    """Refuse at once what could not be written after a long scan."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if (folder / name).is_dir():
+        raise UsageError(f"{folder / name}: is a folder; name a file in it")
+    if not there.is_dir():
+        raise UsageError(f"{folder / name}: cannot be written, {there} is a file; name another place")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{folder / name}: cannot be written, {there} is not yours to write in; name another place")
+
+
     from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415 - only a live scan imports the SDK
     from aks_audit.sources.live import Request  # noqa: PLC0415
 
@@ -139,6 +161,8 @@ def _live(arguments: "Namespace", keep: Path | None, progress: Progress) -> "Seq
     from aks_audit.sources.live import collect  # noqa: PLC0415
 
     try:
+    if keep:
+        _must_hold(keep.parent, keep.name)
         records = collect(_request(arguments), progress)
     finally:
         progress.close()

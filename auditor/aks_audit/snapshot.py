@@ -132,7 +132,7 @@ def read(paths: Sequence[Path]) -> Snapshot:
 
 
 def of(records: Iterable[Record], file: Path | None = None) -> Snapshot:
-    """Make a snapshot of records: of those that `write` wrote to `file`, as `read` would; else of some without places."""
+    """Make a snapshot of records: of those that `write` wrote to `file`, as `read` does; else without lines."""
     if file is None:
         return _assemble([(record, None) for record in records])
     ordered = enumerate(_canonical(records).values(), 1)
@@ -156,7 +156,18 @@ def write(path: Path, records: Sequence[Record]) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader sees the old file or the new one, never a part."""
+    """Write `data` to `path` so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        SnapshotError: it cannot be written there.
+    """
+    try:
+        _replace(path, data)
+    except OSError as problem:
+        raise SnapshotError(f"{path}: cannot be written ({problem.strerror or problem}); name another place") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

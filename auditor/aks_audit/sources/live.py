@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
-from aks_audit.progress import Progress
+from aks_audit.permission_check import Asked, Need
+from aks_audit.progress import Progress, one_line
 from aks_audit.snapshot import Gap, Record
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Pipeline
@@ -63,8 +64,10 @@ def plan(request: Request, progress: Progress) -> Plan:
 
     async def told(collector: Collector) -> Plan:
         subscriptions, lost = await collector.subscriptions()
-        gaps = [f"not read: {gap.reason}\n" for gap in lost if isinstance(gap, Gap)]
-        return Plan("".join([*gaps, describe(subscriptions, request.scope.optional)]), not gaps)
+        gaps = [f"not read: {one_line(gap.reason)}\n" for gap in lost if isinstance(gap, Gap)]
+        return Plan(
+            "".join([*gaps, describe([one_line(one) for one in subscriptions], request.scope.optional)]), not gaps
+        )
 
     return asyncio.run(_collect(request, progress, told))
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from aks_audit import __version__
 from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import parse, within
+from aks_audit.progress import one_line
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
 from aks_audit.sources.azure.pipeline import Getter
 from aks_audit.sources.azure.plan import (
@@ -26,6 +27,7 @@ from aks_audit.sources.azure.references import reachable
 from aks_audit.sources.deadline import Deadline
 
 _HOPS = 4
+_MOST_NAMES = 50
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
 
 
@@ -121,8 +123,8 @@ class Collector:
             if not found and lost:
                 found = [wish if wish.startswith("/") else f"/subscriptions/{wish}"]
             if not found:
-                names = ", ".join(f"{name} ({s.rsplit('/', 1)[1]})" for s, name in sorted(there.items())) or "none"
-                raise ScopeError(f"no subscription {wish!r}; the signed-in identity sees: {names}")
+                seen = _some(f"{name} ({s.rsplit('/', 1)[1]})" for s, name in there.items())
+                raise ScopeError(f"no subscription {wish!r}; the signed-in identity sees: {seen}")
             chosen += found
         return sorted(dict.fromkeys(chosen)), lost
 
@@ -147,8 +149,8 @@ class Collector:
         kept = {cluster.id.lower() for cluster in clusters if self._scope.holds(cluster)}
         unread = any(isinstance(r, Gap) and r.type.lower() == CLUSTERS.lower() for r in records)
         if not kept and not unread:
-            names = ", ".join(sorted(f"{parse(c.id).group}/{parse(c.id).name}" for c in clusters)) or "none"
-            raise ScopeError(f"no cluster matches; there are: {names}")
+            there = _some(f"{parse(c.id).group}/{parse(c.id).name}" for c in clusters)
+            raise ScopeError(f"no cluster matches --resource-group, --cluster and --tag; there are: {there}")
         dropped = {cluster.id.lower() for cluster in clusters} - kept
         return [
             record
@@ -218,6 +220,13 @@ def _not_asked(cluster: str, name: str) -> Gap:
 
 def _relevant(zone: str) -> bool:
     name = parse(zone).name.lower()
+def _some(names: Iterable[str]) -> str:
+    """Names of Azure's, as many as are read."""
+    found = sorted(map(one_line, names))
+    more = [f"and {len(found) - _MOST_NAMES:,} more"] if len(found) > _MOST_NAMES else []
+    return ", ".join([*found[:_MOST_NAMES], *more]) or "none"
+
+
     return name.startswith("privatelink.") or name.endswith(".azmk8s.io")
 
 

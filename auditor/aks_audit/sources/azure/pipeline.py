@@ -19,6 +19,7 @@ from azure.mgmt.containerservice.aio import ContainerServiceClient
 from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuthenticationPolicy
 
 from aks_audit import __version__
+from aks_audit.errors import AuditError
 from aks_audit.sources.azure.limiter import Limiter
 from aks_audit.sources.scrub import scrub_message
 
@@ -51,6 +52,10 @@ class Answer(NamedTuple):
 
 
 class ForbiddenRequestError(AzureError):
+class TrustError(AuditError):
+    """The file of certificates to trust cannot be used; the message names it."""
+
+
     """A request that aks-audit never makes: a write, or one to a host that is not Azure Resource Manager's."""
 
 
@@ -146,7 +151,13 @@ class Pipeline:
         from aiohttp import ClientSession, ClientTimeout, TCPConnector  # noqa: PLC0415 - the event loop must run
 
         bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
-        context = ssl.create_default_context(cafile=bundle)
+        try:
+            context = ssl.create_default_context(cafile=bundle)
+        except OSError as problem:
+            raise TrustError(
+                f"{bundle}: no certificates can be read from it ({problem.strerror or problem}); "
+                "SSL_CERT_FILE or REQUESTS_CA_BUNDLE names it"
+            ) from None
         self._session = ClientSession(
             connector=TCPConnector(ssl=context, limit=CONNECTIONS),
             trust_env=True,

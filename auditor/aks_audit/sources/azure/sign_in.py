@@ -9,7 +9,7 @@ import os
 from typing import Any, NamedTuple, Self
 
 from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import AzureError
 
 from aks_audit.errors import AuditError
 from aks_audit.sources.scrub import scrub_message
@@ -66,12 +66,19 @@ def credential(auth: str | None, where: Cloud) -> Any:  # noqa: ANN401 - one of 
     """A credential of azure-identity; without `auth`, those that DefaultAzureCredential tries in turn.
 
     Raises:
-        SignInError: there is no such way to sign in.
+        SignInError: there is no such way to sign in, or what it needs is not there.
     """
-    from azure.identity import aio  # noqa: PLC0415 - only a live scan signs in
-
     authority = os.environ.get("AZURE_AUTHORITY_HOST") or where.authority
     options = {"authority": authority} if authority else {}
+    try:
+        return _credential(auth, options)
+    except ValueError as problem:  # of azure-identity, where its variables are missing or wrong
+        raise _not_signed_in(problem) from None
+
+
+def _credential(auth: str | None, options: dict[str, str]) -> Any:  # noqa: ANN401 - one of several kinds, all asynchronous
+    from azure.identity import aio  # noqa: PLC0415 - only a live scan signs in
+
     match auth:
         case None:
             return aio.DefaultAzureCredential(**options)
@@ -98,10 +105,13 @@ async def sign_in(signed_in: Any, scope: str) -> None:  # noqa: ANN401 - one of 
     logging.getLogger("azure").addHandler(logging.NullHandler())  # what it would print is in the error
     try:
         await signed_in.get_token(scope)
-    except ClientAuthenticationError as problem:
-        raise SignInError(
-            f"cannot sign in: {scrub_message(problem.message)}\nsign in with az login, or name another way with --auth"
-        ) from None
+    except (AzureError, OSError, ValueError) as problem:
+        raise _not_signed_in(problem) from None
+
+
+def _not_signed_in(problem: Exception) -> SignInError:
+    said = scrub_message(str(problem)) or type(problem).__name__
+    return SignInError(f"cannot sign in: {said}\nsign in with az login, or name another way with --auth")
 
 
 class _Browser:
