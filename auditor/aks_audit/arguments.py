@@ -36,9 +36,22 @@ examples:
   aks-audit collect -o shop.jsonl --subscription shop --cluster 'aks-*'
 """
 
+IN_CLUSTER = ("auto", "kubeconfig", "aad", "run-command", "service-account", "none")
 AUTH = ("cli", "workload", "managed", "environment", "browser")
 OPTIONAL_READS = ("deployment-safeguards", "diagnostic-settings", "maintenance-configurations", "outbound-endpoints")
 """The names of the optional reads; each costs 1 call a cluster."""
+
+IN_CLUSTER_WAYS = """\
+Read are the kinds that `aks-audit permissions --plane kubernetes` lists; never Secrets. Ways in:
+  auto             whichever of service-account and kubeconfig leads there, but never as an administrator
+  kubeconfig       the context whose server is the cluster's; where people sign in with Entra ID, with your Entra token
+  aad              your Entra token, for the address that Azure names: one POST a cluster, listClusterUserCredential.
+                   Of a cluster without Entra ID this is an administrator's credential; it is kept in memory alone
+  service-account  of the pod that aks-audit runs in, for that pod's own cluster
+  run-command      kubectl in a pod that AKS makes in the cluster for each call: this is a write, and slow; for private
+                   clusters that cannot be reached
+  none             nothing inside clusters is read
+"""
 
 PLANES = ("arm", "aks-data", "kubernetes")
 
@@ -57,6 +70,10 @@ how to apply (GROUP is the object id of the Entra group, or of the identity, tha
     put GROUP in the place of ENTRA-GROUP-OBJECT-ID, then: kubectl apply -f manifests.yaml
   To find the way into a cluster by Entra ID, both need this built-in role too:
     az role assignment create --role "Azure Kubernetes Service Cluster User Role" --assignee GROUP --scope CLUSTER-ID
+
+before a scan: what of this is missing, and which rules would be unknown without it
+    aks-audit permissions --check
+    exit codes: 0 nothing is missing, 2 wrong usage, 3 something is missing, or it is not known whether it is
 
 Every action is a read, none by wildcard, and no Secret is read. ConfigMaps are read by name in kube-system alone; a
 data action cannot say so, and permits the ConfigMaps of all namespaces. What is not permitted is unknown in the audit.
@@ -165,13 +182,7 @@ def _add_collect(commands: "Commands") -> None:
 
 def _add_live(command: argparse.ArgumentParser) -> None:
     live = command.add_argument_group("live state (without --snapshot and --demo)")
-    live.add_argument(
-        "--subscription",
-        action="append",
-        default=[],
-        metavar="S",
-        help="only this subscription, by id or name (repeatable; default: all that the signed-in identity sees)",
-    )
+    _add_subscription(live)
     live.add_argument(
         "--resource-group", action="append", default=[], metavar="G", help="only clusters in this group (repeatable)"
     )
@@ -185,6 +196,23 @@ def _add_live(command: argparse.ArgumentParser) -> None:
     live.add_argument(
         "--tag", type=_tag, action="append", default=[], metavar="K=V", help="only clusters with this tag"
     )
+    _add_connection(live)
+    _add_inside(command)
+    live.add_argument("--dry-run", action="store_true", help="print which calls would be made, and make none of them")
+    _add_log(live)
+
+
+def _add_subscription(live: "argparse._ArgumentGroup") -> None:
+    live.add_argument(
+        "--subscription",
+        action="append",
+        default=[],
+        metavar="S",
+        help="only this subscription, by id or name (repeatable; default: all that the signed-in identity sees)",
+    )
+
+
+def _add_connection(live: "argparse._ArgumentGroup") -> None:
     live.add_argument(
         "--read",
         action="append",
@@ -210,10 +238,39 @@ def _add_live(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="report what there is after this (default: 900)",
     )
-    live.add_argument("--dry-run", action="store_true", help="print which calls would be made, and make none of them")
+
+
+def _add_log(live: "argparse._ArgumentGroup") -> None:
     live.add_argument("--log-format", choices=("text", "json"), default="text", help="of what is said on the way")
     live.add_argument("-v", "--verbose", action="store_true", help="show each call")
     live.add_argument("--quiet", action="store_true", help="say nothing on the way")
+
+
+def _add_inside(command: argparse.ArgumentParser) -> None:
+    inside = command.add_argument_group("state inside clusters", IN_CLUSTER_WAYS)
+    inside.add_argument(
+        "--in-cluster", choices=IN_CLUSTER, default="auto", help="the way into clusters (default: auto)"
+    )
+    inside.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="instead of $KUBECONFIG or the file in your home directory"
+    )
+    inside.add_argument(
+        "--context", metavar="NAME", help="this context of the kubeconfig, which must lead to the one cluster in scope"
+    )
+    inside.add_argument("--allow-exec", action="store_true", help="let the kubeconfig run programs to sign in")
+    inside.add_argument(
+        "--cluster-timeout", type=_seconds, default=120.0, metavar="SECONDS", help="for each cluster (default: 120)"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, such as 900")
+    return seconds
 
 
 def _tag(text: str) -> tuple[str, str]:
@@ -244,43 +301,19 @@ def _add_permissions(commands: "Commands") -> None:
         "permissions",
         "print the roles that a scan needs",
         "Print the least-privilege roles that a scan needs: the Azure custom role, the AKS data-plane role,\n"
-        "and the Kubernetes roles with their bindings, ready to apply.",
+        "and the Kubernetes roles with their bindings, ready to apply. With --check, ask what of them is missing.",
         PERMISSIONS_EXAMPLES,
     )
     permissions.add_argument(
-        "--plane", choices=(*PLANES, "all"), default="all", help="which role to print (default: all, parted by ---)"
+        "--plane",
+        choices=(*PLANES, "all"),
+        help="which role to print (default: all, parted by ---), or what to check (default: arm)",
     )
-def _add_inside(command: argparse.ArgumentParser) -> None:
-    inside = command.add_argument_group("state inside clusters", IN_CLUSTER_WAYS)
-    inside.add_argument(
-        "--in-cluster", choices=IN_CLUSTER, default="auto", help="the way into clusters (default: auto)"
-    )
-    inside.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="instead of $KUBECONFIG or the file in your home directory"
-    )
-    inside.add_argument(
-        "--context", metavar="NAME", help="this context of the kubeconfig, which must lead to the one cluster in scope"
-    )
-    inside.add_argument("--allow-exec", action="store_true", help="let the kubeconfig run programs to sign in")
-    inside.add_argument(
-        "--cluster-timeout", type=_seconds, default=120.0, metavar="SECONDS", help="for each cluster (default: 120)"
-    )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, such as 900")
-    return seconds
-
-
     permissions.add_argument(
         "--format",
         choices=("json", "yaml"),
-        help="default: what applies it, JSON for az and YAML for kubectl; all planes as JSON are one object",
+        help="default: what applies it, JSON for az and YAML for kubectl; all planes as JSON are one object; "
+        "of a check, text for a person",
     )
     permissions.add_argument(
         "--scope",
@@ -292,8 +325,18 @@ def _seconds(text: str) -> float:
         "(repeatable; default: a placeholder)",
     )
     permissions.add_argument(
-        "--optional", action="store_true", help="permit also what a scan reads only where it is asked for"
+        "--optional", action="store_true", help="permit, or check, also what a scan reads only where it is asked for"
     )
+    permissions.add_argument(
+        "--check",
+        action="store_true",
+        help="print no role; sign in, and ask Azure what a scan would lack: 1 call a subscription; with --plane "
+        "aks-data, in the clusters with Azure RBAC: 1 call a subscription to list the clusters, and 1 a cluster",
+    )
+    live = permissions.add_argument_group("with --check, as for a scan")
+    _add_subscription(live)
+    _add_connection(live)
+    _add_log(live)
 
 
 def _scope(text: str) -> str:

@@ -15,6 +15,7 @@ from aks_audit.progress import Progress, one_line, printable
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from aks_audit.permission_check import Need
     from aks_audit.report import Report, Reporter
     from aks_audit.snapshot import Gap, Record
     from aks_audit.sources.live import Request
@@ -91,9 +92,9 @@ def _scan(arguments: "Namespace", progress: Progress) -> int:
     elif arguments.dry_run:
         return _plan(arguments, progress)
     reporters = _reporters(arguments.format, arguments.output)
-    checklists = choose(load_checklists(), tuple(arguments.checklist))
     if arguments.output:
         _must_hold(arguments.output, "aks-audit.json")
+    checklists = choose(load_checklists(), tuple(arguments.checklist))
     recorded = (
         snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
         if _is_recorded(arguments)
@@ -115,7 +116,6 @@ def _is_recorded(arguments: "Namespace") -> bool:
     return arguments.demo or arguments.snapshot is not None
 
 
-def _request(arguments: "Namespace") -> "Request":
 def _refuse_what_is_live(arguments: "Namespace") -> None:
     """Refuse what a recorded estate cannot be asked: nobody is to believe that it was narrowed, or kept again."""
     live = ("subscription", "resource_group", "cluster", "tag", "read", "keep_snapshot", "dry_run")
@@ -134,6 +134,7 @@ def _must_hold(folder: Path, name: str) -> None:
         raise UsageError(f"{folder / name}: cannot be written, {there} is not yours to write in; name another place")
 
 
+def _request(arguments: "Namespace") -> "Request":
     from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415 - only a live scan imports the SDK
     from aks_audit.sources.live import Request  # noqa: PLC0415
 
@@ -160,9 +161,9 @@ def _live(arguments: "Namespace", keep: Path | None, progress: Progress) -> "Seq
     from aks_audit.snapshot import write  # noqa: PLC0415
     from aks_audit.sources.live import collect  # noqa: PLC0415
 
-    try:
     if keep:
         _must_hold(keep.parent, keep.name)
+    try:
         records = collect(_request(arguments), progress)
     finally:
         progress.close()
@@ -289,9 +290,13 @@ def _import(arguments: "Namespace", progress: Progress) -> int:
 def _permissions(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit import permissions  # noqa: PLC0415
 
+    if arguments.check:
+        return _check(arguments, progress)
+    if arguments.subscription or arguments.read or arguments.auth:
+        raise UsageError("--subscription, --read and --auth say what to check, and go with --check")
     listed = permissions.load()
     scopes = arguments.scope or ["/subscriptions/SUBSCRIPTION-ID"]
-    planes = PLANES if arguments.plane == "all" else (arguments.plane,)
+    planes = PLANES if arguments.plane in {None, "all"} else (arguments.plane,)
     made = {plane: permissions.document(plane, listed, scopes, optional=arguments.optional) for plane in planes}
     sys.stdout.write(permissions.render(made, arguments.format))
     sys.stdout.flush()
@@ -300,6 +305,43 @@ def _permissions(arguments: "Namespace", progress: Progress) -> int:
         progress.note(f"left out, being in no published list of Azure's actions; needs Reader: {action}")
     progress.note("how to apply: aks-audit permissions --help")
     return OK
+
+
+def _check(arguments: "Namespace", progress: Progress) -> int:
+    from aks_audit import engine, snapshot  # noqa: PLC0415
+    from aks_audit.consequences import Trial  # noqa: PLC0415
+    from aks_audit.permission_check import as_json, as_text, conclude  # noqa: PLC0415
+    from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415
+    from aks_audit.sources.live import Request, permitted  # noqa: PLC0415
+
+    needs = _needs(arguments)
+    scope = Scope(subscriptions=tuple(arguments.subscription))
+    try:
+        request = Request(scope, arguments.cloud, arguments.auth, arguments.timeout)
+        asked = permitted(request, needs, progress)
+    finally:
+        progress.close()
+    check = conclude(asked, needs, Trial(snapshot.read([_demo()]), engine.load_rules()))
+    sys.stdout.write(as_json(check) if arguments.format == "json" else as_text(check))
+    return OK if check.complete else INCOMPLETE
+
+
+def _needs(arguments: "Namespace") -> "list[Need]":
+    """What is to be checked."""
+    from aks_audit.permission_check import azure_needs, data_needs  # noqa: PLC0415
+    from aks_audit.permissions import load  # noqa: PLC0415
+    from aks_audit.sources.azure.plan import OPTIONAL  # noqa: PLC0415
+
+    if arguments.scope:
+        raise UsageError("--scope says where a role can be assigned; what --check asks about, --subscription says")
+    if arguments.format == "yaml":
+        raise UsageError("--check prints text, or with --format json JSON")
+    if arguments.plane == "kubernetes":
+        raise UsageError("--check asks Azure, which knows of the planes arm and aks-data; ask Kubernetes by a scan")
+    plane, listed = arguments.plane or "arm", load()
+    optional = OPTIONAL if arguments.optional else arguments.read
+    azure = azure_needs(listed, [OPTIONAL[name].type for name in optional])
+    return [*(azure if plane != "aks-data" else ()), *(data_needs(listed) if plane != "arm" else ())]
 
 
 _COMMANDS: dict[str, Callable[["Namespace", Progress], int]] = {

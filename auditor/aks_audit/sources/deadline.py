@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Self, TypeVar
 
-from aks_audit.snapshot import Gap, Record
+from aks_audit.snapshot import Gap
 from aks_audit.sources.scrub import scrub_message
+
+_T = TypeVar("_T")
 
 
 class Deadline:
@@ -39,14 +41,14 @@ class Deadline:
             timer.cancel()
             self._inner.remove(inner)
 
-    async def bound(self, reading: Awaitable[list[Record]], scope: str, kind: str) -> list[Record]:
+    async def bound(self, reading: Awaitable[list[_T]], scope: str, kind: str) -> list[_T | Gap]:
         """What a read gives, or the gap that says that it did not come to its end."""
         read = asyncio.ensure_future(reading)
         ended = asyncio.ensure_future(self._ended.wait())
         await asyncio.wait({read, ended}, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if read.done():
-            return read.result()
+            return [*read.result()]
         read.cancel()
         await asyncio.gather(read, return_exceptions=True)
         return [Gap(id=scope, type=kind, reason=scrub_message(self.reason), cause="not-read")]

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from aks_audit.permission_check import Asked, Need
 from aks_audit.progress import Progress, one_line
 from aks_audit.snapshot import Gap, Record
+from aks_audit.sources.azure.check import ask
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Pipeline
 from aks_audit.sources.azure.plan import describe
@@ -70,6 +71,16 @@ def plan(request: Request, progress: Progress) -> Plan:
         )
 
     return asyncio.run(_collect(request, progress, told))
+
+
+def permitted(request: Request, needs: Sequence[Need], progress: Progress) -> tuple[Asked, ...]:
+    """Ask what of the needs is lacking in the scope; nothing of what they are for is read.
+
+    Raises:
+        ScopeError: a subscription was asked for that is not there, or there is none.
+        SignInError: the cloud or the way to sign in is not known.
+    """
+    return asyncio.run(_collect(request, progress, lambda collector: ask(collector, needs)))
 
 
 async def _collect(request: Request, progress: Progress, ask: Callable[[Collector], Awaitable[_T]]) -> _T:

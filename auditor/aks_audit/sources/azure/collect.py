@@ -11,6 +11,7 @@ from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.progress import one_line
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
+from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
 from aks_audit.sources.azure.pipeline import Getter
 from aks_audit.sources.azure.plan import (
     CLUSTERS,
@@ -127,6 +128,19 @@ class Collector:
                 raise ScopeError(f"no subscription {wish!r}; the signed-in identity sees: {seen}")
             chosen += found
         return sorted(dict.fromkeys(chosen)), lost
+
+    async def granted(self, scope: str) -> Granted | Gap:
+        """What the identity is permitted in a scope (an ARM id), or the gap that says why that is not known."""
+
+        async def reading() -> list[Granted | Gap]:
+            return [await granted(self._reader, scope)]
+
+        (found,) = await self._deadline.bound(reading(), scope, PERMISSIONS)
+        return found
+
+    async def clusters(self, subscription: str) -> list[Record]:
+        """The clusters of a subscription, and the gap where they could not be listed to the end."""
+        return await self._list(subscription, CLUSTERS, LISTED[CLUSTERS])
 
     async def _bound(self, reading: Awaitable[list[Record]], scope: str, kind: str) -> list[Record]:
         records = await self._deadline.bound(reading, scope, kind)

@@ -1,0 +1,265 @@
+"""What a scan would not be permitted to read, and which rules that would leave unknown: the answer before a scan."""
+
+import shlex
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from aks_audit.consequences import Trial
+from aks_audit.facts.resource_id import parse
+from aks_audit.permissions import Permissions, data_actions
+from aks_audit.progress import one_line, printable
+from aks_audit.results import Record
+
+ASKED_FOR = frozenset({"Microsoft.Resources/subscriptions", "Microsoft.Authorization/permissions"})
+"""What the check reads itself: where it has an answer, both are permitted."""
+
+_TO_ASK = "Microsoft.Authorization/permissions/read"
+_WIDTH = 120
+_MOST_SCOPES = 3
+_MANAGEMENT_GROUP = "/providers/Microsoft.Management/managementGroups/ID"
+_NOUNS = {"arm": "subscription", "aks-data": "cluster"}
+
+
+class Need(NamedTuple):
+    """An action that a scan needs on a plane, what it reads (as types of a snapshot), and how often it is asked for.
+
+    One that is not `published` can be in no custom role.
+    """
+
+    plane: str
+    action: str
+    reads: tuple[str, ...]
+    call: str
+    optional: bool = False
+    published: bool = True
+
+
+class Asked(NamedTuple):
+    """The answer for a scope of a plane: the actions that it lacks; or the `reason` why that is not known."""
+
+    plane: str
+    scope: str
+    lacks: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+class AffectedRule(Record, frozen=True):
+    """A rule that would be unknown."""
+
+    id: str
+    title: str
+
+
+class Lack(Record, frozen=True):
+    """An action that is missing: in which scopes, what it is for, and which rules would be unknown without it alone."""
+
+    plane: str
+    action: str
+    call: str
+    reads: tuple[str, ...]
+    optional: bool
+    in_custom_roles: bool
+    scopes: tuple[str, ...]
+    rules: tuple[AffectedRule, ...]
+
+
+class Place(Record, frozen=True):
+    """A scope that has answered: a subscription, or for the plane aks-data a cluster."""
+
+    plane: str
+    scope: str
+
+
+class NotKnown(Record, frozen=True):
+    """A scope of which it is not known what is permitted there."""
+
+    plane: str
+    scope: str
+    reason: str
+
+
+class Check(Record, frozen=True):
+    """The whole answer. `unknown` are the rules that would be, without everything that is missing."""
+
+    asked: tuple[Place, ...]
+    rules: int
+    missing: tuple[Lack, ...]
+    unknown: tuple[AffectedRule, ...]
+    not_known: tuple[NotKnown, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every scope has answered, and lacks nothing."""
+        return not self.missing and not self.not_known
+
+
+def azure_needs(listed: Permissions, optional: Iterable[str]) -> tuple[Need, ...]:
+    """What a scan needs of Azure Resource Manager; `optional` are the types of the optional reads asked for."""
+    wanted = {kind.lower() for kind in optional}
+    return tuple(
+        Need("arm", read.action, read.reads, read.call, read.optional, read.published)
+        for read in listed.arm
+        if ASKED_FOR.isdisjoint(read.reads) and (not read.optional or wanted & {kind.lower() for kind in read.reads})
+    )
+
+
+def data_needs(listed: Permissions) -> tuple[Need, ...]:
+    """What a scan needs inside a cluster whose authorization is Azure RBAC."""
+    kinds: dict[str, list[str]] = {}
+    calls: Counter[str] = Counter()
+    for read in listed.kubernetes:
+        actions = data_actions(read) * (len(read.reads) if read.custom else 1)
+        for action, kind in zip(actions, read.reads, strict=True):
+            kinds.setdefault(action, []).append(f"{kind}.{read.group}".rstrip("."))
+            calls[action] += len(read.names) or 1
+    return tuple(
+        Need("aks-data", action, tuple(kinds[action]), _at_most(calls[action]))
+        for action in sorted(kinds, key=str.lower)
+    )
+
+
+def _at_most(calls: int) -> str:
+    return "one list a cluster" if calls == 1 else f"up to {calls} reads a cluster"
+
+
+def conclude(asked: Sequence[Asked], needs: Sequence[Need], trial: Trial) -> Check:
+    """What follows from the answers of all scopes; the rules are found by trial."""
+    lacking = {
+        need: tuple(one.scope for one in asked if one.plane == need.plane and need.action in one.lacks)
+        for need in needs
+    }
+    missing = {need: scopes for need, scopes in lacking.items() if scopes}
+    lost = {kind for need in missing for kind in need.reads}
+    return Check(
+        asked=tuple(Place(one.plane, one.scope) for one in asked if not one.reason),
+        rules=len(trial.rules),
+        missing=tuple(_lack(need, scopes, _affected(trial, need.reads)) for need, scopes in missing.items()),
+        unknown=_affected(trial, lost) if lost else (),
+        not_known=tuple(NotKnown(one.plane, one.scope, one.reason) for one in asked if one.reason),
+    )
+
+
+def _lack(need: Need, scopes: tuple[str, ...], rules: tuple[AffectedRule, ...]) -> Lack:
+    return Lack(need.plane, need.action, need.call, need.reads, need.optional, need.published, scopes, rules)
+
+
+def _affected(trial: Trial, types: Iterable[str]) -> tuple[AffectedRule, ...]:
+    unknown = trial.unknown_without(frozenset(types))
+    return tuple(AffectedRule(rule.id, rule.text.title) for rule in trial.rules if rule.id in unknown)
+
+
+def as_json(check: Check) -> str:
+    """The answer as one JSON object."""
+    return msgspec.json.format(msgspec.json.encode(check), indent=2).decode() + "\n"
+
+
+def as_text(check: Check) -> str:
+    """The answer for a person."""
+    return printable("\n".join(_lines(check)) + "\n")
+
+
+def _lines(check: Check) -> Iterator[str]:
+    if not check.asked and not check.not_known:
+        yield "Nothing was asked: there is no cluster in the scope."
+    for plane, noun in _NOUNS.items():
+        asked = [place.scope for place in check.asked if place.plane == plane]
+        if asked:
+            yield from _plane(noun, len(asked), [lack for lack in check.missing if lack.plane == plane], check.rules)
+    yield from _not_known(check.not_known)
+    if check.unknown:
+        yield from ("", f"Left unknown: {_count(check.unknown, check.rules)}")
+    if check.unknown and len(check.unknown) < check.rules:
+        yield from (f"  {rule.id}  {rule.title}" for rule in check.unknown)
+    if check.missing:
+        yield from ("", "To permit it (GROUP is the object id of who scans; see aks-audit permissions --help):")
+        yield from (f"  {command}" for command in _remedies(check.missing))
+    yield from ("", "Only the scope was asked about. What clusters lead to beyond it, such as a hub, may be refused.")
+
+
+def _plane(noun: str, asked: int, missing: Sequence[Lack], rules: int) -> Iterator[str]:
+    lacking = {scope for lack in missing for scope in lack.scopes}
+    if not lacking:
+        yield f"Everything that a scan reads is permitted in {_many(asked, noun)}."
+        return
+    yield f"Everything that a scan reads is permitted in {asked - len(lacking)} of {_many(asked, noun)}."
+    for scopes in dict.fromkeys(lack.scopes for lack in missing):
+        yield from ("", f"Missing in {_many(len(scopes), noun)}:", *(f"  {one_line(scope)}" for scope in scopes), "")
+        yield from _actions([lack for lack in missing if lack.scopes == scopes], rules)
+
+
+def _actions(missing: Sequence[Lack], rules: int) -> Iterator[str]:
+    width = max(len(lack.action) for lack in missing)
+    asked_about = [lack for lack in missing if lack.rules]
+    recorded = [lack for lack in missing if not lack.rules]
+    for lack in asked_about:
+        yield f"  {lack.action:{width}}  {lack.call}"
+        all_of_them = len(lack.rules) == rules
+        told = _count(lack.rules, rules) if all_of_them else ", ".join(rule.id for rule in lack.rules)
+        yield from _wrapped("      unknown without it: ", told)
+    if recorded:
+        yield "  and, only recorded, so that no rule is unknown without it:"
+        yield from (f"  {lack.action:{width}}  {lack.call}" for lack in recorded)
+
+
+def _count(affected: Sequence[AffectedRule], rules: int) -> str:
+    return f"all {rules} rules" if len(affected) == rules else f"{len(affected)} of {rules} rules"
+
+
+def _not_known(places: Sequence[NotKnown]) -> Iterator[str]:
+    for reason in dict.fromkeys(place.reason for place in places):
+        yield from ("", "Not known is what is permitted in:")
+        yield from (f"  {one_line(place.scope)}" for place in places if place.reason == reason)
+        yield from _wrapped("      ", reason)
+    if any(_TO_ASK in place.reason for place in places):
+        yield from ("", f"{_TO_ASK} is in Reader, and in the role of: aks-audit permissions --plane arm --optional")
+
+
+def _remedies(missing: Sequence[Lack]) -> Iterator[str]:
+    arm = [lack for lack in missing if lack.plane == "arm"]
+    if not all(lack.in_custom_roles for lack in arm):
+        yield "# by the built-in role Reader, since some of it can be in no custom role"
+        yield from _assigned("Reader", _few(_scopes(arm)) or (_MANAGEMENT_GROUP,))
+    elif arm:
+        more = " --optional" if any(lack.optional for lack in arm) else ""
+        yield from _made(f"arm{more}", "aks-audit reader", _few(_scopes(arm)) or (_MANAGEMENT_GROUP,))
+    data = [lack for lack in missing if lack.plane == "aks-data"]
+    if data:
+        # Azure has no roles with data actions in a management group.
+        subscriptions = tuple(dict.fromkeys(f"/subscriptions/{parse(scope).subscription}" for scope in _scopes(data)))
+        clusters = _few(_scopes(data)) or subscriptions
+        yield from _made("aks-data", "aks-audit cluster reader", subscriptions, clusters)
+
+
+def _made(plane: str, role: str, assignable: Sequence[str], assigned: Sequence[str] = ()) -> Iterator[str]:
+    """The commands that make a role and assign it."""
+    file = f"{role.replace(' ', '-')}.json"
+    where = " ".join(f"--scope {shlex.quote(scope)}" for scope in assignable)
+    yield f"aks-audit permissions --plane {plane} {where} > {file}"
+    yield f"az role definition create --role-definition @{file}"
+    yield from _assigned(role, assigned or assignable)
+
+
+def _assigned(role: str, scopes: Sequence[str]) -> Iterator[str]:
+    for scope in scopes:
+        yield f"az role assignment create --role {shlex.quote(role)} --assignee GROUP --scope {shlex.quote(scope)}"
+
+
+def _scopes(missing: Sequence[Lack]) -> tuple[str, ...]:
+    return tuple(sorted({scope for lack in missing for scope in lack.scopes}))
+
+
+def _few(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """The scopes where they are few; where not, nobody wants a command for each."""
+    return scopes if len(scopes) <= _MOST_SCOPES else ()
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
