@@ -30,6 +30,9 @@ from aks_audit.results import Location, MissingKind
 
 SCHEMA = "aks-audit/snapshot/1"
 
+GRAPH = "graph"
+"""The source of a resource that was read from Azure Resource Graph, which may lag behind the resource itself."""
+
 LARGEST_FILE = 2**31
 """How many bytes a file may have when unpacked: some 250,000 clusters."""
 
@@ -333,7 +336,7 @@ def _record(line: bytes) -> Record:
             times = [record.started, record.finished]
         case Resource():
             times = [record.read]
-            if record.source == "azure" and not is_id(record.id):
+            if record.source in {"azure", GRAPH} and not is_id(record.id):
                 raise ValueError(f"{record.id!r} is not an Azure resource id")
             if _too_deep(line, record.body):
                 raise ValueError(_TOO_DEEP)

@@ -12,10 +12,12 @@ from aks_audit.facts.resource_id import parse, within
 from aks_audit.progress import one_line
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
 from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
-from aks_audit.sources.azure.pipeline import Getter
+from aks_audit.sources.azure.graph import Graph, merged
+from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, Getter, Poster
 from aks_audit.sources.azure.plan import (
     CLUSTERS,
     FOLLOWED,
+    GRAPH_SUBSCRIPTIONS,
     LISTED,
     OPTIONAL,
     POLICY_READS,
@@ -27,6 +29,7 @@ from aks_audit.sources.azure.reader import Reader
 from aks_audit.sources.azure.references import reachable
 from aks_audit.sources.deadline import Deadline
 
+_NOT_FOUND = 404
 _HOPS = 4
 _MOST_NAMES = 50
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
@@ -64,17 +67,24 @@ class Scope(NamedTuple):
 
 
 class Collector:
-    """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came."""
+    """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came.
 
-    def __init__(
+    With a `post`, lists are read by Resource Graph where it has them whole.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is needed, and the last two can stay as they are
         self,
         get: Getter,
         scope: Scope,
         deadline: Deadline,
         note: Callable[[str], None],
         read: Callable[[int], None] = lambda _resources: None,
+        *,
+        post: Poster | None = None,
     ) -> None:
         self._reader = Reader(get)
+        self._graph = Graph(post, self._reader) if post else None
+        self._indexed: set[Listing] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
 
@@ -87,10 +97,8 @@ class Collector:
         started = _now()
         subscriptions, lost = await self.subscriptions()
         self._note(f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}")
-        lists = [self._list(subscription, kind, LISTED[kind]) for subscription in subscriptions for kind in LISTED]
-        records = [*lost, *_flat(await asyncio.gather(*lists))]
-        self._note(f"read {len(lists)} list{'s' * (len(lists) != 1)}")
-        records = self._narrowed(records)
+        by_graph = await self._by_graph(self._graph, subscriptions) if self._graph else []
+        records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
         records += await self._parts(records)
         scope = tuple(subscriptions)
@@ -98,6 +106,25 @@ class Collector:
             Header(schema=SCHEMA, tool=f"aks-audit {__version__}", scope=scope, started=started, finished=_now()),
             *records,
         ]
+
+    async def _by_graph(self, graph: Graph, subscriptions: Sequence[str]) -> list[Record]:
+        """What Resource Graph holds of the subscriptions, and the listings of what it is known to hold whole."""
+        starts = range(0, len(subscriptions), GRAPH_SUBSCRIPTIONS)
+        batches = [subscriptions[start : start + GRAPH_SUBSCRIPTIONS] for start in starts]
+        reads = [self._bound(graph.lists(batch), batch[0], RESOURCE_GRAPH) for batch in batches]
+        found = _flat(await asyncio.gather(*reads))
+        self._indexed = {one for one in found if isinstance(one, Listing)}
+        for reason in dict.fromkeys(one.reason for one in found if isinstance(one, Gap)):
+            self._note(f"Resource Graph does not give all: {reason}")
+        return found
+
+    async def _lists(self, subscriptions: Sequence[str], by_graph: list[Record]) -> list[Record]:
+        """The lists of the plan: what Resource Graph has of them, and those that it has not whole."""
+        asked = [Listing(type=kind, scope=subscription) for subscription in subscriptions for kind in LISTED]
+        left = [one for one in asked if one not in self._indexed]
+        lists = await asyncio.gather(*(self._list(one.scope, one.type, LISTED[one.type]) for one in left))
+        self._note(f"read {len(asked)} list{'s' * (len(asked) != 1)}, {len(left)} of them one by one")
+        return merged(by_graph, lists) if by_graph else _flat(lists)
 
     async def subscriptions(self) -> tuple[list[str], list[Record]]:
         """The ids of the subscriptions of the scope, and the gaps where they could not be listed.
@@ -176,9 +203,11 @@ class Collector:
     async def _beyond(self, records: Sequence[Record]) -> list[Record]:
         """What the clusters lead to in other scopes, each read once."""
         resources = {record.id.lower(): record for record in records if isinstance(record, Resource)}
+        # Resource Graph may not have heard yet of what a cluster leads to; Azure Resource Manager knows.
+        sure = [one for one in records if isinstance(one, Listing) and one not in self._indexed]
         found: list[Record] = []
         for _ in range(_HOPS):
-            wanted = [one for one in reachable(resources, self._asked) if not _listed(one, records)]
+            wanted = [one for one in reachable(resources, self._asked) if not _listed(one, sure)]
             if not wanted:
                 break
             self._asked.update(one.lower() for one in wanted)
@@ -186,7 +215,11 @@ class Collector:
             read = _flat(await asyncio.gather(*(self._follow(one) for one in wanted)))
             resources.update((record.id.lower(), record) for record in read if isinstance(record, Resource))
             found += read
-        return found
+        return [one for one in found if not self._gone(one)]
+
+    def _gone(self, record: Record) -> bool:
+        """Whether Azure Resource Manager says only that what Resource Graph did not list is not there."""
+        return isinstance(record, Gap) and record.status == _NOT_FOUND and _listed(record.id, self._indexed)
 
     async def _follow(self, resource_id: str) -> list[Record]:
         kind = parse(resource_id).type
@@ -244,7 +277,7 @@ def _some(names: Iterable[str]) -> str:
     return name.startswith("privatelink.") or name.endswith(".azmk8s.io")
 
 
-def _listed(resource_id: str, records: Sequence[Record]) -> bool:
+def _listed(resource_id: str, records: Iterable[Record]) -> bool:
     """Whether a list that was read to its end would have held the resource, so that it is known to be gone."""
     kind = parse(resource_id).type.lower()
     return any(isinstance(r, Listing) and r.type.lower() == kind and within(resource_id, r.scope) for r in records)

@@ -16,7 +16,8 @@ MOST_PAGES = 10_000
 """How many pages a list may have; more is a server that goes round in a circle."""
 
 _OK = 200
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""How times of reading are written: RFC 3339, in UTC."""
 
 
 class Page(NamedTuple):
@@ -70,7 +71,7 @@ class Reader:
             return [items]
         if not all(isinstance(item, dict) and isinstance(item.get("endpoints"), list) for item in items):
             return [errors.failed(own, kind, "the answer is not a whole list of endpoints")]
-        return [Resource(id=own, type=kind, body=scrub({"value": items}), read=self._now().strftime(_TIME))]
+        return [Resource(id=own, type=kind, body=scrub({"value": items}), read=self._now().strftime(TIME))]
 
     async def items(self, url: str, about: str, kind: str) -> list[Any] | Gap:
         """The items of a list to its last page, as on the wire; or the gap that says why it is not whole."""
@@ -102,7 +103,7 @@ class Reader:
         own = body.get("id") if isinstance(body, dict) else None
         if not isinstance(body, dict) or not isinstance(own, str) or not own.startswith("/subscriptions/"):
             return errors.failed(scope, kind, "the answer holds something without a resource id")
-        read = self._now().strftime(_TIME)
+        read = self._now().strftime(TIME)
         return Resource(id=own, type=parse(own).type or kind, body=scrub(body), read=read)
 
 
