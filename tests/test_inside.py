@@ -186,6 +186,8 @@ def test_long_lists_are_read_by_pages_and_go_on_after_they_expired(expire: bool)
         (Answer(503, b"service unavailable", "text/plain"), 503),
         (Answer(404, b"404 page not found", "text/plain"), 404),
         (Answer(200, b"null"), None),
+        (Answer(200, b'{"kind":"Status","metadata":{},"items":null}'), None),
+        (Answer(200, b'{"kind":"PodList","metadata":{}}'), None),
         (Answer(200, b'{"kind":"PodList","metadata":{},"items":{}}'), None),
         (Answer(200, b'{"kind":"PodList","metadata":{},"items":[{"metadata":{}}]}'), None),
         (Answer(200, b'{"kind":"PodList","metadata":{},"items":[{"metadata":{"name":"../../x"}}]}'), None),

@@ -87,12 +87,16 @@ class Reader:
         return bool(served and twin and served.version(twin))
 
     async def _kind(self, kind: Kind, served: Served | None) -> list[Record]:
-        """All objects of a kind and the listing that says so; or what came, and the gap that says why."""
+        """What there is of a kind: its listing, that the server does not serve it, or the gap that says why neither."""
         version = served.version(kind) if served else "v1" if kind.stable else None
-        if version is None:
-            if served:
-                return [Listing(type=kind.type, scope=self._cluster, served=False)]
-            return [self._failed(kind.type, "which version of it is served is not known without discovery")]
+        if version:
+            return await self.listing(kind, version)
+        if served:
+            return [Listing(type=kind.type, scope=self._cluster, served=False)]
+        return [self._failed(kind.type, "which version of it is served is not known without discovery")]
+
+    async def listing(self, kind: Kind, version: str) -> list[Record]:
+        """All objects of a kind and the listing that says so; or what came, and the gap that says why."""
         found: list[Record] = []
         proceed, restarted = "", False
         for _ in range(MOST_PAGES):
@@ -126,9 +130,9 @@ class Reader:
             return Page([], fresh) if isinstance(fresh, str) and fresh and fresh != proceed else None
         if answer.status != _OK:
             return self._refused(kind.type, answer, body, f"list {kind.type}")
-        items = body.get("items") if isinstance(body, dict) else None
-        if items is None and isinstance(body, dict) and "metadata" in body:
-            items = []  # an empty Go slice
+        is_list = isinstance(body, dict) and str(body.get("kind")).endswith("List") and "items" in body
+        items = body["items"] if is_list else None
+        items = [] if is_list and items is None else items  # Go writes an empty slice as null
         following = _metadata(body).get("continue") or ""
         if not isinstance(items, list) or not isinstance(following, str):
             return self._failed(kind.type, "the answer is not a list")
