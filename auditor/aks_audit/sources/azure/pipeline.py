@@ -9,13 +9,13 @@ import ssl
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from aiohttp import ClientError
 from azure.core.exceptions import AzureError, ServiceResponseError
-from azure.core.pipeline import policies
+from azure.core.pipeline import AsyncPipeline, policies
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.core.rest import HttpRequest
-from azure.mgmt.containerservice.aio import ContainerServiceClient
+from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuthenticationPolicy
 
 from aks_audit import __version__
@@ -33,6 +33,7 @@ RETRIES = 6
 """How many times a call is tried again; the first time at once, then after ever longer waits."""
 
 CONNECTIONS = 64
+CONNECT_TIMEOUT = 20.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte after which an answer is given up."""
 
@@ -51,11 +52,11 @@ class Answer(NamedTuple):
     location: str | None = None
 
 
-class ForbiddenRequestError(AzureError):
 class TrustError(AuditError):
     """The file of certificates to trust cannot be used; the message names it."""
 
 
+class ForbiddenRequestError(AzureError):
     """A request that aks-audit never makes: a write, or one to a host that is not Azure Resource Manager's."""
 
 
@@ -148,7 +149,7 @@ class Pipeline:
         self._limiter = Limiter()
 
     async def __aenter__(self) -> Self:
-        from aiohttp import ClientSession, ClientTimeout, TCPConnector  # noqa: PLC0415 - the event loop must run
+        from aiohttp import ClientSession, TCPConnector  # noqa: PLC0415 - the event loop must run
 
         bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
         try:
@@ -160,23 +161,17 @@ class Pipeline:
             ) from None
         self._session = ClientSession(
             connector=TCPConnector(ssl=context, limit=CONNECTIONS),
-            trust_env=True,
+            trust_env=_proxied(self.base_url),
             auto_decompress=False,
-            timeout=ClientTimeout(total=None, sock_connect=20, sock_read=READ_TIMEOUT),
         )
-        transport = AioHttpTransport(session=self._session, session_owner=False)
-        self._client = ContainerServiceClient(
-            self._credential,
-            "00000000-0000-0000-0000-000000000000",
-            base_url=self.base_url,
-            credential_scopes=[self._scope],
-            transport=transport,
-            policies=self._policies(),
+        # The transport's timeouts, for it puts them on each request, whatever those of the session are.
+        transport = AioHttpTransport(
+            session=self._session, session_owner=False, connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT
         )
+        self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(transport, self._policies())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
         await self._session.close()
 
     def _policies(self) -> list[Any]:
@@ -213,11 +208,16 @@ class Pipeline:
         address = url if url.startswith(("https://", "http://")) else f"{self.base_url}{url}"
         request = HttpRequest(method, address) if body is None else HttpRequest(method, address, json=body)
         try:
-            response = await self._client.send_request(request)
-            async with response:
-                return Answer(response.status_code, await response.read(), response.headers.get("Location"))
+            response = (await self._pipeline.run(request)).http_response
+            return Answer(response.status_code, await response.read(), response.headers.get("Location"))
         except (ClientError, OSError, TimeoutError) as problem:  # of the transport, where the SDK lets it through
             raise ServiceResponseError(f"{type(problem).__name__}: {problem}") from problem
+
+
+def _proxied(base_url: str) -> bool:
+    """Whether the environment names a proxy for an address; to look for one anew costs each call two threads."""
+    address = urlsplit(base_url)
+    return address.scheme in getproxies() and not proxy_bypass(address.hostname or "")
 
 
 Getter = Callable[[str], Awaitable[Answer]]
