@@ -278,6 +278,7 @@ def test_metadata_alone_is_given_of_any_kind(weak: KubernetesApi) -> None:
         "/api/v1/namespaces/kube-system/configmaps",
         f"{PODS}?labelSelector=a=b",
         f"{PODS}?watch=true",
+        f"{PODS}?limit=all",
     ],
 )
 def test_what_was_not_recorded_is_not_made_up(weak: KubernetesApi, path: str) -> None:

@@ -19,6 +19,11 @@ def document(body: object, content_type: str = JSON) -> Answer:
     return Answer(200, msgspec.json.encode(body), content_type)
 
 
+def healthy() -> Answer:
+    """200 in text: the server lives, is ready, is healthy."""
+    return _text(200, "ok")
+
+
 def status(
     code: int, reason: str, message: str, *, details: dict[str, str] | None = None, token: str | None = None
 ) -> Answer:

@@ -19,6 +19,7 @@ Body: TypeAlias = dict[str, Any]
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PODS = "/api/v1/pods"
+_HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
 _UNRECORDED = ("fieldSelector", "labelSelector", "watch")
 
 
@@ -45,7 +46,7 @@ class Cluster:
         self._objects: dict[str, Body] = {}
         self._lists: dict[str, _List] = {}
         for exchange in exchanges:
-            if exchange.status == 200 and not exchange.scenario and exchange.identity == "auditor":
+            if exchange.body and exchange.status == 200 and exchange.identity == "auditor":
                 self._take(exchange)
         self._kinds, self._stale = _discovered(self._documents["/api"], self._documents["/apis"])
         self.roles = Roles(*(self._bodies(f"{_RBAC}/{kind}") for kind in _ROLES))
@@ -64,6 +65,8 @@ class Cluster:
         path = path.rstrip("/")
         if path in self._stale:
             return answers.unavailable()
+        if path in _HEALTH:
+            return answers.healthy()
         forms = self._documents.get(path)
         if forms is None:
             return answers.no_such_path()
@@ -106,8 +109,10 @@ class Cluster:
         path, items = about.collection, listed.items
         if about.namespace:
             path, items = _of_namespace(about, items)
-        limit = int(query.get("limit") or 0)
-        page = self._pages.page(path, items, listed.revision, limit, query.get("continue") or None)
+        limit = query.get("limit") or "0"
+        if not limit.isdecimal():
+            return answers.unrecorded(f"limit={limit}")
+        page = self._pages.page(path, items, listed.revision, int(limit), query.get("continue") or None)
         if isinstance(page, Answer):
             return page
         return answers.document(_metadata_list(page) if form == METADATA else _plain_list(listed, page))

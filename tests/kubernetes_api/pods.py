@@ -11,7 +11,7 @@ _SPACE = uuid.UUID("5f3d0000-0000-4000-8000-000000000000")
 
 
 def clones(recorded: Sequence[Body], count: int) -> Iterator[Body]:
-    """That many pods, about 8.5 kB of JSON each: with the `managedFields` that real servers send and recordings lack."""
+    """That many pods, about 8.5 kB of JSON each, with the `managedFields` that a real server sends."""
     managed = [_managed_fields(pod) for pod in recorded]
     for number in range(count):
         which = number % len(recorded)

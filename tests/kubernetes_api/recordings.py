@@ -47,7 +47,10 @@ _WAYS = frozenset(
         "/apis/apps/v1/namespaces/kube-system/daemonsets/azure-npm",
         "/apis/consul.hashicorp.com/v1alpha1/meshes",
         "/apis/metrics.k8s.io/v1beta1/nodes",
+        "/healthz",
+        "/livez",
         "/metrics",
+        "/readyz",
         "/version",
     }
 )
