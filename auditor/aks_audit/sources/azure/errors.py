@@ -22,8 +22,8 @@ class _Answer(msgspec.Struct):
     message: str | None = None
 
 
-def refused(scope: str, kind: str, status: int, body: bytes) -> Gap:
-    """The gap of a call about `scope` that was answered with an error status."""
+def refused(scope: str, kind: str, status: int, body: bytes, action: str | None = None) -> Gap:
+    """The gap of a call about `scope` that was answered with an error status; `action`: what it needs, if no read."""
     code, message = _said(body)
     denied = _DENIED.search(message)
     words = f"{status} {code}: {message}" if code else f"{status}: {message or 'no reason given'}"
@@ -33,7 +33,7 @@ def refused(scope: str, kind: str, status: int, body: bytes) -> Gap:
         reason=scrub_message(words)[:_LONGEST_REASON],
         cause="refused" if status in {401, 403} else "not-read",
         status=status,
-        action=denied["action"] if denied else f"{kind}/read" if status in {401, 403} else None,
+        action=denied["action"] if denied else action or f"{kind}/read" if status in {401, 403} else None,
         scope=denied["scope"] if denied else scope if status in {401, 403} else None,
     )
 

@@ -76,6 +76,7 @@ class Client:
                 ca_cert_data=self._access.authority.decode() if self._access.authority else None,
                 cert_file=certificate,
                 tls_server_name=self._access.server_name,
+                proxy=self._access.proxy,
                 connection_pool_maxsize=CONNECTIONS,
             )
             configuration.trace_configs = [_stays_here()]

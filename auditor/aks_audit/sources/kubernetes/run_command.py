@@ -1,0 +1,278 @@
+"""The way `run-command`: Azure runs `kubectl get` in a pod inside the cluster, for clusters out of sight.
+
+This is a write, as Azure makes a pod in the namespace `aks-command` for each command, and so it is done only where it
+was asked for by name. Nothing but `kubectl get --raw` of paths is ever run, so that what comes is the API server's own
+answer, page by page. Output ends at 512 kB without a word, but half a JSON document is none, which tells.
+
+Source: https://learn.microsoft.com/azure/aks/access-private-cluster, and the RunCommandResult of
+azure-mgmt-containerservice 41.8.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from aks_audit.facts.estate import INSIDE
+from aks_audit.sources.azure import errors
+from aks_audit.sources.azure.pipeline import RUN_COMMAND
+from aks_audit.sources.azure.plan import CLUSTERS, LISTED
+from aks_audit.sources.kubernetes import managed
+from aks_audit.sources.kubernetes.client import Answer, UnreachableError
+from aks_audit.sources.scrub import scrub_message
+
+if TYPE_CHECKING:
+    from aks_audit.snapshot import Gap
+    from aks_audit.sources.azure import pipeline
+    from aks_audit.sources.kubernetes.access import Access
+
+ACTION = f"{CLUSTERS}/runcommand/action"
+"""The permission that the POST needs."""
+
+PAUSE = 2.0
+"""Seconds between two looks at whether a command has ended."""
+
+MOST_LOOKS = 150
+"""How often is looked: five minutes. A pod has one to be scheduled."""
+
+PAGE = 50
+"""How many objects a page holds at most, at some 10 kB a pod."""
+
+AT_ONCE = 2
+"""How many commands run at the same time; each has a pod of its own."""
+
+GROUPS_AT_ONCE = 30
+"""Of how many versions of groups one command reads the kinds."""
+
+_OK, _ACCEPTED = 200, 202
+_NOT_FOUND, _UNAUTHORIZED, _SERVER_ERROR = 404, 401, 500
+_STATUSES = {
+    "BadRequest": 400, "Unauthorized": _UNAUTHORIZED, "Forbidden": 403, "NotFound": _NOT_FOUND,
+    "MethodNotAllowed": 405, "NotAcceptable": 406, "Conflict": 409, "Gone": 410, "Expired": 410,
+    "TooManyRequests": 429, "InternalError": _SERVER_ERROR, "ServiceUnavailable": 503, "Timeout": 504,
+}  # fmt: skip
+_PATH = re.compile(r"/[\w./~%?&=:,+-]*", re.ASCII)
+_SAID = re.compile(r"^Error from server(?: \((?P<reason>\w+)\))?: (?P<message>.*)", re.MULTILINE)
+_LOGGED_OUT = "You must be logged in to the server"
+_LONGEST_REASON = 300
+
+
+class NotRunError(UnreachableError):
+    """Azure did not run the command; `gap` says why in Azure's words, and names the permission that lacks."""
+
+    def __init__(self, gap: "Gap") -> None:
+        super().__init__(gap.reason)
+        self.gap = gap
+
+
+class _Properties(msgspec.Struct, rename="camel"):
+    provisioning_state: str | None = None
+    exit_code: int | None = None
+    logs: str | None = None
+    reason: str | None = None
+
+
+class _Result(msgspec.Struct):
+    properties: _Properties
+
+
+class RunCommand:
+    """Reads an API server by commands. `pause` waits between two looks at whether one has ended."""
+
+    def __init__(
+        self,
+        access: "Access",
+        post: "pipeline.Poster",
+        get: "pipeline.Getter",
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._access, self._post, self._look, self._pause = access, post, get, pause
+        self._most: dict[str, int] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    async def get(self, path: str, accept: str = "application/json") -> Answer:
+        """GET a path with its query. The answer is JSON in full form, whatever is asked for; discovery as asked for.
+
+        Raises:
+            UnreachableError: no whole answer came.
+        """
+        if "apidiscovery" in accept:
+            return await self._discover(path)
+        return await self._raw(path)
+
+    async def _raw(self, path: str) -> Answer:
+        plain, _, query = path.partition("?")
+        wish = dict(parse_qsl(query))
+        while True:
+            limit = self._limit(plain, wish)
+            asked = f"{plain}?{urlencode({**wish, 'limit': limit})}" if limit else path
+            result = await self._run([asked])
+            if result.exit_code != 0:
+                return _refused(result.logs or "")
+            output = _output(result)
+            if _is_json(output):
+                return Answer(_OK, output.encode())
+            if not output.lstrip().startswith("{"):
+                raise UnreachableError(f"the output of kubectl for {plain} is not JSON")
+            if not limit or limit == 1:
+                raise UnreachableError(
+                    f"the answer to {plain} came truncated: run-command cuts output at 512 kB, and "
+                    f"{len(output.encode()):,} bytes came"
+                )
+            self._most[plain] = limit // 2
+
+    def _limit(self, plain: str, wish: dict[str, str]) -> int | None:
+        """How many objects to ask for; None where there is no list to be cut."""
+        asked = wish.get("limit", "")
+        return min(int(asked), self._most.get(plain, PAGE)) if asked.isdecimal() else None
+
+    async def _discover(self, path: str) -> Answer:
+        """What `/api` or `/apis` serve, put together in the form that only an Accept header would get from the server.
+
+        Raises:
+            UnreachableError: as with `get`.
+        """
+        answer = await self._raw(path)
+        if answer.status != _OK:
+            return answer
+        groups = dict(_groups(path, json.loads(answer.body)))
+        every = [f"{path}/{version}" for versions in groups.values() for version in versions]
+        starts = range(0, len(every), GROUPS_AT_ONCE)
+        parts = [await self._kinds(every[start : start + GROUPS_AT_ONCE]) for start in starts]
+        kinds = {version: resources for part in parts for version, resources in part.items()}
+        items = [
+            {"metadata": {"name": group}, "versions": [_version(name, kinds) for name in versions]}
+            for group, versions in groups.items()
+        ]
+        return Answer(_OK, json.dumps({"kind": "APIGroupDiscoveryList", "items": items}).encode())
+
+    async def _kinds(self, paths: list[str]) -> dict[str, list[Any]]:
+        """The kinds at these paths by group and version, without those whose server does not answer."""
+        result = await self._run(paths)
+        documents, whole = _documents(_output(result))
+        if not whole and len(paths) > 1:
+            half = len(paths) // 2
+            return await self._kinds(paths[:half]) | await self._kinds(paths[half:])
+        return {managed.words(one, "groupVersion"): managed.items(one, "resources") for one in documents}
+
+    async def _run(self, paths: Iterable[str]) -> _Properties:
+        if not all(_PATH.fullmatch(path) for path in paths):
+            raise UnreachableError("a path with such characters is not put into a command")
+        body = {"command": "; ".join(f"kubectl get --raw '{path}'" for path in paths)}
+        if self._access.token:
+            body["clusterToken"] = await self._access.token()
+        async with self._room:
+            try:
+                return await self._ended(await self._started(body))
+            except AzureError as problem:
+                raise UnreachableError(f"run-command: no answer: {problem.message}") from None
+
+    async def _started(self, body: dict[str, str]) -> "pipeline.Answer":
+        url = f"{self._access.cluster}{RUN_COMMAND}?api-version={LISTED[CLUSTERS]}"
+        answer = await self._post(url, body)
+        if answer.status not in {_OK, _ACCEPTED}:
+            raise NotRunError(errors.refused(self._access.cluster, INSIDE, answer.status, answer.body, ACTION))
+        return answer
+
+    async def _ended(self, answer: "pipeline.Answer") -> _Properties:
+        """What a command gave, after however many looks."""
+        location = answer.location
+        for _ in range(MOST_LOOKS):
+            if answer.status == _OK and (result := _result(answer.body)):
+                return result
+            if location is None:
+                raise UnreachableError("run-command: Azure did not say where the result will be")
+            await self._pause(PAUSE)
+            answer = await self._look(location)
+            if answer.status not in {_OK, _ACCEPTED}:
+                raise NotRunError(errors.refused(self._access.cluster, INSIDE, answer.status, answer.body))
+        raise UnreachableError(f"run-command: the command did not end within {MOST_LOOKS * PAUSE:g} s")
+
+
+def _result(body: bytes) -> _Properties | None:
+    """The result in an answer; None where the command still runs.
+
+    Raises:
+        UnreachableError: it failed, or the answer is none.
+    """
+    try:
+        found = msgspec.json.decode(body, type=_Result).properties
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise UnreachableError("run-command: the answer is not the result of a command") from None
+    if (found.provisioning_state or "").lower() in {"failed", "canceled"}:
+        why = scrub_message(found.reason or "no reason given")[:_LONGEST_REASON]
+        raise UnreachableError(f"run-command: the command was not run: {why}")
+    return None if found.exit_code is None else found
+
+
+def _output(result: _Properties) -> str:
+    """What the command wrote, without the warnings of the API server, which stand on lines of their own."""
+    return "\n".join(line for line in (result.logs or "").split("\n") if not line.startswith("Warning: "))
+
+
+def _refused(logs: str) -> Answer:
+    """The answer of the API server that kubectl tells of in its own words.
+
+    Raises:
+        UnreachableError: there was none.
+    """
+    said = _SAID.search(logs)
+    if said is None and _LOGGED_OUT not in logs:
+        raise UnreachableError(
+            f"kubectl: {scrub_message(logs.strip())[:_LONGEST_REASON] or 'it failed without a word'}"
+        )
+    reason = (said["reason"] or "InternalError") if said else "Unauthorized"
+    message = said["message"] if said else _LOGGED_OUT
+    status = _STATUSES.get(reason, _SERVER_ERROR)
+    body = {"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": status}
+    return Answer(status, msgspec.json.encode(body))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _documents(text: str) -> tuple[list[Any], bool]:
+    """The JSON documents in an output, one after the other with kubectl's errors between; and whether it is whole."""
+    found: list[Any] = []
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at] != "{":
+            at = text.find("\n", at) + 1 or len(text)
+            continue
+        try:
+            document, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return found, False
+        found.append(document)
+    return found, True
+
+
+def _groups(path: str, body: object) -> Iterator[tuple[str, list[str]]]:
+    """The groups of an answer, each with its versions as paths go on with them, the preferred one first."""
+    if path == "/api":
+        yield "", [version for version in managed.items(body, "versions") if isinstance(version, str)]
+    for group in managed.items(body, "groups"):
+        versions = [managed.words(one, "groupVersion") for one in managed.items(group, "versions")]
+        preferred = managed.words(group, "preferredVersion", "groupVersion")
+        yield managed.words(group, "name"), sorted(versions, key=lambda version: version != preferred)
+
+
+def _version(group_version: str, kinds: dict[str, list[Any]]) -> dict[str, Any]:
+    """A version of a group as aggregated discovery has it. Where the kinds did not come, they are not known."""
+    resources = kinds.get(group_version)
+    return {
+        "version": group_version.rpartition("/")[2],
+        "freshness": "Current" if resources is not None else "Stale",
+        "resources": [
+            {"resource": managed.words(one, "name"), "verbs": managed.items(one, "verbs")} for one in resources or []
+        ],
+    }
