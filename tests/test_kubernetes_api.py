@@ -447,7 +447,7 @@ def test_more_requests_than_there_is_room_for_are_throttled(tmp_path: Path) -> N
 
             return sorted(await asyncio.gather(*(status() for _ in range(5))))
 
-    with KubernetesApi(inflight=2, delay=0.3) as api:
+    with KubernetesApi(inflight=2, delay=1) as api:
         context = ssl.create_default_context(cadata=api.ca.decode())
         signed = {"Authorization": f"Bearer {AUDITOR_TOKEN}"}
         assert asyncio.run(statuses(api, context, signed)) == [200, 200, 429, 429, 429]
