@@ -29,9 +29,9 @@ from aks_audit.sources.azure.reader import Reader
 from aks_audit.sources.azure.references import reachable
 from aks_audit.sources.deadline import Deadline
 
+_MOST_NAMES = 50
 _NOT_FOUND = 404
 _HOPS = 4
-_MOST_NAMES = 50
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
 
 
@@ -253,6 +253,13 @@ class Collector:
         return await self._bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
 
 
+def _some(names: Iterable[str]) -> str:
+    """Names of Azure's, as many as are read."""
+    found = sorted(map(one_line, names))
+    more = [f"and {len(found) - _MOST_NAMES:,} more"] if len(found) > _MOST_NAMES else []
+    return ", ".join([*found[:_MOST_NAMES], *more]) or "none"
+
+
 def _not_asked(cluster: str, name: str) -> Gap:
     read = OPTIONAL[name]
     return Gap(
@@ -267,13 +274,6 @@ def _not_asked(cluster: str, name: str) -> Gap:
 
 def _relevant(zone: str) -> bool:
     name = parse(zone).name.lower()
-def _some(names: Iterable[str]) -> str:
-    """Names of Azure's, as many as are read."""
-    found = sorted(map(one_line, names))
-    more = [f"and {len(found) - _MOST_NAMES:,} more"] if len(found) > _MOST_NAMES else []
-    return ", ".join([*found[:_MOST_NAMES], *more]) or "none"
-
-
     return name.startswith("privatelink.") or name.endswith(".azmk8s.io")
 
 
