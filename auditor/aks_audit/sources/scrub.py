@@ -1,6 +1,7 @@
 """Keeps secrets and personal data out of snapshots. What is scrubbed when it is read is never written."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 _HIDDEN = "***"
@@ -21,13 +22,64 @@ SECRET_KEYS = frozenset(
 )  # fmt: skip
 """Properties that are dropped wherever they stand, lower case; compared whole, so `enableSecretRotation` stays."""
 
-_URL_CREDENTIALS = re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^/\s@?#]*(?=@)", re.IGNORECASE)
-_SIGNATURE = re.compile(r"(?P<kept>[?&]sig=)[^&\s]+", re.IGNORECASE)
-_TOKEN = re.compile(r"(?P<kept>)\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+_WORDS = (
+    r"pass(?:word|wd|phrase)|pwd|secret|token|credential|connection[-_ ]?string"
+    r"|(?:api|access|account|auth(?:orization)?|client|encryption|function|host|master|primary|private|secondary|shared"
+    r"|signing|storage|workspace)[-_ ]?key(?:[-_ ]?data)?"
+)
+_SECRET_KEY = re.compile(rf"(?:{_WORDS}|docker(?:config(?:json)?|cfg)|kubeconfig)s?$", re.IGNORECASE)
+"""How the name of a property ends whose text is dropped: tags and settings are called as people like."""
+
+_URL_CREDENTIALS = re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,20}://)[^/\s@?#]*(?=@)", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?P<kept>\bsig=|[?&](?:code|key)=)[^&\s\"']+", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    rf"(?P<kept>(?:{_WORDS})s?\\*[\"']?(?:\s*(?:[:=]|%3[ad])\s*|>)"  # password = …, "password": …, <password>…
+    rf"|--[\w-]{{0,40}}?(?:{_WORDS})\s+|\bpass(?:word|phrase) is\s+|\bbearer\s+(?=[\w.~+/=-]{{16}})"
+    r"|\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?(?:[a-z]+\s+)?)"
+    r"(?:\\?\"[^\"]*\"?|\\?'[^']*'?|[^\s\"'&;,<>\\]+)",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(
+    r"(?P<kept>)(?:\beyJ[\w+/-]{8,}={0,2}(?:\.[\w-]*)*"  # JSON in base64: a JWT, the credentials of a registry
+    r"|\b(?:gh[oprsu]_|github_pat_|glpat-|xox[abprs]-)[\w-]{16,}|[\w.~-]{3}\dQ~[\w.~-]{31,34})"
+)
+_BASE64 = re.compile(
+    r"(?P<kept>)(?:(?:LS0t|YXBpVmVyc2lv|a2luZDog|Y2x1c3RlcnM6)[A-Za-z0-9+/]{20,}"  # PEM, kubeconfig
+    r"|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{40,}(?==))={0,2}"  # a key; no id and no address ends with =
+)
 _PRIVATE_KEY = re.compile(
     r"(?P<kept>)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
-_SECRETS = ((_URL_CREDENTIALS, "://"), (_SIGNATURE, "="), (_TOKEN, "eyJ"), (_PRIVATE_KEY, "PRIVATE KEY"))
+_SECRETS = (
+    (_PRIVATE_KEY, ("private key",)),
+    (_URL_CREDENTIALS, ("://",)),
+    (_PARAMETER, ("=",)),
+    (_ASSIGNED, ("pass", "pwd", "secret", "token", "credential", "key", "connection", "bearer", "authorization")),
+    (_TOKEN, ("eyj", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox", "q~")),
+    (_BASE64, ("=", "ls0t", "yxbp", "a2lu", "y2x1")),
+)
+"""What is hidden, and what of it a text in lower case must hold one of to hold it."""
+
+# A secret in a text has one of these, or the text is nothing but a long token, and no path. Most texts are neither,
+# and this finds it out fast.
+_SIGN = re.compile("[ :=>~%]")
+_SHORTEST_TOKEN = 20
+_TOKENS = (
+    "eyJ",
+    "LS0t",
+    "YXBp",
+    "a2lu",
+    "Y2x1",
+    "gho_",
+    "ghp_",
+    "ghr_",
+    "ghs_",
+    "ghu_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+)
+_LONGEST_MESSAGE = 5_000
 
 _PRINCIPAL = re.compile(r"(?P<kept>\b(?:client|object id|principal|user|oid)(?: with)?[ =:]*)'[^']*'", re.IGNORECASE)
 _MAIL = re.compile(r"(?P<kept>)[\w.+#-]+@[\w-]+(?:\.[\w-]+)+")
@@ -39,18 +91,33 @@ def scrub(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, str):
         return _without_secrets(value)
     if isinstance(value, dict):
-        return {key: scrub(item) for key, item in value.items() if key.lower() not in SECRET_KEYS}
+        return {
+            name: scrub(item) for key, item in value.items() if (name := _name(key, isinstance(item, str))) is not None
+        }
     return [scrub(item) for item in value] if isinstance(value, list) else value
 
 
 def scrub_message(text: str) -> str:
     """Give an error message of Azure without secrets, and without the person or application that it names."""
-    anonymous = _PRINCIPAL.sub(rf"\g<kept>'{_HIDDEN}'", _without_secrets(text))
+    anonymous = _PRINCIPAL.sub(rf"\g<kept>'{_HIDDEN}'", _without_secrets(text[:_LONGEST_MESSAGE]))
     return _MAIL.sub(_HIDDEN, anonymous)
 
 
 def _without_secrets(text: str) -> str:
-    for pattern, sign in _SECRETS:
-        if sign in text:
+    if _SIGN.search(text) is None and (
+        len(text) < _SHORTEST_TOKEN or text[0] == "/" or not any(sign in text for sign in _TOKENS)
+    ):
+        return text
+    lower = text.lower()
+    for pattern, signs in _SECRETS:
+        if any(sign in lower for sign in signs):
             text = pattern.sub(rf"\g<kept>{_HIDDEN}", text)
     return text
+
+
+@lru_cache(maxsize=10_000)
+def _name(key: str, of_text: bool) -> str | None:  # noqa: FBT001 - a keyword costs a cache more than it holds
+    """The name of a property as it is kept, or None where the property is not."""
+    if key.lower() in SECRET_KEYS or (of_text and _SECRET_KEY.search(key)):
+        return None
+    return _without_secrets(key)
