@@ -24,13 +24,13 @@ class _Answer(msgspec.Struct):
 
 def refused(scope: str, kind: str, status: int, body: bytes, action: str | None = None) -> Gap:
     """The gap of a call about `scope` that was answered with an error status; `action`: what it needs, if no read."""
-    code, message = _said(body)
+    code, message = map(scrub_message, _said(body))  # each by itself: the code may be called …Token or …Secret
     denied = _DENIED.search(message)
     words = f"{status} {code}: {message}" if code else f"{status}: {message or 'no reason given'}"
     return Gap(
         id=scope,
         type=kind,
-        reason=scrub_message(words)[:_LONGEST_REASON],
+        reason=words[:_LONGEST_REASON],
         cause="refused" if status in {401, 403} else "not-read",
         status=status,
         action=denied["action"] if denied else action or f"{kind}/read" if status in {401, 403} else None,
@@ -48,7 +48,7 @@ def _said(body: bytes) -> tuple[str, str]:
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        text = re.sub(r"<[^>]*>|\s+", " ", body[:2000].decode(errors="replace"))
+        text = re.sub(r"<[^>]*>|\s+", " ", scrub_message(body[:2000].decode(errors="replace")))
         return "", re.sub(r" +", " ", text).strip()
     error = answer.error or _Error(answer.code, answer.message)
     return error.code or "", error.message or ""

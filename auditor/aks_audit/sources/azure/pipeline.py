@@ -80,7 +80,7 @@ class _Guard(policies.AsyncHTTPPolicy[Any, Any]):
             raise ForbiddenRequestError(f"{http.method} is never sent, but for what was asked for by name")
         if urlsplit(http.url)[:2] != self._origin:
             raise ForbiddenRequestError(
-                f"the answer leads to another host, {urlsplit(http.url).netloc}, and is not followed"
+                f"the answer leads to another host, {urlsplit(http.url).hostname}, and is not followed"
             )
         return await self.next.send(request)
 
