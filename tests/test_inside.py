@@ -8,7 +8,7 @@ import pytest
 
 from aks_audit.facts.estate import INSIDE
 from aks_audit.facts.resource_id import fold, parse
-from aks_audit.snapshot import Gap, Listing, Record, Resource, encode
+from aks_audit.snapshot import Gap, Listing, Packed, Record, Resource, encode
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import plan
 from aks_audit.sources.kubernetes.access import Access, ClientCertificate
@@ -39,7 +39,8 @@ def read(*ways: Access | Gap, seconds: float = 30) -> list[Record]:
 
     async def collected() -> list[Record]:
         inside = Inside(find, Deadline(), seconds, note=lambda _: None, called=lambda *_: None)
-        return await inside.collect([Resource(id=one, type="", body={}) for one in by_id])
+        found = await inside.collect([Resource(id=one, type="", body={}) for one in by_id])
+        return [record.unpack() if isinstance(record, Packed) else record for record in found]
 
     return asyncio.run(collected())
 

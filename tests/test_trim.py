@@ -1,5 +1,6 @@
 """What is read inside clusters keeps no secret, and loses nothing that a rule may ask for."""
 
+import copy
 import json
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_what_only_points_to_a_secret_is_kept() -> None:
         {"name": "all", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
     ]
     body = {"metadata": {"name": "web"}, "spec": {"volumes": volumes, "imagePullSecrets": [{"name": "pull"}]}}
-    assert trim(body) == body
+    assert trim(copy.deepcopy(body)) == body
 
 
 def test_metadata_loses_managed_fields_and_the_last_applied_configuration() -> None:
@@ -93,9 +94,17 @@ JSON = st.recursive(
 def test_any_json_is_trimmed_without_harm_and_twice_is_once(body: dict[str, Any]) -> None:
     once = trim(body)
     json.dumps(once)
-    assert trim(once) == once
+    assert trim(copy.deepcopy(once)) == once
 
 
 def test_a_hostile_command_line_takes_no_longer_than_its_length() -> None:
     # Patterns that try again from every letter would take minutes here.
     of_container(args=["secret" * 2700, "a" * LONGEST_TEXT, "a=" * 8000, "-" * LONGEST_TEXT])
+
+
+def test_what_is_nested_too_deep_is_refused() -> None:
+    body: dict[str, Any] = {}
+    for _ in range(101):
+        body = {"x": [body]}
+    with pytest.raises(ValueError, match="deeper than 100"):
+        trim(body)

@@ -7,7 +7,7 @@ from typing import Any
 from aks_audit.facts import ClusterAccess
 from aks_audit.facts.estate import INSIDE
 from aks_audit.facts.resource_id import parse
-from aks_audit.snapshot import Gap, Record, Resource
+from aks_audit.snapshot import Collected, Gap, Resource
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes.access import Access
 from aks_audit.sources.kubernetes.client import Client, UnreachableError
@@ -34,12 +34,12 @@ class Inside:
         self._note, self._called = note, called
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def collect(self, clusters: Sequence[Resource]) -> list[Record]:
+    async def collect(self, clusters: Sequence[Resource]) -> list[Collected]:
         """What is inside these clusters, and the gaps that say what could not be read there."""
         found = await asyncio.gather(*(self._cluster(cluster) for cluster in clusters))
         return [record for records in found for record in records]
 
-    async def _cluster(self, cluster: Resource) -> list[Record]:
+    async def _cluster(self, cluster: Resource) -> list[Collected]:
         async with self._room:
             late = f"{parse(cluster.id).name} was not read in {self._seconds:g} s; give it more with --cluster-timeout"
             with self._deadline.within(self._seconds, late) as deadline:
@@ -51,11 +51,11 @@ class Inside:
                     return [ways[0]]
                 return await self._read(ways[0], deadline)
 
-    async def _way(self, cluster: Resource, ways: list[Access | Gap]) -> list[Record]:
+    async def _way(self, cluster: Resource, ways: list[Access | Gap]) -> list[Collected]:
         ways.append(await self._find(cluster))
         return []
 
-    async def _read(self, access: Access, deadline: Deadline) -> list[Record]:
+    async def _read(self, access: Access, deadline: Deadline) -> list[Collected]:
         self._note(f"reading inside {parse(access.cluster).name} by {access.way}")
         try:
             async with Client(access, self._called) as client:

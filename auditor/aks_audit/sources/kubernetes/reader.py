@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from aks_audit.facts.estate import INSIDE
-from aks_audit.snapshot import Gap, Listing, Record, Resource, decode
+from aks_audit.snapshot import Collected, Gap, Listing, Resource, decode, pack
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import discovery
 from aks_audit.sources.kubernetes.client import Answer, Getter, UnreachableError
@@ -47,7 +49,7 @@ class Reader:
     ) -> None:
         self._api, self._cluster, self._deadline, self._now = get, cluster, deadline, now
 
-    async def read(self) -> list[Record]:
+    async def read(self) -> list[Collected]:
         """Everything that is read inside a cluster. One that does not answer at all is one gap."""
         first = await self._deadline.bound(self._version(), self._cluster, INSIDE)
         if not any(isinstance(record, Resource) for record in first):
@@ -59,14 +61,14 @@ class Reader:
         reads += [self._bound(self._named(one), one.kind) for one in named()]
         return [*first, *found, *(record for records in await asyncio.gather(*reads) for record in records)]
 
-    async def _bound(self, reading: Any, kind: Kind) -> list[Record]:  # noqa: ANN401 - a coroutine of records
+    async def _bound(self, reading: Any, kind: Kind) -> list[Collected]:  # noqa: ANN401 - a coroutine of records
         return await self._deadline.bound(reading, self._cluster, kind.type)
 
-    async def _version(self) -> list[Record]:
+    async def _version(self) -> list[Collected]:
         answer = await self._document(VERSION, INSIDE, f"get {VERSION}")
         return [answer] if isinstance(answer, Gap) else [self._resource(VERSION, "version", answer)]
 
-    async def _discover(self, served: list[Served]) -> list[Record]:
+    async def _discover(self, served: list[Served]) -> list[Collected]:
         """What the server serves goes to `served`; where that cannot be read, nothing does."""
         parts: list[Served] = []
         for path in (CORE, GROUPS):
@@ -86,7 +88,7 @@ class Reader:
         twin = kind.twin()
         return bool(served and twin and served.version(twin))
 
-    async def _kind(self, kind: Kind, served: Served | None) -> list[Record]:
+    async def _kind(self, kind: Kind, served: Served | None) -> list[Collected]:
         """What there is of a kind: its listing, that the server does not serve it, or the gap that says why neither."""
         version = served.version(kind) if served else "v1" if kind.stable else None
         if version:
@@ -95,9 +97,9 @@ class Reader:
             return [Listing(type=kind.type, scope=self._cluster, served=False)]
         return [self._failed(kind.type, "which version of it is served is not known without discovery")]
 
-    async def listing(self, kind: Kind, version: str) -> list[Record]:
+    async def listing(self, kind: Kind, version: str) -> list[Collected]:
         """All objects of a kind and the listing that says so; or what came, and the gap that says why."""
-        found: list[Record] = []
+        found: list[Collected] = []
         proceed, restarted = "", False
         for _ in range(MOST_PAGES):
             page = await self._page(kind, version, proceed)
@@ -138,7 +140,7 @@ class Reader:
             return self._failed(kind.type, "the answer is not a list")
         return Page(items, following)
 
-    async def _named(self, one: Named) -> list[Record]:
+    async def _named(self, one: Named) -> list[Collected]:
         """One object by name; the listing of its own path says that it is known to be absent."""
         action = f"get {one.kind.plural} {one.name} in {one.namespace}"
         answer = await self._answer(one.path)
@@ -151,15 +153,18 @@ class Reader:
             return [self._refused(one.kind.type, answer, body, action, one.path)]
         if not isinstance(body, dict) or _metadata(body).get("name") != one.name:
             return [self._failed(one.kind.type, "the answer is not the object that was asked for", one.path)]
-        return [self._resource(one.path, one.kind.type, body)]
+        return [self._object(one.kind, "v1", body)]
 
     async def _document(self, path: str, kind: str, action: str, accept: str = "application/json") -> Any | Gap:  # noqa: ANN401
         answer = await self._answer(path, accept)
         if isinstance(answer, str):
             return self._failed(kind, answer)
-        body = _json(answer.body)
         if answer.status != _OK:
-            return self._refused(kind, answer, body, action)
+            return self._refused(kind, answer, _json(answer.body), action)
+        try:
+            body = decode(answer.body)
+        except ValueError as problem:
+            return self._failed(kind, f"the answer to {path} is not JSON: {problem}")
         return body if isinstance(body, dict) else self._failed(kind, f"the answer to {path} is not a JSON object")
 
     async def _answer(self, path: str, accept: str = "application/json") -> Answer | str:
@@ -168,7 +173,7 @@ class Reader:
         except UnreachableError as problem:
             return str(problem)
 
-    def _object(self, kind: Kind, version: str, item: Any) -> Record:  # noqa: ANN401 - any JSON value
+    def _object(self, kind: Kind, version: str, item: Any) -> Collected:  # noqa: ANN401 - any JSON value
         name, namespace = _metadata(item).get("name"), _metadata(item).get("namespace")
         if not _is_name(name) or not (namespace is None or _is_name(namespace)):
             return self._failed(kind.type, "the list holds something without a name")
@@ -176,7 +181,10 @@ class Reader:
         if namespace is not None:
             start, _, plural = path.rpartition("/")
             path = f"{start}/namespaces/{namespace}/{plural}"
-        return self._resource(f"{path}/{name}", kind.type, item)
+        try:
+            return pack(self._resource(f"{path}/{name}", kind.type, item))
+        except ValueError as problem:
+            return self._failed(kind.type, f"{name} is {problem}")
 
     def _resource(self, path: str, kind: str, body: dict[str, Any]) -> Resource:
         read = self._now().strftime(_TIME)
@@ -204,8 +212,8 @@ class Reader:
 def _json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """The decoded body, or None where it is no JSON, as those of 429 and 503 are not."""
     try:
-        return decode(data)
-    except ValueError:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -1,9 +1,10 @@
 """What is left out of an object when it is read: secrets, and what is large and says nothing about security."""
 
 import re
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from aks_audit.snapshot import DEEPEST
 from aks_audit.sources.scrub import SECRET_KEYS, scrub
 
 LONGEST_TEXT = 16_384
@@ -12,10 +13,9 @@ LONGEST_TEXT = 16_384
 _LEFT_OUT = "***"
 _TOO_LONG = f"{_LEFT_OUT} (longer than {LONGEST_TEXT:,} characters)"
 
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _WITH_VALUES = frozenset({"env", "httpHeaders"})
 _COMMANDS = frozenset({"args", "command"})
-_DROPPED = frozenset({"caBundle", "managedFields"})
+_DROPPED = frozenset({"caBundle", "kubectl.kubernetes.io/last-applied-configuration", "managedFields"})
 
 _SECRET = re.compile(
     r"passw(?:or)?d|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|(?:^|[-_.])sas",
@@ -24,43 +24,58 @@ _SECRET = re.compile(
 _ASSIGNED = re.compile(r"(?<![\w.-])(?P<name>[\w.-]+)(?P<sign>\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&'\"]+)")
 
 
-def trim(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an object without what is left out.
+def trim(body: dict[str, Any]) -> dict[str, Any]:
+    """Take out of an object, in place, what is left out, and give it back.
 
     Dropped: managed fields, the last applied configuration, values of environment variables and of probes' headers,
     what a command line sets a password, key or token to, certificate bundles, a node's list of images, strings longer
     than `LONGEST_TEXT`, and every string that `scrub` drops from Azure's bodies.
+
+    Raises:
+        ValueError: it is nested deeper than a snapshot can hold.
     """
-    trimmed: dict[str, Any] = {key: _value(key, value) for key, value in body.items() if key not in _DROPPED}
-    status = trimmed.get("status")
+    status = body.get("status")
     if isinstance(status, dict):
         status.pop("images", None)
-    return trimmed
+    level: list[Any] = [body]
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                _trim_object(node, inner)
+            else:
+                node[:] = [_text(item) if isinstance(item, str) else item for item in node]
+                inner += [item for item in node if isinstance(item, dict | list)]
+        if not inner:
+            return body
+        level = inner
+    raise ValueError(f"nested deeper than {DEEPEST} levels")
 
 
-def _value(key: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, dict):
-        if key == "annotations":
-            value = {name: text for name, text in value.items() if name != _LAST_APPLIED}
-        return {
-            name: _value(name, item)
-            for name, item in value.items()
-            if name not in _DROPPED and not _is_secret(name, item)
-        }
-    if isinstance(value, list):
-        if key in _WITH_VALUES:
-            return [_named(item) for item in value]
-        if key in _COMMANDS:
-            return _command(value)
-        return [_value("", item) for item in value]
-    return value
+def _trim_object(node: dict[str, Any], inner: list[Any]) -> None:
+    """Trim the strings of an object; the objects and lists in it go to `inner`."""
+    for key in [key for key in node if key in _DROPPED]:
+        del node[key]
+    for key, value in node.items():
+        if isinstance(value, str):
+            if value:
+                node[key] = None if _is_secret(key) else _text(value)
+        elif isinstance(value, list):
+            if key in _COMMANDS:
+                node[key] = _command(value)
+            elif key in _WITH_VALUES:
+                node[key] = [_named(item) for item in value]
+            inner.append(node[key])
+        elif isinstance(value, dict):
+            inner.append(node[key])
+    for key in [key for key, value in node.items() if value is None and _is_secret(key)]:
+        del node[key]
 
 
-def _is_secret(name: str, value: object) -> bool:
-    """Whether a string is one of those that are never kept; an object called so, such as a volume's, only points."""
-    return isinstance(value, str) and name.lower() in SECRET_KEYS
+@lru_cache(maxsize=4096)
+def _is_secret(key: str) -> bool:
+    """Whether a string so called is never kept. An object so called, such as a volume's, only points to a Secret."""
+    return key.lower() in SECRET_KEYS
 
 
 def _text(text: str) -> str:
@@ -71,9 +86,7 @@ def _text(text: str) -> str:
 
 def _named(item: Any) -> Any:  # noqa: ANN401 - any JSON value
     """An environment variable or a header: its name, and where its value comes from, but not the value."""
-    if not isinstance(item, dict):
-        return _LEFT_OUT
-    return {key: _value(key, value) for key, value in item.items() if key != "value"}
+    return {key: value for key, value in item.items() if key != "value"} if isinstance(item, dict) else _LEFT_OUT
 
 
 def _command(words: list[Any]) -> list[Any]:
@@ -81,7 +94,7 @@ def _command(words: list[Any]) -> list[Any]:
     kept: list[Any] = []
     hide = False
     for word in words:
-        kept.append(_LEFT_OUT if hide else _without_values(_text(word)) if isinstance(word, str) else _value("", word))
+        kept.append(_LEFT_OUT if hide else _without_values(_text(word)) if isinstance(word, str) else word)
         hide = isinstance(word, str) and word.startswith("-") and "=" not in word and bool(_SECRET.search(word))
     return kept
 
