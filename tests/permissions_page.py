@@ -1,9 +1,15 @@
 """The page that lists what a scan reads and the permission for it, made of the list that the roles are made of."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from aks_audit.arguments import PERMISSIONS_EXAMPLES
+from aks_audit.consequences import Trial
+from aks_audit.engine import load_rules
 from aks_audit.permissions import AzureRead, KubernetesRead, Permissions, data_actions, load
+from aks_audit.snapshot import read as read_snapshot
+
+ROOT = Path(__file__).parent.parent
 
 _HEAD = """\
 # Permissions
@@ -17,6 +23,20 @@ The least that a scan needs, as of {day}. Sources: {sources}.
 
 A management group can be the scope of the role for Azure Resource Manager, once; Azure has none of roles with data
 actions there.
+
+## Before a scan
+
+`aks-audit permissions --check` signs in as a scan does and asks Azure what the identity is permitted in each
+subscription of the scope: one GET each, and nothing else is read. It tells which of the actions below are missing
+where, which rules would be unknown without each and without all of them, and the commands that permit them. With
+`--read NAME` and `--optional` it checks the optional reads too; `--subscription` narrows the scope, `--format json` is
+for jobs. The exit code is 0 where nothing is missing, and 3 where something is or where Azure does not say.
+
+- The rules are not from a list: the built-in sample estate is audited again without what the action reads.
+- A scan lists whole subscriptions. A role on a resource group alone does not permit that, and does not count.
+- Only the scope is asked about. What clusters lead to beyond it, such as a hub, may be refused in the scan.
+- `--plane aks-data` checks the data actions in each cluster with Azure RBAC: one GET a subscription and one a cluster.
+  What Kubernetes' own roles permit, Azure does not know.
 """
 
 
@@ -30,10 +50,20 @@ def page() -> bytes:
 
 
 def _tables(listed: Permissions) -> Iterator[str]:
-    yield from ("", "## Azure Resource Manager", "", "| action | gives | asked for | |", "|---|---|---|---|")
-    yield from (f"| `{read.action}` | {'<br>'.join(read.reads)} | {read.call} | {_note(read)} |" for read in listed.arm)
+    yield from ("", "## Azure Resource Manager", "")
+    yield from ("| action | gives | asked for | unknown without it | |", "|---|---|---|---|---|")
+    trial = Trial(read_snapshot([ROOT / "auditor" / "aks_audit" / "demo" / "estate.jsonl"]), load_rules())
+    yield from (
+        f"| `{one.action}` | {'<br>'.join(one.reads)} | {one.call} | {_rules(one, trial)} | {_note(one)} |"
+        for one in listed.arm
+    )
     yield from ("", "## The cluster", "", "| API group | resources | verbs | data actions |", "|---|---|---|---|")
     yield from (_row(read) for read in listed.kubernetes)
+
+
+def _rules(one: AzureRead, trial: Trial) -> str:
+    unknown = trial.unknown_without(one.reads)
+    return "every rule" if len(unknown) == len(trial.rules) else ", ".join(sorted(unknown))
 
 
 def _note(read: AzureRead) -> str:

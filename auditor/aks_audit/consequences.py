@@ -15,7 +15,10 @@ _Outcomes: TypeAlias = Mapping[tuple[str, str], Outcome]
 
 
 class Trial:
-    """An estate that is audited again and again, each time with something refused."""
+    """An estate that is audited again and again, each time with something refused.
+
+    `rules` are those that it decides something by. Of the others it can tell nothing.
+    """
 
     def __init__(self, snapshot: Snapshot, rules: Sequence[Rule]) -> None:
         self._records: tuple[Record, ...] = (
@@ -24,8 +27,9 @@ class Trial:
             *(gap for gap, _ in snapshot.gaps),
             *(resource for resource, _ in snapshot.resources),
         )
-        self.rules = rules
-        self._known = self._audit(self._records)
+        self._known = self._audit(self._records, rules)
+        decided = {rule for (rule, _), outcome in self._known.items() if outcome is not Outcome.UNKNOWN}
+        self.rules = tuple(rule for rule in rules if rule.id in decided)
 
     def unknown_without(self, types: Collection[str]) -> frozenset[str]:
         """The ids of the rules that get unknown about something, or have nothing left to be asked about.
@@ -33,14 +37,15 @@ class Trial:
         `types` are those of Azure (`Microsoft.Network/routeTables`) and kinds of Kubernetes (`pods`), as in snapshots;
         they are refused everywhere.
         """
-        found = self._audit(tuple(self._without({kind.lower() for kind in types})))
+        found = self._audit(tuple(self._without({kind.lower() for kind in types})), self.rules)
         unknown = {key for key, outcome in found.items() if outcome is Outcome.UNKNOWN}
         unknown -= {key for key, outcome in self._known.items() if outcome is Outcome.UNKNOWN}
         asked = {rule for rule, _ in found}
-        return frozenset(rule for rule, _ in unknown) | {rule for rule, _ in self._known if rule not in asked}
+        return frozenset(rule for rule, _ in unknown) | {rule.id for rule in self.rules if rule.id not in asked}
 
-    def _audit(self, records: Sequence[Record]) -> _Outcomes:
-        found = engine.audit(Estate(of(records)), self.rules)
+    @staticmethod
+    def _audit(records: Sequence[Record], rules: Sequence[Rule]) -> _Outcomes:
+        found = engine.audit(Estate(of(records)), rules)
         return {(finding.rule, finding.resource.lower()): finding.outcome for finding in found}
 
     def _without(self, types: Collection[str]) -> Iterator[Record]:

@@ -83,7 +83,7 @@ class NotKnown(Record, frozen=True):
 
 
 class Check(Record, frozen=True):
-    """The whole answer. `unknown` are the rules that would be, without everything that is missing."""
+    """The whole answer. `unknown` are the rules that would be, of so many `rules`, without all that is missing."""
 
     asked: tuple[Place, ...]
     rules: int
@@ -237,7 +237,7 @@ def _remedies(missing: Sequence[Lack]) -> Iterator[str]:
 def _made(plane: str, role: str, assignable: Sequence[str], assigned: Sequence[str] = ()) -> Iterator[str]:
     """The commands that make a role and assign it."""
     file = f"{role.replace(' ', '-')}.json"
-    where = " ".join(f"--scope {shlex.quote(scope)}" for scope in assignable)
+    where = " ".join(f"--scope {_quoted(scope)}" for scope in assignable)
     yield f"aks-audit permissions --plane {plane} {where} > {file}"
     yield f"az role definition create --role-definition @{file}"
     yield from _assigned(role, assigned or assignable)
@@ -245,7 +245,11 @@ def _made(plane: str, role: str, assignable: Sequence[str], assigned: Sequence[s
 
 def _assigned(role: str, scopes: Sequence[str]) -> Iterator[str]:
     for scope in scopes:
-        yield f"az role assignment create --role {shlex.quote(role)} --assignee GROUP --scope {shlex.quote(scope)}"
+        yield f"az role assignment create --role {shlex.quote(role)} --assignee GROUP --scope {_quoted(scope)}"
+
+
+def _quoted(scope: str) -> str:
+    return shlex.quote(one_line(scope))
 
 
 def _scopes(missing: Sequence[Lack]) -> tuple[str, ...]:
