@@ -106,6 +106,7 @@ def test_a_binding_leads_to_its_role_and_leaves_the_subject_to_the_reader(
 def test_every_type_that_facts_read_has_its_permission() -> None:
     kinds = [kind for module in (cluster, networking) for kind in vars(module).values() if isinstance(kind, type)]
     types = {kind.TYPE for kind in kinds if issubclass(kind, AzureResource) and "TYPE" in vars(kind)}
+    types = {kind for kind in types if not kind.startswith("aks-audit/")}  # its own notes, which nobody reads in Azure
     assert len(types) > 10
     assert types <= {kind for read in LISTED.arm for kind in read.reads}
 
