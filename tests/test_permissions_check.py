@@ -14,7 +14,7 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.permission_check import ASKED_FOR, Asked, Check, Need, as_text, azure_needs, conclude, data_needs
 from aks_audit.snapshot import Resource, Snapshot
 from aks_audit.sources.azure.plan import OPTIONAL
-from cases import BASE, ROOT
+from cases import BASE, CLUSTER, ROOT
 from live import Done, run
 from resource_manager import Answer, Fault, Hang, ResourceManager, Truncated, load
 
@@ -130,6 +130,14 @@ def test_the_demo_estate_holds_something_of_all_that_rules_ask_for(demo: Snapsho
             assert held & {kind.lower() for kind in need.reads}, need.action
     of_azure = {rule.id for rule in engine.load_rules() if rule.subject is not ClusterAccess}
     assert of_azure <= {rule.id for rule in trial.rules}
+
+
+def test_what_stands_below_something_unread_is_not_read_either(trial: Trial) -> None:
+    kind = "Microsoft.ContainerService/managedClusters"
+    own = f"{CLUSTER}/agentPools/extra"
+    pool = Resource(id=own, type=f"{kind}/agentPools", body={"id": own, "properties": {"mode": "User"}})
+    other = Trial(snapshot.of([*load(BASE), pool]), trial.rules)
+    assert other.unknown_without([kind.upper()]) == {rule.id for rule in other.rules}
 
 
 def test_everything_permitted_is_told_in_a_sentence_and_costs_a_call_a_subscription(tmp_path: Path) -> None:
