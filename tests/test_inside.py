@@ -12,7 +12,8 @@ from aks_audit.snapshot import Gap, Listing, Packed, Record, Resource, encode
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import plan
 from aks_audit.sources.kubernetes.access import Access, ClientCertificate
-from aks_audit.sources.kubernetes.client import Client, UnreachableError
+from aks_audit.sources.kubernetes.api import UnreachableError
+from aks_audit.sources.kubernetes.client import Client
 from aks_audit.sources.kubernetes.collect import Inside
 from kubernetes_api import AUDITOR_TOKEN, NORIGHTS_TOKEN, Fault, Hang, KubernetesApi, Reset, Truncated
 from resource_manager import Answer

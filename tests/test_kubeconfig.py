@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from aks_audit.sources.kubernetes import kubeconfig, users
 from aks_audit.sources.kubernetes.access import Access, ClientCertificate
-from aks_audit.sources.kubernetes.client import UnreachableError
+from aks_audit.sources.kubernetes.api import UnreachableError
 from aks_audit.sources.kubernetes.kubeconfig import Context, Kubeconfig, KubeconfigError
 from kubernetes_api.certificates import Authority
 

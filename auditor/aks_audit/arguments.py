@@ -196,6 +196,12 @@ def _add_live(command: argparse.ArgumentParser) -> None:
     live.add_argument(
         "--tag", type=_tag, action="append", default=[], metavar="K=V", help="only clusters with this tag"
     )
+    live.add_argument(
+        "--source",
+        choices=("arm", "graph"),
+        help="where lists are read: arm, Azure Resource Manager (the default), or graph, Azure Resource Graph: a few "
+        "queries for all subscriptions, which may lag behind by minutes, and arm for what it has not whole",
+    )
     _add_connection(live)
     _add_inside(command)
     live.add_argument("--dry-run", action="store_true", help="print which calls would be made, and make none of them")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aks_audit.permission_check import Need
     from aks_audit.report import Report, Reporter
-    from aks_audit.snapshot import Gap, Record
+    from aks_audit.snapshot import Collected, Gap
     from aks_audit.sources.live import Request
 
 OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
@@ -118,7 +118,7 @@ def _is_recorded(arguments: "Namespace") -> bool:
 
 def _refuse_what_is_live(arguments: "Namespace") -> None:
     """Refuse what a recorded estate cannot be asked: nobody is to believe that it was narrowed, or kept again."""
-    live = ("subscription", "resource_group", "cluster", "tag", "read", "keep_snapshot", "dry_run")
+    live = ("subscription", "resource_group", "cluster", "tag", "read", "source", "keep_snapshot", "dry_run")
     if given := [f"--{name.replace('_', '-')}" for name in live if getattr(arguments, name)]:
         raise UsageError(f"{given[0]} is of live scans; with --snapshot or --demo the whole estate is audited")
 
@@ -136,6 +136,7 @@ def _must_hold(folder: Path, name: str) -> None:
 
 def _request(arguments: "Namespace") -> "Request":
     from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415 - only a live scan imports the SDK
+    from aks_audit.sources.kubernetes.ways import Asked  # noqa: PLC0415
     from aks_audit.sources.live import Request  # noqa: PLC0415
 
     scope = Scope(
@@ -145,7 +146,15 @@ def _request(arguments: "Namespace") -> "Request":
         tags=tuple(arguments.tag),
         optional=tuple(dict.fromkeys(arguments.read)),
     )
-    return Request(scope, arguments.cloud, arguments.auth, arguments.timeout)
+    return Request(
+        scope,
+        arguments.cloud,
+        arguments.auth,
+        arguments.timeout,
+        graph=arguments.source == "graph",
+        inside=Asked(arguments.in_cluster, arguments.allow_exec, arguments.context, arguments.kubeconfig),
+        cluster_timeout=arguments.cluster_timeout,
+    )
 
 
 def _progress(arguments: "Namespace") -> Progress:
@@ -157,7 +166,7 @@ def _progress(arguments: "Namespace") -> Progress:
     )
 
 
-def _live(arguments: "Namespace", keep: Path | None, progress: Progress) -> "Sequence[Record]":
+def _live(arguments: "Namespace", keep: Path | None, progress: Progress) -> "Sequence[Collected]":
     from aks_audit.snapshot import write  # noqa: PLC0415
     from aks_audit.sources.live import collect  # noqa: PLC0415
 
@@ -177,7 +186,7 @@ def _live(arguments: "Namespace", keep: Path | None, progress: Progress) -> "Seq
     return records
 
 
-def _lost(records: "Sequence[Record]") -> "list[Gap]":
+def _lost(records: "Sequence[Collected]") -> "list[Gap]":
     from aks_audit.snapshot import Gap  # noqa: PLC0415
 
     return [record for record in records if isinstance(record, Gap) and record.cause != "not-asked"]

@@ -1,21 +1,28 @@
-"""A live scan of Azure from end to end: sign in, collect under a deadline, tell how it goes."""
+"""A live scan from end to end: sign in, read Azure and then clusters under a deadline, tell how it goes."""
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
 
 from aks_audit.permission_check import Asked, Need
 from aks_audit.progress import Progress, one_line
-from aks_audit.snapshot import Gap, Record
+from aks_audit.snapshot import Collected, Gap, Header, Resource
 from aks_audit.sources.azure.check import ask
 from aks_audit.sources.azure.collect import Collector, Scope
-from aks_audit.sources.azure.pipeline import Pipeline
-from aks_audit.sources.azure.plan import describe
+from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, RUN_COMMAND, USER_CREDENTIAL, Pipeline
+from aks_audit.sources.azure.plan import CLUSTERS, describe
 from aks_audit.sources.azure.sign_in import cloud, credential, sign_in
 from aks_audit.sources.deadline import Deadline
+from aks_audit.sources.kubernetes import ways
+from aks_audit.sources.kubernetes.collect import Inside
+from aks_audit.sources.kubernetes.run_command import RunCommand
 
 _T = TypeVar("_T")
 
@@ -24,12 +31,24 @@ _BETWEEN_TICKS = 0.2
 
 
 class Request(NamedTuple):
-    """What is asked for, where, as whom, and for how long (seconds)."""
+    """What is asked for, where, as whom, for how long (seconds), and whether Resource Graph is asked first.
+
+    `inside` is the way into clusters, `cluster_timeout` the seconds that each of them has.
+    """
 
     scope: Scope
     cloud: str
     auth: str | None
     timeout: float
+    graph: bool = False
+    inside: ways.Asked = ways.Asked("none")
+    cluster_timeout: float = 120
+
+    @property
+    def posts(self) -> list[str]:
+        """The POSTs to Azure that were asked for."""
+        asked = {RESOURCE_GRAPH: self.graph, USER_CREDENTIAL: "aad", RUN_COMMAND: "run-command"}
+        return [path for path, wish in asked.items() if wish is True or wish == self.inside.way]
 
 
 class Plan(NamedTuple):
@@ -39,10 +58,20 @@ class Plan(NamedTuple):
     complete: bool
 
 
-def collect(request: Request, progress: Progress) -> Sequence[Record]:
+class _Session(NamedTuple):
+    """What there is while signed in."""
+
+    collector: Collector
+    pipeline: Pipeline
+    credential: Any
+    deadline: Deadline
+
+
+def collect(request: Request, progress: Progress) -> Sequence[Collected]:
     """Collect the records of a scan. `progress` is told of each step, call and read.
 
     Raises:
+        KubeconfigError: the kubeconfig that was asked for by name cannot be used.
         ScopeError: nothing is there that was asked for.
         SignInError: the cloud or the way to sign in is not known.
     """
@@ -50,7 +79,7 @@ def collect(request: Request, progress: Progress) -> Sequence[Record]:
     # Bodies hold no cycles; looking for some in all of them again and again takes as long as reading them.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
     try:
-        return asyncio.run(_collect(request, progress, Collector.collect))
+        return asyncio.run(_signed_in(request, progress, lambda session: _scan(session, request, progress)))
     finally:
         gc.set_threshold(*usual)
 
@@ -63,14 +92,13 @@ def plan(request: Request, progress: Progress) -> Plan:
         SignInError: the cloud or the way to sign in is not known.
     """
 
-    async def told(collector: Collector) -> Plan:
-        subscriptions, lost = await collector.subscriptions()
+    async def told(session: _Session) -> Plan:
+        subscriptions, lost = await session.collector.subscriptions()
         gaps = [f"not read: {one_line(gap.reason)}\n" for gap in lost if isinstance(gap, Gap)]
-        return Plan(
-            "".join([*gaps, describe([one_line(one) for one in subscriptions], request.scope.optional)]), not gaps
-        )
+        text = describe([one_line(one) for one in subscriptions], request.scope.optional, graph=request.graph)
+        return Plan("".join([*gaps, text]), not gaps)
 
-    return asyncio.run(_collect(request, progress, told))
+    return asyncio.run(_signed_in(request, progress, told))
 
 
 def permitted(request: Request, needs: Sequence[Need], progress: Progress) -> tuple[Asked, ...]:
@@ -80,10 +108,35 @@ def permitted(request: Request, needs: Sequence[Need], progress: Progress) -> tu
         ScopeError: a subscription was asked for that is not there, or there is none.
         SignInError: the cloud or the way to sign in is not known.
     """
-    return asyncio.run(_collect(request, progress, lambda collector: ask(collector, needs)))
+    return asyncio.run(_signed_in(request, progress, lambda session: ask(session.collector, needs)))
 
 
-async def _collect(request: Request, progress: Progress, ask: Callable[[Collector], Awaitable[_T]]) -> _T:
+async def _scan(session: _Session, request: Request, progress: Progress) -> list[Collected]:
+    """Everything that is asked for of Azure, and then of its clusters."""
+    pipeline, asked = session.pipeline, request.inside
+    means = ways.means(asked, pipeline.post, session.credential, environment=os.environ)
+    records: list[Collected] = [*await session.collector.collect()]
+    resources = [record for record in records if isinstance(record, Resource)]
+    clusters = [one for one in resources if one.type.lower() == CLUSTERS.lower()]
+    means = means.knowing(resources, alone=len(clusters) == 1)
+    inside = Inside(
+        lambda cluster: ways.find(cluster, asked, means),
+        session.deadline,
+        request.cluster_timeout,
+        note=progress.note,
+        called=progress.called,
+        read=progress.read,
+        command=lambda access: RunCommand(access, pipeline.post, pipeline.get),
+    )
+    records += await inside.collect(clusters)
+    return [_finished(record) if isinstance(record, Header) else record for record in records]
+
+
+def _finished(header: Header) -> Header:
+    return msgspec.structs.replace(header, finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+async def _signed_in(request: Request, progress: Progress, ask: Callable[[_Session], Awaitable[_T]]) -> _T:
     where = cloud(request.cloud)
     deadline = Deadline()
     loop = asyncio.get_running_loop()
@@ -94,10 +147,14 @@ async def _collect(request: Request, progress: Progress, ask: Callable[[Collecto
     try:
         async with (
             credential(request.auth, where) as signed_in,
-            Pipeline(signed_in, where.resource_manager, where.scope, called=progress.called) as pipeline,
+            Pipeline(
+                signed_in, where.resource_manager, where.scope, called=progress.called, posts=request.posts
+            ) as pipeline,
         ):
             await sign_in(signed_in, where.scope)
-            return await ask(Collector(pipeline.get, request.scope, deadline, progress.note, progress.read))
+            post = pipeline.post if request.graph else None
+            collector = Collector(pipeline.get, request.scope, deadline, progress.note, progress.read, post=post)
+            return await ask(_Session(collector, pipeline, signed_in, deadline))
     finally:
         ticking.cancel()
         timer.cancel()

@@ -1,7 +1,8 @@
 """Politeness: one token bucket for each subscription, by Azure's own numbers and by what its answers say is left.
 
 Source: Azure Resource Manager's documented limits since 2024: 250 reads, refilled with 25 a second, a subscription and
-principal; the AKS resource provider's: 60 calls, refilled with 1 a second, a subscription, for all but its lists.
+principal; the AKS resource provider's: 60 calls, refilled with 1 a second, a subscription, for all but its lists;
+Resource Graph's: 15 queries in 5 seconds, a principal.
 """
 
 import asyncio
@@ -10,8 +11,10 @@ from collections.abc import Callable, Mapping
 
 ARM_BURST, ARM_RATE = 250.0, 25.0
 AKS_BURST, AKS_RATE = 60.0, 1.0
+GRAPH_BURST, GRAPH_RATE = 15.0, 3.0
 
 _REMAINING = "x-ms-ratelimit-remaining-subscription-reads"
+_GRAPH_REMAINING = "x-ms-user-quota-remaining"
 
 
 class Bucket:
@@ -55,6 +58,7 @@ class Limiter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._buckets: dict[tuple[str, bool], Bucket] = {}
+        self._graph = Bucket(GRAPH_BURST, GRAPH_RATE, clock)
 
     async def admit(self, path: str) -> None:
         """Wait until a call of this path may be made."""
@@ -63,7 +67,7 @@ class Limiter:
 
     def learn(self, path: str, headers: Mapping[str, str], retry_after: float | None) -> None:
         """Take from an answer what is left, and how long to wait."""
-        remaining = headers.get(_REMAINING, "")
+        remaining = headers.get(_GRAPH_REMAINING if _is_graph(path) else _REMAINING, "")
         for bucket in self.buckets(path):
             if remaining.isdigit():
                 bucket.left(float(remaining))
@@ -72,6 +76,8 @@ class Limiter:
 
     def buckets(self, path: str) -> list[Bucket]:
         """The buckets that a call of this path takes from."""
+        if _is_graph(path):
+            return [self._graph]
         parts = path.lower().strip("/").split("/")
         subscription = parts[1] if parts[:1] == ["subscriptions"] and len(parts) > 1 else ""
         single = "microsoft.containerservice" in parts and parts[-1] != "managedclusters"
@@ -84,3 +90,7 @@ class Limiter:
                 Bucket(AKS_BURST, AKS_RATE, self._clock) if aks else Bucket(ARM_BURST, ARM_RATE, self._clock)
             )
         return self._buckets[key]
+
+
+def _is_graph(path: str) -> bool:
+    return path.lower().startswith("/providers/microsoft.resourcegraph/")

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import ClientError, ClientTimeout, TraceConfig
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from aks_audit import __version__
-from aks_audit.errors import AuditError
+from aks_audit.sources.kubernetes.api import Answer, UnreachableError
 
 if TYPE_CHECKING:
     from aks_audit.sources.kubernetes.access import Access, ClientCertificate
@@ -31,29 +31,6 @@ LONGEST_WAIT = 30.0
 
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _UNAUTHORIZED = 401
-
-
-class Answer(NamedTuple):
-    """An answer of an API server: status and body as on the wire."""
-
-    status: int
-    body: bytes
-
-
-class UnreachableError(AuditError):
-    """No answer came; the message says why, and what may mend it."""
-
-
-class Getter(Protocol):
-    """Whatever reads a path of an API server."""
-
-    async def get(self, path: str, accept: str = "application/json") -> Answer:
-        """GET a path with its query.
-
-        Raises:
-            UnreachableError: no answer came.
-        """
-        ...
 
 
 class Client:

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from aks_audit.errors import AuditError
 from aks_audit.facts import ClusterAccess
 from aks_audit.facts.estate import INSIDE
 from aks_audit.facts.resource_id import parse
-from aks_audit.snapshot import Collected, Gap, Resource
+from aks_audit.snapshot import Collected, Gap, Packed, Resource
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes.access import Access
-from aks_audit.sources.kubernetes.client import Client, UnreachableError
+from aks_audit.sources.kubernetes.api import Getter, UnreachableError
 from aks_audit.sources.kubernetes.reader import Reader
 from aks_audit.sources.scrub import scrub_message
 
@@ -19,9 +20,12 @@ AT_ONCE = 16
 
 
 class Inside:
-    """Reads inside clusters. `find` gives the way into one; `seconds` is the time that each has."""
+    """Reads inside clusters. `find` gives the way into one; `seconds` is the time that each has.
 
-    def __init__(
+    `called` is told of each call, `read` how many objects came, and `command` makes what reads by run-command.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is needed
         self,
         find: Callable[[Resource], Awaitable[Access | Gap]],
         deadline: Deadline,
@@ -29,15 +33,22 @@ class Inside:
         *,
         note: Callable[[str], None],
         called: Callable[[str, str, int], None],
+        read: Callable[[int], None] = lambda _records: None,
+        command: Callable[[Access], Getter] | None = None,
     ) -> None:
         self._find, self._deadline, self._seconds = find, deadline, seconds
-        self._note, self._called = note, called
+        self._note, self._called, self._read_so_far, self._command = note, called, read, command
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def collect(self, clusters: Sequence[Resource]) -> list[Collected]:
         """What is inside these clusters, and the gaps that say what could not be read there."""
-        found = await asyncio.gather(*(self._cluster(cluster) for cluster in clusters))
+        found = await asyncio.gather(*(self._counted(cluster) for cluster in clusters))
         return [record for records in found for record in records]
+
+    async def _counted(self, cluster: Resource) -> list[Collected]:
+        records = await self._cluster(cluster)
+        self._read_so_far(sum(isinstance(record, Packed) for record in records))
+        return records
 
     async def _cluster(self, cluster: Resource) -> list[Collected]:
         async with self._room:
@@ -52,17 +63,27 @@ class Inside:
                 return await self._read(ways[0], deadline)
 
     async def _way(self, cluster: Resource, ways: list[Access | Gap]) -> list[Collected]:
-        ways.append(await self._find(cluster))
+        try:
+            ways.append(await self._find(cluster))
+        except AuditError as problem:
+            ways.append(_lost(cluster.id, problem))
         return []
 
     async def _read(self, access: Access, deadline: Deadline) -> list[Collected]:
         self._note(f"reading inside {parse(access.cluster).name} by {access.way}")
+        if access.way == "run-command" and self._command:
+            return [_told(access), *await Reader(self._command(access), access.cluster, deadline).read()]
+        from aks_audit.sources.kubernetes.client import Client  # noqa: PLC0415 - imports the Kubernetes SDK
+
         try:
             async with Client(access, self._called) as client:
-                records = await Reader(client, access.cluster, deadline).read()
+                return [_told(access), *await Reader(client, access.cluster, deadline).read()]
         except UnreachableError as problem:
-            records = [Gap(id=access.cluster, type=INSIDE, reason=scrub_message(str(problem)), cause="not-read")]
-        return [_told(access), *records]
+            return [_told(access), _lost(access.cluster, problem)]
+
+
+def _lost(cluster: str, problem: AuditError) -> Gap:
+    return Gap(id=cluster, type=INSIDE, reason=scrub_message(str(problem)), cause="not-read")
 
 
 def _told(access: Access) -> Resource:

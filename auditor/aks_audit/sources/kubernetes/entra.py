@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError
 
-from aks_audit.sources.kubernetes.client import UnreachableError
+from aks_audit.sources.kubernetes.api import UnreachableError
 from aks_audit.sources.scrub import scrub_message
 
 if TYPE_CHECKING:

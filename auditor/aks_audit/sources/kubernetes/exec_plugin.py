@@ -10,13 +10,9 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 
-from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.exec_provider import ExecProvider
-from kubernetes.aio.config.kube_config import ConfigNode
-
 from aks_audit.snapshot import instant
 from aks_audit.sources.kubernetes import users
-from aks_audit.sources.kubernetes.client import UnreachableError
+from aks_audit.sources.kubernetes.api import UnreachableError
 from aks_audit.sources.kubernetes.kubeconfig import Context, KubeconfigError, text
 from aks_audit.sources.kubernetes.users import Identity
 from aks_audit.sources.scrub import scrub_message
@@ -83,6 +79,10 @@ class Plugin:
         self._token = token
 
     async def _status(self) -> Mapping[str, Any]:
+        from kubernetes.aio.config.config_exception import ConfigException  # noqa: PLC0415 - slow, and seldom needed
+        from kubernetes.aio.config.exec_provider import ExecProvider  # noqa: PLC0415 - as above
+        from kubernetes.aio.config.kube_config import ConfigNode  # noqa: PLC0415 - as above
+
         name = command(self._context)
         try:
             provider = ExecProvider(ConfigNode("exec", self._watched()))  # type: ignore[no-untyped-call] # of the SDK

@@ -16,7 +16,7 @@ from aks_audit.facts.estate import INSIDE
 from aks_audit.snapshot import Collected, Gap, Listing, Resource, decode, pack
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import discovery
-from aks_audit.sources.kubernetes.client import Answer, Getter, UnreachableError
+from aks_audit.sources.kubernetes.api import Answer, Getter, UnreachableError
 from aks_audit.sources.kubernetes.discovery import Served
 from aks_audit.sources.kubernetes.plan import CORE, GROUPS, PAGE, VERSION, Kind, Named, kinds, named
 from aks_audit.sources.kubernetes.trim import trim
@@ -122,9 +122,9 @@ class Reader:
         """A page; None where the list expired, and has to be read from its beginning."""
         more = f"&continue={quote(proceed, safe='')}" if proceed else ""
         path = f"{kind.path(version)}?limit={PAGE}{more}"
-        answer = await self._answer(path, kind.accept)
-        if isinstance(answer, str):
-            return self._failed(kind.type, answer)
+        answer = await self._answer(kind.type, path, kind.accept)
+        if isinstance(answer, Gap):
+            return answer
         body = _json(answer.body)
         if answer.status == _GONE and proceed:
             # The server forgot this state of the list, and says where to go on in the present one.
@@ -143,9 +143,9 @@ class Reader:
     async def _named(self, one: Named) -> list[Collected]:
         """One object by name; the listing of its own path says that it is known to be absent."""
         action = f"get {one.kind.plural} {one.name} in {one.namespace}"
-        answer = await self._answer(one.path)
-        if isinstance(answer, str):
-            return [self._failed(one.kind.type, answer, one.path)]
+        answer = await self._answer(one.kind.type, one.path, own=one.path)
+        if isinstance(answer, Gap):
+            return [answer]
         body = _json(answer.body)
         if answer.status == _NOT_FOUND and isinstance(body, dict) and body.get("reason") == "NotFound":
             return [Listing(type=one.kind.type, scope=f"{self._cluster}{one.path}")]
@@ -156,9 +156,9 @@ class Reader:
         return [self._object(one.kind, "v1", body)]
 
     async def _document(self, path: str, kind: str, action: str, accept: str = "application/json") -> Any | Gap:  # noqa: ANN401
-        answer = await self._answer(path, accept)
-        if isinstance(answer, str):
-            return self._failed(kind, answer)
+        answer = await self._answer(kind, path, accept)
+        if isinstance(answer, Gap):
+            return answer
         if answer.status != _OK:
             return self._refused(kind, answer, _json(answer.body), action)
         try:
@@ -167,11 +167,13 @@ class Reader:
             return self._failed(kind, f"the answer to {path} is not JSON: {problem}")
         return body if isinstance(body, dict) else self._failed(kind, f"the answer to {path} is not a JSON object")
 
-    async def _answer(self, path: str, accept: str = "application/json") -> Answer | str:
+    async def _answer(self, kind: str, path: str, accept: str = "application/json", *, own: str = "") -> Answer | Gap:
         try:
             return await self._api.get(path, accept)
         except UnreachableError as problem:
-            return str(problem)
+            if problem.gap:
+                return msgspec.structs.replace(problem.gap, id=f"{self._cluster}{own}", type=kind)
+            return self._failed(kind, str(problem), own)
 
     def _object(self, kind: Kind, version: str, item: Any) -> Collected:  # noqa: ANN401 - any JSON value
         name, namespace = _metadata(item).get("name"), _metadata(item).get("namespace")

@@ -23,7 +23,7 @@ from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.pipeline import RUN_COMMAND
 from aks_audit.sources.azure.plan import CLUSTERS, LISTED
 from aks_audit.sources.kubernetes import managed
-from aks_audit.sources.kubernetes.client import Answer, UnreachableError
+from aks_audit.sources.kubernetes.api import Answer, UnreachableError
 from aks_audit.sources.scrub import scrub_message
 
 if TYPE_CHECKING:

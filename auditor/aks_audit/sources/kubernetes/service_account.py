@@ -11,7 +11,7 @@ from typing import NamedTuple
 from aks_audit.snapshot import Resource
 from aks_audit.sources.kubernetes import managed, users
 from aks_audit.sources.kubernetes.access import Access
-from aks_audit.sources.kubernetes.client import UnreachableError
+from aks_audit.sources.kubernetes.api import UnreachableError
 from aks_audit.sources.kubernetes.kubeconfig import host
 
 FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")

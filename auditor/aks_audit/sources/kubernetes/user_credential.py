@@ -68,7 +68,8 @@ def _context(body: bytes) -> Context:
     except ValueError:
         raise KubeconfigError("the answer is not JSON") from None
     # It holds the file in base64, as a kubeconfig holds its certificates.
-    content = kubeconfig.data({"kubeconfig-data": given[0].get("value")}, "kubeconfig", Path()) if given else None
+    value = managed.words(given[0], "value") if given else ""
+    content = kubeconfig.data({"kubeconfig-data": value}, "kubeconfig", Path())
     found = kubeconfig.contexts([(kubeconfig.parse(content or b""), Path())])
     if not found:
         raise KubeconfigError("it names no server")

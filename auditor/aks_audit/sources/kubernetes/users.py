@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from aks_audit.snapshot import decode
 from aks_audit.sources.kubernetes.access import ClientCertificate
-from aks_audit.sources.kubernetes.client import UnreachableError
+from aks_audit.sources.kubernetes.api import UnreachableError
 from aks_audit.sources.kubernetes.kubeconfig import Context, KubeconfigError, data, text
 
 MASTERS = "system:masters"

@@ -56,20 +56,22 @@ class Means(NamedTuple):
     addresses: PrivateAddresses
     alone: bool
 
+    def knowing(self, resources: Iterable[Resource], *, alone: bool) -> "Means":
+        """The means with what was read of Azure since."""
+        return self._replace(addresses=PrivateAddresses(resources), alone=alone)
 
-def means(  # noqa: PLR0913 - each comes from elsewhere
+
+def means(
     asked: Asked,
     post: "Poster",
     credential: "AsyncTokenCredential",
-    resources: Iterable[Resource],
     *,
-    alone: bool,
     environment: Mapping[str, str],
     folder: Path = service_account.FOLDER,
 ) -> Means:
     """Look once for what leads into clusters: kubeconfig files, and the service account of a pod.
 
-    `resources` is what was read of Azure, for the private addresses in it; `folder` where a pod has its credentials.
+    `folder` is where a pod has its credentials.
 
     Raises:
         KubeconfigError: the kubeconfig that was asked for by name cannot be used.
@@ -80,8 +82,8 @@ def means(  # noqa: PLR0913 - each comes from elsewhere
         pod=service_account.read(environment, folder),
         post=post,
         token=EntraToken(credential),
-        addresses=PrivateAddresses(resources),
-        alone=alone,
+        addresses=PrivateAddresses(()),
+        alone=False,
     )
 
 
