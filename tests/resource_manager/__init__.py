@@ -5,6 +5,7 @@ It answers as Azure does, its errors, paging and throttling included, and can be
 
 from resource_manager.answers import Answer
 from resource_manager.faults import Fault, Hang, Reset, Slow, Truncated
+from resource_manager.graph import Graph
 from resource_manager.limits import AZURE, Bucket, Limits
 from resource_manager.paging import Paging
 from resource_manager.server import Request, ResourceManager
@@ -15,6 +16,7 @@ __all__ = [
     "Answer",
     "Bucket",
     "Fault",
+    "Graph",
     "Hang",
     "Limits",
     "Paging",

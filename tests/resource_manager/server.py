@@ -16,6 +16,8 @@ from aks_audit.snapshot import Record
 from resource_manager import answers, certificate
 from resource_manager.answers import Answer
 from resource_manager.faults import Fault, Reset, Script
+from resource_manager.graph import PATH as GRAPH
+from resource_manager.graph import Graph, Queries
 from resource_manager.limits import Limits, Throttle
 from resource_manager.loopback import Loopback, bearer, send
 from resource_manager.paging import Paging
@@ -33,13 +35,15 @@ class Request:
     status: int | None
     token: str | None
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 class ResourceManager:
     """A Resource Manager that serves a snapshot while the context lasts.
 
     `names` gives subscriptions their display names, and adds empty ones; `deny` refuses actions, everywhere or in
-    a scope, as do the snapshot's own gaps; without `limits` nothing is throttled; each answer takes `delay` seconds.
+    a scope, as do the snapshot's own gaps; without `limits` nothing is throttled; each answer takes `delay` seconds;
+    `graph` says how Resource Graph differs from all this.
     """
 
     def __init__(  # noqa: PLR0913 - each is one way in which Azure differs from day to day
@@ -52,10 +56,12 @@ class ResourceManager:
         paging: Paging = Paging(),  # noqa: B008 - a frozen value
         limits: Limits | None = None,
         delay: float = 0,
+        graph: Graph = Graph(),  # noqa: B008 - a frozen value
     ) -> None:
         records = tuple(records)
         self._state = State(records, names)
         self._denials = Denials(records, deny)
+        self._queries = Queries(graph, self._state, self._denials)
         self._script = Script(faults)
         self._paging = paging
         self._throttle = Throttle(limits) if limits else None
@@ -97,11 +103,11 @@ class ResourceManager:
         self._script = Script(faults)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        await request.read()
+        body = await request.read()
         if self._delay:
             await asyncio.sleep(self._delay)
         effect = self._script.effect(request.method, request.path_qs) if bearer(request) else None
-        answer = effect if isinstance(effect, Answer) else self._answer(request)
+        answer = effect if isinstance(effect, Answer) else self._answer(request, body)
         self._requests.append(
             Request(
                 method=request.method,
@@ -110,6 +116,7 @@ class ResourceManager:
                 status=None if isinstance(effect, Reset) else answer.status,
                 token=bearer(request),
                 headers=dict(request.headers),
+                body=body,
             )
         )
         # A client that has seen enough hangs up.
@@ -117,7 +124,7 @@ class ResourceManager:
             return await send(request, answer, effect)
         return web.StreamResponse()
 
-    def _answer(self, request: web.BaseRequest) -> Answer:
+    def _answer(self, request: web.BaseRequest, body: bytes) -> Answer:
         token, api_version = bearer(request), request.query.get("api-version", "")
         if token is None:
             return answers.missing_token()
@@ -127,6 +134,8 @@ class ResourceManager:
         if about is None:
             return answers.no_such_type(request.path.strip("/"), api_version)
         refused, headers = self._throttle.take(about, token) if self._throttle else (None, {})
+        if request.method == "POST" and request.path.lower() == GRAPH:
+            return refused or self._queries.answer(body)
         return refused or self._state.missing(about, api_version) or self._permitted(request, about, headers)
 
     def _permitted(self, request: web.BaseRequest, about: Target, headers: Mapping[str, str]) -> Answer:

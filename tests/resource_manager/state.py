@@ -81,6 +81,10 @@ class State:
         what = target.path[target.path.lower().rindex("/providers/") + len("/providers/") :]
         return answers.resource_not_found(what, target.group)
 
+    def of_type(self, kind: str) -> list[Body]:
+        """All of a type (in lower case), wherever they are."""
+        return list(self._types.get(kind, {}).values())
+
     def members(self, target: Target) -> list[Body] | Answer:
         """All of a type in a scope, in the order of the snapshot."""
         match target.type.lower():
