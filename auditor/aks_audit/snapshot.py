@@ -251,13 +251,13 @@ def _too_deep(data: bytes, value: object) -> bool:
     # Counting brackets is cheap, and settles the matter for nearly every document.
     if data.count(b"{") + data.count(b"[") <= DEEPEST:
         return False
-    level: list[object] = [value]
+    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
     for _ in range(DEEPEST):
-        inner = [item for item in level if isinstance(item, dict | list)]
-        level = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
+        parts = (part for item in level for part in (item.values() if isinstance(item, dict) else item))
+        level = [part for part in parts if isinstance(part, (dict, list))]
         if not level:
             return False
-    return any(isinstance(item, dict | list) for item in level)
+    return True
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -2,7 +2,10 @@
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _HIDDEN = "***"
 
@@ -64,21 +67,7 @@ _SECRETS = (
 # and this finds it out fast.
 _SIGN = re.compile("[ :=>~%]")
 _SHORTEST_TOKEN = 20
-_TOKENS = (
-    "eyJ",
-    "LS0t",
-    "YXBp",
-    "a2lu",
-    "Y2x1",
-    "gho_",
-    "ghp_",
-    "ghr_",
-    "ghs_",
-    "ghu_",
-    "github_pat_",
-    "glpat-",
-    "xox",
-)
+_TOKEN_SIGN = re.compile("eyJ|LS0t|YXBp|a2lu|Y2x1|gh[oprsu]_|github_pat_|glpat-|xox")
 _LONGEST_MESSAGE = 5_000
 
 _PRINCIPAL = re.compile(r"(?P<kept>\b(?:client|object id|principal|user|oid)(?: with)?[ =:]*)'[^']*'", re.IGNORECASE)
@@ -86,15 +75,28 @@ _MAIL = re.compile(r"(?P<kept>)[\w.+#-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 def scrub(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Give a JSON value without the keys of `SECRET_KEYS`, and without credentials and tokens inside strings."""
-    # Strings are most of every body, so they come first.
+    """Take the keys of `SECRET_KEYS` out of a JSON value, and credentials and tokens out of its strings; in place.
+
+    Gives the value, which is another only for a string.
+    """
+    # This walks every value of every body, so nothing is called for what needs nothing.
     if isinstance(value, str):
         return _without_secrets(value)
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
-        return {
-            name: scrub(item) for key, item in value.items() if (name := _name(key, isinstance(item, str))) is not None
-        }
-    return [scrub(item) for item in value] if isinstance(value, list) else value
+        if not _harmless(tuple(value)):
+            named = [(_name(key, isinstance(item, str)), item) for key, item in value.items()]
+            value.clear()
+            value.update((name, item) for name, item in named if name is not None)
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, item in items:
+        if isinstance(item, str):
+            value[key] = _without_secrets(item)
+        elif isinstance(item, (dict, list)):
+            scrub(item)
+    return value
 
 
 def scrub_message(text: str) -> str:
@@ -105,7 +107,7 @@ def scrub_message(text: str) -> str:
 
 def _without_secrets(text: str) -> str:
     if _SIGN.search(text) is None and (
-        len(text) < _SHORTEST_TOKEN or text[0] == "/" or not any(sign in text for sign in _TOKENS)
+        len(text) < _SHORTEST_TOKEN or text[0] == "/" or _TOKEN_SIGN.search(text) is None
     ):
         return text
     lower = text.lower()
@@ -113,6 +115,12 @@ def _without_secrets(text: str) -> str:
         if any(sign in lower for sign in signs):
             text = pattern.sub(rf"\g<kept>{_HIDDEN}", text)
     return text
+
+
+@lru_cache(maxsize=10_000)
+def _harmless(keys: tuple[str, ...]) -> bool:
+    """Whether all properties so named are kept as they are, whatever they hold; objects have the same few shapes."""
+    return all(_name(key, True) == key for key in keys)  # noqa: FBT003 - a keyword costs a cache more than it holds
 
 
 @lru_cache(maxsize=10_000)

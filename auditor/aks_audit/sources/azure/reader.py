@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from azure.core.exceptions import AzureError
 
 from aks_audit.facts.resource_id import parse
@@ -21,10 +22,17 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Page(NamedTuple):
-    """A page of a list."""
+    """A page of a list: its items, scrubbed."""
 
-    items: list[dict[str, Any]]
+    items: list[Any]
     next_link: str | None
+
+
+class _Page(msgspec.Struct, rename={"next_link": "nextLink"}):
+    """A page as on the wire. Its items are decoded one by one, for of most a look at their bytes says much already."""
+
+    value: list[msgspec.Raw]
+    next_link: str | None = None
 
 
 class Reader:
@@ -44,7 +52,8 @@ class Reader:
             page = _page(answer.body)
             if isinstance(page, str):
                 return [*found, errors.failed(scope, kind, page)]
-            found += [self._record(item, kind, scope) for item in page.items]
+            read = self._now().strftime(TIME)
+            found += [_record(item, kind, scope, read) for item in page.items]
             link = page.next_link
             if link is None:
                 # Something without an id may be one of those that the list is asked for.
@@ -59,10 +68,10 @@ class Reader:
         if isinstance(answer, Gap):
             return [answer]
         try:
-            body = decode(answer.body)
+            body = scrub(decode(answer.body))
         except ValueError as problem:
             return [errors.failed(resource_id, kind, f"the answer is not JSON: {problem}")]
-        return [self._record(body, kind, resource_id)]
+        return [_record(body, kind, resource_id, self._now().strftime(TIME))]
 
     async def whole(self, url: str, own: str, kind: str) -> list[Record]:
         """A list whose items have no ids, as one resource called `own`; or the gap that says why not."""
@@ -71,10 +80,10 @@ class Reader:
             return [items]
         if not all(isinstance(item, dict) and isinstance(item.get("endpoints"), list) for item in items):
             return [errors.failed(own, kind, "the answer is not a whole list of endpoints")]
-        return [Resource(id=own, type=kind, body=scrub({"value": items}), read=self._now().strftime(TIME))]
+        return [Resource(id=own, type=kind, body={"value": items}, read=self._now().strftime(TIME))]
 
     async def items(self, url: str, about: str, kind: str) -> list[Any] | Gap:
-        """The items of a list to its last page, as on the wire; or the gap that says why it is not whole."""
+        """The items of a list to its last page, scrubbed; or the gap that says why it is not whole."""
         items: list[Any] = []
         link: str | None = url
         for _ in range(MOST_PAGES):
@@ -99,24 +108,20 @@ class Reader:
             return answer
         return errors.refused(scope, kind, answer.status, answer.body)
 
-    def _record(self, body: object, kind: str, scope: str) -> Record:
-        own = body.get("id") if isinstance(body, dict) else None
-        if not isinstance(body, dict) or not isinstance(own, str) or not own.startswith("/subscriptions/"):
-            return errors.failed(scope, kind, "the answer holds something without a resource id")
-        read = self._now().strftime(TIME)
-        return Resource(id=own, type=parse(own).type or kind, body=scrub(body), read=read)
+
+def _record(body: object, kind: str, scope: str, read: str) -> Record:
+    own = body.get("id") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(own, str) or not own.startswith("/subscriptions/"):
+        return errors.failed(scope, kind, "the answer holds something without a resource id")
+    return Resource(id=own, type=parse(own).type or kind, body=body, read=read)
 
 
 def _page(data: bytes) -> Page | str:
     """The items of a page and the link to the next, or what is wrong with it."""
     try:
-        body = decode(data)
-    except ValueError as problem:
+        page = msgspec.json.decode(data, type=_Page)
+        return Page([scrub(decode(bytes(item))) for item in page.value], page.next_link or None)
+    except msgspec.ValidationError as problem:
+        return f"the answer is not a page of a list: {problem}"
+    except (ValueError, msgspec.DecodeError, RecursionError) as problem:
         return f"the answer is not JSON: {problem}"
-    items = body.get("value") if isinstance(body, dict) else None
-    if not isinstance(items, list):
-        return "the answer is not a list"
-    link = body.get("nextLink")
-    if link is not None and not isinstance(link, str):
-        return "the answer's nextLink is not an address"
-    return Page(items, link or None)

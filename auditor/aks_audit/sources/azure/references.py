@@ -1,6 +1,6 @@
 """Which resources outside the scope the clusters lead to: subnet, peer, guard, route, firewall, zone."""
 
-from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 from aks_audit.facts.resource_id import parse
@@ -19,12 +19,20 @@ def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...
     """
     seen: set[str] = set()
     wanted: dict[str, str] = {}
+    followed: dict[str, str | None] = {}
     edge = [(resource, 0) for resource in resources.values() if resource.type.lower() == CLUSTERS.lower()]
     while edge and len(wanted) < _MOST:
         resource, peers = edge.pop()
-        for reference, hop in _references(resource):
+        found: list[tuple[str, int]] = []
+        _gather(resource.body, 0, found)
+        for text, hop in found:
+            if text not in followed:
+                followed[text] = _followed(text)
+            reference = followed[text]
+            if reference is None or peers + hop > 1:
+                continue
             key = reference.lower()
-            if key in seen or peers + hop > 1:
+            if key in seen:
                 continue
             seen.add(key)
             if key in resources:
@@ -32,17 +40,6 @@ def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...
             elif key not in asked:
                 wanted[key] = reference
     return tuple(wanted[key] for key in sorted(wanted))
-
-
-def _references(resource: Resource) -> Iterator[tuple[str, int]]:
-    """The ids in a body that are worth following, and whether each is a peering away."""
-    found: list[tuple[str, int]] = []
-    _gather(resource.body, 0, found)
-    own = resource.id.lower()
-    for text, hop in found:
-        followed = _followed(text)
-        if followed and followed.lower() != own:
-            yield followed, hop
 
 
 def _followed(text: str) -> str | None:
@@ -56,15 +53,16 @@ def _followed(text: str) -> str | None:
     return None
 
 
-def _gather(value: Any, hop: int, found: list[tuple[str, int]]) -> None:  # noqa: ANN401 - any JSON value
+def _gather(value: dict[str, Any] | list[Any], hop: int, found: list[tuple[str, int]]) -> None:
     """Add the ids of Azure in a value, in their order, each with whether a peering leads to it."""
-    # No generators, and nothing done for what is no id: this walks every value of every body.
-    if isinstance(value, str):
-        if value[:15].lower() == "/subscriptions/":
-            found.append((value, hop))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _gather(item, hop or int(key.lower().startswith("remotevirtualnetwork")), found)
-    elif isinstance(value, list):
-        for item in value:
-            _gather(item, hop, found)
+    # No generators, and nothing called for what is no id: this walks every value of every body.
+    for key, item in value.items() if isinstance(value, dict) else zip(repeat(""), value):
+        if isinstance(item, str):
+            if item[:15].lower() == "/subscriptions/":
+                found.append((item, hop or _is_peer(key)))
+        elif isinstance(item, (dict, list)):
+            _gather(item, hop or _is_peer(key), found)
+
+
+def _is_peer(key: str) -> bool:
+    return key.lower().startswith("remotevirtualnetwork")
