@@ -47,15 +47,22 @@ class Control(Record, frozen=True, order=True):
     id: str
 
 
-class Evidence(Record, frozen=True):
+Index: TypeAlias = Literal["graph"]
+"""What may lag behind the resources themselves: Azure Resource Graph."""
+
+
+class Evidence(Record, frozen=True, omit_defaults=True):
     """A value that was read: the resource, the JSON pointer (RFC 6901) in its body, and the value.
 
-    `value` is null where the body was read and holds no such value.
+    `value` is null where the body was read and holds no such value. Where it is not of the resource itself but of an
+    index, `source` is that index, and `read` when it was asked (RFC 3339); else there is neither.
     """
 
     resource: str
     pointer: str
     value: JsonValue
+    source: Index | None = None
+    read: str | None = None
 
 
 MissingKind: TypeAlias = Literal[

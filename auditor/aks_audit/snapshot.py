@@ -26,11 +26,11 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 import msgspec
 
 from aks_audit.errors import AuditError
-from aks_audit.results import Location, MissingKind
+from aks_audit.results import Index, Location, MissingKind
 
 SCHEMA = "aks-audit/snapshot/1"
 
-GRAPH = "graph"
+GRAPH: Index = "graph"
 """The source of a resource that was read from Azure Resource Graph, which may lag behind the resource itself."""
 
 LARGEST_FILE = 2**31

@@ -98,6 +98,8 @@ def _head(report: Report, failures: Sequence[Finding], pen: _Pen) -> Iterator[st
     yield pen.line("Score     ", (value, _Style.STRONG), f"  ({summary.interval(overall)})")
     yield pen.line("Coverage  ", summary.decided_share(overall))
     tally = [("  ", (f"{n:,} {severity}", _OF_SEVERITY[severity])) for severity, n in counted if n]
+    if lagging := summary.lagging(report.findings):
+        yield pen.line("Evidence  ", lagging)
     yield pen.line("Failures", *(chain.from_iterable(tally) if tally else ("  none",)))
 
 

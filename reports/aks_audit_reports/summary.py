@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from aks_audit.report import Report
-from aks_audit.results import Finding, Missing, MissingKind, Severity
+from aks_audit.results import Evidence, Finding, Index, Missing, MissingKind, Severity
 
 KINDS: dict[MissingKind, str] = {
     "refused": "Refused",
@@ -18,6 +18,9 @@ KINDS: dict[MissingKind, str] = {
     "crashed": "A rule crashed",
 }
 """The kinds of what could not be read, in a person's words."""
+
+INDEXES: dict[Index, str] = {"graph": "Resource Graph"}
+"""What evidence may be read from instead of the resources themselves, by the names that people know."""
 
 REMEDIES: dict[MissingKind, str] = {
     "refused": "Give the identity that collects the snapshot the permission to read it.",
@@ -167,6 +170,20 @@ def unread(missing: Sequence[Missing]) -> tuple[Unread, ...]:
     groups = [Unread(kind, action, tuple(items)) for (kind, action), items in grouped.items()]
     kinds = list(KINDS)
     return tuple(sorted(groups, key=lambda g: (kinds.index(g.kind), not g.action, -len(g.missing), g.action or "")))
+
+
+def origin(evidence: Evidence) -> str | None:
+    """What a value was read from and when, where it is not of the resource itself."""
+    return f"from {INDEXES[evidence.source]}, read at {time(evidence.read)}" if evidence.source else None
+
+
+def lagging(findings: Iterable[Finding]) -> str | None:
+    """How many findings rest on what may lag behind the resources, and on what; None where none does."""
+    indexed = [[one for one in finding.evidence if one.source] for finding in findings]
+    latest = max((one for found in indexed for one in found), key=lambda one: one.read or "", default=None)
+    if latest is None:
+        return None
+    return f"of {count(sum(map(bool, indexed)), 'finding')} {origin(latest)}; it may lag"
 
 
 def short(resource_id: str) -> str:

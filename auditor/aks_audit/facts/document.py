@@ -4,21 +4,32 @@ from typing import Any
 
 import msgspec
 
-from aks_audit.results import Location, Place
+from aks_audit.results import Index, Location, Place
 
 _LONGEST_TEXT = 200
 
 
 class Document:
-    """One resource of the snapshot. `id` is spelled as Azure sent it; ids are compared without case."""
+    """One resource of the snapshot. `id` is spelled as Azure sent it; ids are compared without case.
 
-    __slots__ = ("_ambiguous", "_lines", "_path", "body", "id", "location", "type")
+    `index` is what the body was read from and when, where that was not the resource itself.
+    """
 
-    def __init__(self, resource_id: str, kind: str, body: dict[str, Any], location: Location | None = None) -> None:
+    __slots__ = ("_ambiguous", "_lines", "_path", "body", "id", "index", "location", "type")
+
+    def __init__(
+        self,
+        resource_id: str,
+        kind: str,
+        body: dict[str, Any],
+        location: Location | None = None,
+        index: tuple[Index | None, str | None] = (None, None),
+    ) -> None:
         self.id = resource_id
         self.type = kind
         self.body = body
         self.location = location
+        self.index = index
         self._path = ""
         self._ambiguous: bool | None = None
         self._lines: tuple[list[str], dict[str, int]] | None = None

@@ -11,7 +11,7 @@ from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import fold, parse, scopes, within
 from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Location, Missing
-from aks_audit.snapshot import Gap, Resource, Snapshot, instant
+from aks_audit.snapshot import GRAPH, Gap, Resource, Snapshot, instant
 
 INSIDE = "kubernetes"
 """The type of a gap that stands for everything inside a cluster."""
@@ -161,7 +161,8 @@ def _latest(records: list[tuple[Resource, Document]]) -> list[Document]:
 def _by_id(snapshot: Snapshot) -> dict[str, list[tuple[Resource, Document]]]:
     grouped: dict[str, list[tuple[Resource, Document]]] = {}
     for resource, location in snapshot.resources:
-        document = Document(resource.id, resource.type, resource.body, location)
+        index = (GRAPH, resource.read) if resource.source == GRAPH else (None, None)
+        document = Document(resource.id, resource.type, resource.body, location, index)
         grouped.setdefault(fold(resource.id), []).append((resource, document))
     return grouped
 

@@ -51,7 +51,8 @@ class View:
     def at(self, field: "Field[Any]") -> Evidence:
         """The evidence for a field: the resource, the pointer, and the value as it was read (None: absent)."""
         value, pointer = self.find(field.path)
-        return Evidence(resource=self.document.id, pointer=pointer, value=_abridged(value))
+        source, read = self.document.index
+        return Evidence(self.document.id, pointer, _abridged(value), source, read)
 
     def find(self, path: str) -> tuple[Any, str]:
         """The raw value at a dotted path, or None, and its JSON pointer.

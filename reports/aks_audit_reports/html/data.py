@@ -10,7 +10,7 @@ import msgspec
 from aks_audit.report import Report
 from aks_audit.results import Evidence, Finding, Missing, Outcome, RuleText, Severity
 from aks_audit_reports.html.page import BODY, FINGERPRINT, controls, links, value
-from aks_audit_reports.summary import KINDS, printable, short
+from aks_audit_reports.summary import KINDS, origin, printable, short
 
 
 def embedded(report: Report, findings: Sequence[Finding]) -> str:
@@ -63,7 +63,7 @@ class _Row(msgspec.Struct, array_like=True, gc=False):
     command: int | None
     bicep: int | None
     change: int | None
-    evidence: tuple[tuple[int | None, int, int], ...]
+    evidence: tuple[tuple[int | None, ...], ...]
     missing: tuple[tuple[int | None, ...], ...]
     mark: str
 
@@ -93,9 +93,11 @@ def _findings(numbers: _Numbers, report: Report, findings: Sequence[Finding]) ->
     ]
 
 
-def _evidence(numbers: _Numbers, finding: Finding, evidence: Evidence) -> tuple[int | None, int, int]:
+def _evidence(numbers: _Numbers, finding: Finding, evidence: Evidence) -> tuple[int | None, ...]:
+    """Resource, pointer and value; and, seldom, what the value was read from."""
     elsewhere = None if evidence.resource == finding.resource else evidence.resource
-    return numbers.optional(elsewhere), numbers[evidence.pointer or BODY], numbers[value(evidence)]
+    read = numbers.optional(elsewhere), numbers[evidence.pointer or BODY], numbers[value(evidence)]
+    return (*read, numbers[told]) if (told := origin(evidence)) else read
 
 
 def _missing(numbers: _Numbers, missing: Missing) -> tuple[int | None, ...]:

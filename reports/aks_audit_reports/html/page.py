@@ -76,11 +76,12 @@ class ClusterView(NamedTuple):
 
 
 class EvidenceView(NamedTuple):
-    """A value that was read, as JSON; the resource where it is another than the finding's."""
+    """A value that was read, as JSON; the resource where it is not the finding's; an index it was read from."""
 
     resource: str | None
     pointer: str
     value: str
+    origin: str | None
 
 
 class MissingView(NamedTuple):
@@ -128,7 +129,7 @@ BLANK = FindingView(
     name="",
     resource="",
     clusters=("",),
-    evidence=(EvidenceView("", "", ""),),
+    evidence=(EvidenceView("", "", "", ""),),
     missing=(MissingView("", "", "", "", ""),),
     command="",
     bicep="",
@@ -357,7 +358,9 @@ def _finding(finding: Finding, rule: RuleText, clusters: Iterable[str]) -> Findi
         resource=finding.resource,
         clusters=tuple(clusters),
         evidence=tuple(
-            EvidenceView(None if e.resource == finding.resource else e.resource, e.pointer or BODY, value(e))
+            EvidenceView(
+                None if e.resource == finding.resource else e.resource, e.pointer or BODY, value(e), summary.origin(e)
+            )
             for e in finding.evidence
         ),
         missing=tuple(MissingView(KINDS[m.kind], m.what, m.reason, m.action, m.scope) for m in finding.missing),
@@ -400,6 +403,7 @@ def _about(report: Report) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("Subscriptions", tuple(sorted(_subscriptions(report))) or ("none",)),
         ("Scope", scan.scope or ("what the snapshot holds; it names no scope",)),
         ("Read", (f"from {summary.time(scan.started)} to {summary.time(scan.finished)}",)),
+        *([("Evidence", (lagging,))] if (lagging := summary.lagging(report.findings)) else []),
         ("Complete", ("yes: all in scope was read" if scan.complete else "no: see what could not be read",)),
         ("Findings", (f"{number(len(report.findings))} of {count(len(report.rules), 'rule')}",)),
         ("Report schema", (report.schema_version,)),

@@ -109,8 +109,8 @@
     command: text(row.command),
     bicep: text(row.bicep),
     change: text(row.change),
-    evidence: row.evidence.map(([resource, pointer, value]) => ({
-      resource: text(resource), pointer: text(pointer), value: text(value),
+    evidence: row.evidence.map(([resource, pointer, value, origin = null]) => ({
+      resource: text(resource), pointer: text(pointer), value: text(value), origin: text(origin),
     })),
     missing: row.missing.map(([kind, what, reason, action, scope]) => ({
       kind: text(kind), what: text(what), reason: text(reason), action: text(action), scope: text(scope),
