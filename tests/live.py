@@ -36,7 +36,7 @@ class Done(NamedTuple):
 def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
     """The variables with which `aks-audit` finds a Resource Manager, trusts it, and signs in by a stand-in.
 
-    A stand-in that stands in the folder's `bin` already is left as it is.
+    A stand-in that stands in the folder's `bin` already is left as it is; a kubeconfig is the folder's own.
     """
     stand_in = folder / "bin" / "az"
     stand_in.parent.mkdir(exist_ok=True)
@@ -48,6 +48,7 @@ def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
         "PATH": f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}",
         "SSL_CERT_FILE": str(ca_file),
         "AKS_AUDIT_CLOUD": url,
+        "KUBECONFIG": str(folder / "kubeconfig"),
     }
 
 

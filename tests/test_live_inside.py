@@ -1,0 +1,175 @@
+"""Live scans of clusters, end to end: the installed command, a Resource Manager and an API server over HTTPS."""
+
+import stat
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from aks_audit import snapshot
+from aks_audit.snapshot import Record, Resource
+from aks_audit.sources.kubernetes import plan
+from cases import CLUSTER, Case, records_of
+from kubernetes_api import AUDITOR_TOKEN, NORIGHTS_TOKEN, KubernetesApi, kubeconfig, plugin
+from live import Done, run
+from resource_manager import ResourceManager
+
+ENTRA_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
+SAFEGUARDS = ("--read", "deployment-safeguards")
+ADMINISTRATOR = "AKS-IAM-22"
+
+
+def estate(api: KubernetesApi, *, entra: bool = True) -> list[Record]:
+    """The base estate; its cluster's private endpoint leads to the API server, whose name resolves nowhere."""
+    group = f"{CLUSTER.partition('/resourceGroups/')[0]}/resourceGroups/rg-aks-prod-nodes/providers/Microsoft.Network"
+    interface = f"{group}/networkInterfaces/kube-apiserver.nic"
+    endpoint = f"{group}/privateEndpoints/kube-apiserver"
+    connection = {"properties": {"privateLinkServiceId": CLUSTER, "groupIds": ["management"]}}
+    addresses = [{"properties": {"privateIPAddress": "127.0.0.1"}}]
+    added: list[Record] = [
+        _resource(interface, "Microsoft.Network/networkInterfaces", {"ipConfigurations": addresses}),
+        _resource(
+            endpoint,
+            "Microsoft.Network/privateEndpoints",
+            {"networkInterfaces": [{"id": interface}], "privateLinkServiceConnections": [connection]},
+        ),
+    ]
+    case = Case(
+        name="",
+        expect="",
+        set={
+            "cluster properties.privateFQDN": api.host,
+        },
+        drop=() if entra else ("cluster properties.aadProfile",),
+    )
+    return [*records_of(case), *added]
+
+
+def _resource(own: str, kind: str, properties: dict[str, Any]) -> Resource:
+    body = {"id": own, "type": kind, "location": "westeurope", "properties": properties}
+    return Resource(id=own, type=kind, body=body)
+
+
+def address(api: KubernetesApi) -> str:
+    """Where the kubeconfig says that the API server is: its name, which only its private endpoint makes reachable."""
+    return f"https://{api.host}:{urlsplit(api.url).port}"
+
+
+def sign_in(folder: Path, token: str = AUDITOR_TOKEN) -> None:
+    """A stand-in for `az` that gives another token for API servers than for Azure."""
+    stand_in = folder / "bin" / "az"
+    stand_in.parent.mkdir()
+    answer = '{"accessToken": "%s", "expiresOn": "2099-01-01 00:00:00.000000", "expires_on": 4070908800}'
+    for_clusters, for_azure = answer % token, answer % "of-azure"
+    script = f"#!/bin/sh\ncase \"$*\" in *{ENTRA_APPLICATION}*) echo '{for_clusters}';; *) echo '{for_azure}';; esac\n"
+    stand_in.write_text(script, encoding="utf-8")
+    stand_in.chmod(stat.S_IRWXU)
+
+
+def outcome(done: Done, rule: str) -> list[str]:
+    return [finding["outcome"] for finding in done.report["findings"] if finding["rule"] == rule]
+
+
+def unread(done: Done) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = done.report["coverage"]["unread"]
+    return found
+
+
+def scan(server: ResourceManager, folder: Path, *arguments: str) -> Done:
+    return run(server, folder, "scan", "--format", "json", *SAFEGUARDS, *arguments)
+
+
+def test_the_way_that_a_kubeconfig_names_is_gone_without_running_what_it_names(tmp_path: Path) -> None:
+    sign_in(tmp_path)
+    command, marker = plugin(tmp_path)
+    with KubernetesApi("hardened") as api, ResourceManager(estate(api)) as azure:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(api, user="exec", server=address(api), command=command))
+        done = scan(azure, tmp_path, "--keep-snapshot", "kept.jsonl")
+        replayed = run(azure, tmp_path, "scan", "--format", "json", "--snapshot", "kept.jsonl")
+        methods = {request.method for request in azure.requests} | {request.method for request in api.requests}
+        tokens = {request.token for request in api.requests}
+    assert done.code == 0, done.err
+    assert methods == {"GET"}
+    assert tokens == {AUDITOR_TOKEN}
+    assert not marker.exists()
+    assert outcome(done, ADMINISTRATOR) == ["pass"]
+    assert replayed.out == done.out
+    read = {count["type"]: count["count"] for count in done.report["coverage"]["read"]}
+    assert read["pods"] == 53
+    assert read["globalnetworkpolicies.projectcalico.org"] > 0
+
+
+def test_by_entra_id_one_post_a_cluster_is_sent_and_no_other(tmp_path: Path) -> None:
+    sign_in(tmp_path)
+    with (
+        KubernetesApi("weak", names=[KubernetesApi("weak").host]) as api,
+        ResourceManager(estate(api), kubeconfigs={CLUSTER: kubeconfig(api, user="exec", server=address(api))}) as azure,
+    ):
+        done = scan(azure, tmp_path, "--in-cluster", "aad")
+        posts = [request.path for request in azure.requests if request.method != "GET"]
+        methods = {request.method for request in api.requests}
+    assert done.code == 0, done.err
+    assert posts == [f"{CLUSTER}/listClusterUserCredential"]
+    assert methods == {"GET"}
+    assert outcome(done, ADMINISTRATOR) == ["pass"]
+
+
+def test_an_administrators_credential_is_used_only_when_asked_for_and_is_a_finding(tmp_path: Path) -> None:
+    with KubernetesApi("weak") as api:
+        text = kubeconfig(api, user="certificate", server=address(api))
+        with ResourceManager(estate(api, entra=False), kubeconfigs={CLUSTER: text}) as azure:
+            (tmp_path / "kubeconfig").write_text(text)
+            unasked = scan(azure, tmp_path)
+            assert not api.requests
+            asked = [scan(azure, tmp_path, "--in-cluster", way) for way in ("kubeconfig", "aad")]
+        assert {request.certificate for request in api.requests} == {"O=system:masters,CN=masterclient"}
+    assert outcome(unasked, ADMINISTRATOR) == []
+    assert "administrator" in " ".join(missing["reason"] for missing in unread(unasked))
+    assert [outcome(done, ADMINISTRATOR) for done in asked] == [["fail"], ["fail"]]
+    for done in asked:
+        assert "PRIVATE KEY" not in done.out + done.err
+
+
+def test_without_rights_inside_a_scan_is_incomplete_and_names_what_it_lacks(tmp_path: Path) -> None:
+    sign_in(tmp_path, NORIGHTS_TOKEN)
+    with KubernetesApi("weak") as api, ResourceManager(estate(api)) as azure:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(api, token=NORIGHTS_TOKEN, server=address(api)))
+        done = scan(azure, tmp_path)
+    assert done.code == 3
+    actions = {missing["action"] for missing in unread(done)}
+    assert {"list pods", "list networkpolicies.networking.k8s.io"} <= actions
+    assert not [missing for missing in unread(done) if "cilium.io" in str(missing["action"])]
+
+
+def test_where_no_way_is_known_that_is_said_with_the_remedy_and_nothing_is_incomplete(tmp_path: Path) -> None:
+    with KubernetesApi("weak") as api, ResourceManager(estate(api)) as azure:
+        done = scan(azure, tmp_path)
+        silent = scan(azure, tmp_path, "--in-cluster", "none")
+    assert (done.code, silent.code) == (0, 0), done.err
+    assert [missing["kind"] for missing in unread(done)] == ["not-asked"]
+    assert "--in-cluster aad" in unread(done)[0]["reason"]
+
+
+def test_an_api_server_that_is_away_is_one_gap_and_loses_nothing_else(tmp_path: Path) -> None:
+    with KubernetesApi("weak") as api, ResourceManager(estate(api)) as azure:
+        away = kubeconfig(api, server=f"https://{api.host}:1")
+        (tmp_path / "kubeconfig").write_text(away)
+        done = scan(azure, tmp_path, "--in-cluster", "kubeconfig")
+    assert done.code == 3
+    assert [missing["kind"] for missing in unread(done)] == ["not-read"]
+    assert outcome(done, ADMINISTRATOR) == ["pass"]
+
+
+@pytest.mark.parametrize("cluster", ["weak", "hardened"])
+def test_what_is_collected_is_what_the_plan_says(cluster: Any, tmp_path: Path) -> None:  # noqa: ANN401 - of the fixture
+    with KubernetesApi(cluster) as api, ResourceManager(estate(api)) as azure:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(api, server=address(api)))
+        done = run(azure, tmp_path, "collect", "-o", "kept.jsonl")
+        asked = {request.path for request in api.requests}
+    assert done.code == 0, done.err
+    read = snapshot.read([tmp_path / "kept.jsonl"])
+    known = {listing.type for listing in read.listings if listing.scope == CLUSTER}
+    assert {kind.type for kind in plan.kinds() if not kind.twin()} <= known
+    assert len(asked) <= len(plan.kinds()) + len(plan.named()) + 3
+    assert any(not listing.served for listing in read.listings)
