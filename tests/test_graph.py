@@ -333,6 +333,20 @@ def test_what_neither_has_is_known_to_be_gone(tmp_path: Path) -> None:
     assert same(graph, by_arm(tmp_path, records))
 
 
+def test_a_role_that_was_assigned_above_the_subscriptions_is_read_from_both_and_is_no_gap(tmp_path: Path) -> None:
+    kind = "Microsoft.Authorization/roleAssignments"
+    own = f"/providers/Microsoft.Management/managementGroups/company/providers/{kind}/5ca1ab1e"
+    above = {"id": own, "type": kind, "properties": {"scope": own.partition("/providers/Microsoft.Auth")[0]}}
+    answer = Answer(200, msgspec.json.encode({"value": [above]}))
+    listed = Fault(f"{MINE}/providers/{kind}", answer, times=None)
+    with ResourceManager([*BASE, Resource(id=own, type=kind, body=above)], faults=[listed]) as server:
+        arm = run(server, tmp_path, "collect", "-o", "arm.jsonl")
+        graph = run(server, tmp_path, "collect", "-o", "graph.jsonl", "--source", "graph")
+    assert (arm.code, graph.code) == (0, 0), arm.err + graph.err
+    for name in ("arm.jsonl", "graph.jsonl"):
+        assert own in {resource.id for resource, _ in snapshot.read([tmp_path / name]).resources}
+
+
 def test_evidence_says_that_it_is_of_graph_and_how_old(tmp_path: Path) -> None:
     cluster = next(one for one in BASE if isinstance(one, Resource) and one.id == CLUSTER)
     older = msgspec.json.decode(msgspec.json.encode(cluster.body))

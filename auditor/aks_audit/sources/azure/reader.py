@@ -111,7 +111,8 @@ class Reader:
 
 def _record(body: object, kind: str, scope: str, read: str) -> Record:
     own = body.get("id") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(own, str) or not own.startswith("/subscriptions/"):
+    # A role that was assigned above a subscription is listed in it, and stands in none.
+    if not isinstance(body, dict) or not isinstance(own, str) or not own.startswith(("/subscriptions/", "/providers/")):
         return errors.failed(scope, kind, "the answer holds something without a resource id")
     return Resource(id=own, type=parse(own).type or kind, body=body, read=read)
 
