@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from resource_manager.answers import Answer
 from resource_manager.faults import Fault, Reset, Script
 from resource_manager.graph import PATH as GRAPH
 from resource_manager.graph import Graph, Queries
+from resource_manager.inside import Inside, Run
 from resource_manager.limits import Limits, Throttle
 from resource_manager.loopback import Loopback, bearer, send
 from resource_manager.paging import Paging
@@ -42,8 +43,10 @@ class ResourceManager:
     """A Resource Manager that serves a snapshot while the context lasts.
 
     `names` gives subscriptions their display names, and adds empty ones; `deny` refuses actions, everywhere or in
-    a scope, as do the snapshot's own gaps; without `limits` nothing is throttled; each answer takes `delay` seconds;
-    `graph` says how Resource Graph differs from all this.
+    a scope, as do the snapshot's own gaps; without `limits` nothing is throttled; each answer takes `delay` seconds
+    and is `altered`, given its path, before it is sent;
+    `graph` says how Resource Graph differs from all this; `kubeconfigs` are given by the ids of their clusters, and
+    `run` runs commands in clusters.
     """
 
     def __init__(  # noqa: PLR0913 - each is one way in which Azure differs from day to day
@@ -56,16 +59,21 @@ class ResourceManager:
         paging: Paging = Paging(),  # noqa: B008 - a frozen value
         limits: Limits | None = None,
         delay: float = 0,
+        altered: Callable[[str, Answer], Answer] = lambda _path, answer: answer,
         graph: Graph = Graph(),  # noqa: B008 - a frozen value
+        kubeconfigs: Mapping[str, str] = MappingProxyType({}),
+        run: Run | None = None,
     ) -> None:
         records = tuple(records)
         self._state = State(records, names)
         self._denials = Denials(records, deny)
         self._queries = Queries(graph, self._state, self._denials)
+        self._inside = Inside(kubeconfigs, run)
         self._script = Script(faults)
         self._paging = paging
         self._throttle = Throttle(limits) if limits else None
         self._delay = delay
+        self._altered = altered
         self._requests: list[Request] = []
         self._folder = TemporaryDirectory(prefix="resource-manager-")
         self._loopback = Loopback(self._handle, "resource-manager")
@@ -108,6 +116,7 @@ class ResourceManager:
             await asyncio.sleep(self._delay)
         effect = self._script.effect(request.method, request.path_qs) if bearer(request) else None
         answer = effect if isinstance(effect, Answer) else self._answer(request, body)
+        answer = self._altered(request.path, answer)
         self._requests.append(
             Request(
                 method=request.method,
@@ -136,14 +145,18 @@ class ResourceManager:
         refused, headers = self._throttle.take(about, token) if self._throttle else (None, {})
         if request.method == "POST" and request.path.lower() == GRAPH:
             return refused or self._queries.answer(body)
-        return refused or self._state.missing(about, api_version) or self._permitted(request, about, headers)
+        return refused or self._state.missing(about, api_version) or self._permitted(request, about, headers, body)
 
-    def _permitted(self, request: web.BaseRequest, about: Target, headers: Mapping[str, str]) -> Answer:
+    def _permitted(self, request: web.BaseRequest, about: Target, headers: Mapping[str, str], body: bytes) -> Answer:
         action = about.action(request.method)
         if about.path.lower() != "/subscriptions" and self._denials.refuses(action, about.scope):
             return answers.authorization_failed(action, about.scope)
-        if request.method != "GET":
-            return answers.method_not_allowed(request.method)
+        if request.method == "GET":
+            return self._inside.result(about) or self._got(request, about, headers)
+        posted = self._inside.post(about, body, self._url) if request.method == "POST" else None
+        return posted or answers.method_not_allowed(request.method)
+
+    def _got(self, request: web.BaseRequest, about: Target, headers: Mapping[str, str]) -> Answer:
         if not about.collection:
             found = self._state.get(about)
             return found if isinstance(found, Answer) else answers.document(found, headers)
@@ -153,7 +166,7 @@ class ResourceManager:
             return items
         # Azure never refuses to list the subscriptions: it lists those that the caller may read.
         if about.path.lower() == "/subscriptions":
-            items = [item for item in items if not self._denials.refuses(action, item["id"])]
+            items = [item for item in items if not self._denials.refuses(about.action("GET"), item["id"])]
         aks = about.type.lower().startswith("microsoft.containerservice/")
         page = self._paging.page(items, request.path, request.query, self._url, aks=aks)
         if page is None:

@@ -209,7 +209,7 @@ class Pipeline:
         request = HttpRequest(method, address) if body is None else HttpRequest(method, address, json=body)
         try:
             response = (await self._pipeline.run(request)).http_response
-            return Answer(response.status_code, await response.read(), response.headers.get("Location"))
+            return Answer(response.status_code, response.content, response.headers.get("Location"))
         except (ClientError, OSError, TimeoutError) as problem:  # of the transport, where the SDK lets it through
             raise ServiceResponseError(f"{type(problem).__name__}: {problem}") from problem
 

@@ -43,6 +43,9 @@ MOST_LOOKS = 150
 PAGE = 50
 """How many objects a page holds at most, at some 10 kB a pod."""
 
+_LARGE = {"/apis/apiextensions.k8s.io/v1/customresourcedefinitions": 4}
+"""The lists whose objects are far larger, their schemas some 100 kB each."""
+
 AT_ONCE = 2
 """How many commands run at the same time; each has a pod of its own."""
 
@@ -92,7 +95,7 @@ class RunCommand:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._access, self._post, self._look, self._pause = access, post, get, pause
-        self._most: dict[str, int] = {}
+        self._most = dict(_LARGE)
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def get(self, path: str, accept: str = "application/json") -> Answer:

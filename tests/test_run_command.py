@@ -1,0 +1,385 @@
+"""What run-command reads of an API server on loopback, through a Resource Manager on loopback that runs kubectl."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+from azure.core.credentials import AccessToken
+
+from aks_audit.snapshot import Gap, Resource
+from aks_audit.sources.azure import limiter
+from aks_audit.sources.azure.pipeline import RUN_COMMAND, Pipeline
+from aks_audit.sources.deadline import Deadline
+from aks_audit.sources.kubernetes import discovery, run_command
+from aks_audit.sources.kubernetes.access import Access
+from aks_audit.sources.kubernetes.api import Answer, UnreachableError
+from aks_audit.sources.kubernetes.client import Client
+from aks_audit.sources.kubernetes.reader import Reader
+from aks_audit.sources.kubernetes.run_command import RunCommand
+from kubernetes_api import AUDITOR_TOKEN, NORIGHTS_TOKEN, KubernetesApi
+from kubernetes_api.recordings import METADATA
+from resource_manager import Fault, Request, Reset, ResourceManager
+from resource_manager import answers as azure
+from resource_manager.answers import Answer as Said
+from resource_manager.inside import Run
+
+SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
+CLUSTER = f"{SUBSCRIPTION}/resourceGroups/rg-shop/providers/Microsoft.ContainerService/managedClusters/aks-shop"
+ESTATE = [Resource(id=CLUSTER, type="Microsoft.ContainerService/managedClusters", body={"id": CLUSTER})]
+DENIED = "Microsoft.ContainerService/managedClusters/runcommand/action"
+CUT = 512 * 1024
+
+T = TypeVar("T")
+
+
+class Credential:
+    """Signs in."""
+
+    async def get_token(self, *_scopes: str, **_: object) -> AccessToken:
+        """Give a token."""
+        return AccessToken("of-resource-manager", 2**33)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture(autouse=True)
+def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client call AKS as often as it likes: here nobody waits two seconds between two looks."""
+    monkeypatch.setattr(limiter, "AKS_BURST", 1e6)
+
+
+class Done(NamedTuple):
+    """What was read, the requests that Azure got for it, and the pauses (seconds) between them."""
+
+    result: Any
+    requests: Sequence[Request]
+    pauses: Sequence[float]
+
+    @property
+    def commands(self) -> list[str]:
+        """What was run."""
+        return [json.loads(request.body)["command"] for request in self.requests if request.method == "POST"]
+
+
+def use(  # noqa: PLR0913 - most are left out by most
+    run: Run,
+    ask: Callable[[RunCommand], Awaitable[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    token: str | None = None,
+    deny: Mapping[str, str | None] = {},
+    faults: Sequence[Fault] = (),
+) -> Done:
+    """Read by run-command, without waiting."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    async def give() -> str:
+        return token or ""
+
+    async def used(url: str) -> Any:  # noqa: ANN401 - whatever was asked
+        credential: Any = Credential()
+        access = Access(CLUSTER, "run-command", "", token=give if token else None)
+        async with Pipeline(credential, url, "scope", retries=0, posts=[RUN_COMMAND]) as pipeline:
+            return await ask(RunCommand(access, pipeline.post, pipeline.get, pause))
+
+    with ResourceManager(ESTATE, run=run, deny=deny, faults=faults) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
+        result = asyncio.run(used(server.url))
+        return Done(result, server.requests, pauses)
+
+
+def get(path: str, accept: str = "application/json") -> Callable[[RunCommand], Awaitable[Answer]]:
+    return lambda command: command.get(path, accept)
+
+
+def fail(path: str) -> Callable[[RunCommand], Awaitable[UnreachableError]]:
+    async def failed(command: RunCommand) -> UnreachableError:
+        with pytest.raises(UnreachableError) as problem:
+            await command.get(path)
+        return problem.value
+
+    return failed
+
+
+def says(code: int, logs: str) -> Run:
+    return lambda _cluster, _command: (code, logs)
+
+
+def kubectl(api: KubernetesApi, token: str) -> Run:
+    """Runs `kubectl get --raw` as the one who has a token, and cuts its output as Azure does."""
+
+    def run(_cluster: str, command: str) -> tuple[int, str]:
+        paths = re.findall(r"kubectl get --raw '([^']+)'(?:; |$)", command)
+        assert command == "; ".join(f"kubectl get --raw '{path}'" for path in paths)
+        done = [one(path) for path in paths]
+        return done[-1][0], "".join(text for _, text in done).encode()[:CUT].decode(errors="ignore")
+
+    def one(path: str) -> tuple[int, str]:
+        # Of these the names alone are recorded. kubectl cannot ask for names alone, but the reader sees no difference.
+        accept = METADATA if "/customresourcedefinitions" in path else "application/json"
+        answer = asyncio.run(ask(api, token, path, accept))
+        if answer.status == 200:
+            return 0, answer.body.decode()
+        if not answer.body.startswith(b"{"):
+            reason = {404: "NotFound", 503: "ServiceUnavailable"}[answer.status]
+            return 1, f"Error from server ({reason}): {answer.body.decode()}\n"
+        status = json.loads(answer.body)
+        return 1, f"Error from server ({status['reason']}): {status['message']}\n"
+
+    return lambda cluster, command: in_thread(lambda: run(cluster, command))
+
+
+def in_thread(call: Callable[[], T]) -> T:
+    """Call something that runs a loop of its own, from within another."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+def access(api: KubernetesApi, token: str) -> Access:
+    async def give() -> str:
+        return token
+
+    return Access(CLUSTER, "kubeconfig", api.url, api.ca, token=give)
+
+
+async def ask(api: KubernetesApi, token: str, path: str, accept: str = "application/json") -> Answer:
+    async with Client(access(api, token)) as client:
+        return await client.get(path, accept)
+
+
+def test_a_page_is_the_api_servers_own_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with KubernetesApi() as api:
+        path = "/api/v1/pods?limit=5"
+        done = use(kubectl(api, AUDITOR_TOKEN), get(path), monkeypatch, token="of-entra")  # noqa: S106 - of nobody
+        assert done.result == asyncio.run(ask(api, AUDITOR_TOKEN, path))
+    posted, *looks = done.requests
+    assert (posted.method, posted.path, posted.query) == (
+        "POST",
+        f"{CLUSTER}/runCommand",
+        {"api-version": "2026-08-01"},
+    )
+    assert json.loads(posted.body) == {"command": f"kubectl get --raw '{path}'", "clusterToken": "of-entra"}
+    assert [(look.method, look.status) for look in looks] == [("GET", 202), ("GET", 200)]
+    assert done.pauses == [2.0, 2.0]
+
+
+def test_a_cluster_without_entra_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = use(says(0, "{}"), get("/version"), monkeypatch)
+    assert json.loads(done.requests[0].body) == {"command": "kubectl get --raw '/version'"}
+
+
+@pytest.mark.parametrize("token", [AUDITOR_TOKEN, NORIGHTS_TOKEN])
+def test_the_reader_reads_the_same_as_by_https(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with KubernetesApi() as api:
+
+        async def by_https() -> list[Any]:
+            async with Client(access(api, token)) as client:
+                return list(await Reader(client, CLUSTER, Deadline()).read())
+
+        direct = asyncio.run(by_https())
+        done = use(kubectl(api, token), lambda command: Reader(command, CLUSTER, Deadline()).read(), monkeypatch)
+    assert told(done.result) == told(direct)
+    assert len(told(direct)) > 20
+
+
+def told(records: Sequence[Any]) -> set[str]:
+    """What records say but for the time of reading; of gaps not in which words."""
+    return {
+        f"{type(record).__name__} {getattr(record, 'id', '')} {getattr(record, 'type', '')} "
+        f"{getattr(record, 'scope', '')} {getattr(record, 'status', '')} {getattr(record, 'cause', '')}"
+        for record in records
+    }
+
+
+def test_discovery_is_put_together_from_what_kubectl_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    with KubernetesApi() as api:
+        for path in ("/api", "/apis"):
+            done = use(kubectl(api, AUDITOR_TOKEN), get(path, discovery.ACCEPT), monkeypatch)
+            direct = asyncio.run(ask(api, AUDITOR_TOKEN, path, discovery.ACCEPT))
+            assert discovery.read(json.loads(done.result.body)) == discovery.read(json.loads(direct.body))
+            assert len(done.commands) <= 3
+
+
+def groups(*names: str) -> dict[str, Any]:
+    versions = [(name, {"groupVersion": f"{name}/v1"}) for name in names]
+    return {
+        "kind": "APIGroupList",
+        "groups": [{"name": name, "versions": [one], "preferredVersion": one} for name, one in versions],
+    }
+
+
+def kinds(name: str) -> dict[str, Any]:
+    return {"groupVersion": f"{name}/v1", "resources": [{"name": "things", "verbs": ["get", "list"]}]}
+
+
+def test_a_group_whose_server_does_not_answer_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_cluster: str, command: str) -> tuple[int, str]:
+        if "/v1" not in command:
+            return 0, json.dumps(groups("a", "metrics", "z"))
+        error = "Error from server (ServiceUnavailable): the server is currently unable to handle the request"
+        return 0, f"{json.dumps(kinds('a'))}\n{error}\n{json.dumps(kinds('z'))}"
+
+    done = use(run, get("/apis", discovery.ACCEPT), monkeypatch)
+    served = discovery.read(json.loads(done.result.body))
+    assert served.stale == {"metrics": "v1"}
+    assert {kind.group for kind in served.versions} == {"a", "z"}
+
+
+def test_discovery_that_does_not_fit_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"group-{n}" for n in range(7)]
+
+    def run(_cluster: str, command: str) -> tuple[int, str]:
+        asked = re.findall(r"/apis/([\w-]+)/v1", command)
+        if not asked:
+            return 0, json.dumps(groups(*names))
+        return 0, "\n".join(json.dumps(kinds(name)) for name in asked)[:200]
+
+    done = use(run, get("/apis", discovery.ACCEPT), monkeypatch)
+    assert {kind.group for kind in discovery.read(json.loads(done.result.body)).versions} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("logs", "status", "message"),
+    [
+        ('Error from server (Forbidden): pods is forbidden: User "x" cannot list', 403, 'pods is forbidden: User "x"'),
+        ("Error from server (NotFound): the server could not find it\n", 404, "the server could not find it"),
+        ("Warning: old\nError from server (Expired): too old\ncommand terminated", 410, "too old"),
+        ("error: You must be logged in to the server (Unauthorized)", 401, "You must be logged in"),
+        ("Error from server: etcdserver: request timed out", 500, "request timed out"),
+        ("Error from server (SomethingNew): said", 500, "said"),
+    ],
+)
+def test_a_refusal_is_the_api_servers(logs: str, status: int, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = use(says(1, logs), get("/api/v1/pods?limit=500"), monkeypatch).result
+    body = json.loads(answer.body)
+    assert (answer.status, body["code"], body["kind"]) == (status, status, "Status")
+    assert message in body["message"]
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (says(1, "Unable to connect to the server: dial tcp: i/o timeout"), "kubectl: Unable to connect to the server"),
+        (says(127, ""), "kubectl: it failed without a word"),
+        (says(0, "no resources"), "kubectl for /api/v1/pods is not JSON"),
+        (says(0, ""), "kubectl for /api/v1/pods is not JSON"),
+        (says(0, '{"kind": "PodList", "items": ['), "/api/v1/pods came truncated: run-command cuts output at 512 kB"),
+    ],
+)
+def test_no_answer_is_told_and_never_taken_for_an_empty_one(
+    run: Run, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reason in str(use(run, fail("/api/v1/pods?limit=500"), monkeypatch).result)
+
+
+def test_what_does_not_fit_is_asked_for_in_smaller_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wide(_path: str, body: Any) -> Any:  # noqa: ANN401 - any JSON value
+        for item in body.get("items") or []:
+            item["metadata"]["annotations"] = {"wide": "x" * 20_000}
+        return body
+
+    with KubernetesApi(pods=40, edit=wide) as api:
+
+        async def read(command: RunCommand) -> list[str]:
+            names, proceed = [], ""
+            while True:
+                answer = await command.get(f"/api/v1/pods?limit=500{proceed}")
+                body = json.loads(answer.body)
+                names += [item["metadata"]["name"] for item in body["items"]]
+                if not body["metadata"].get("continue"):
+                    return names
+                proceed = f"&continue={body['metadata']['continue']}"
+
+        done = use(kubectl(api, AUDITOR_TOKEN), read, monkeypatch)
+    assert len(done.result) == len(set(done.result)) == 40
+    limits = [re.findall(r"limit=(\d+)", command) for command in done.commands]
+    assert limits[:4] == [["50"], ["25"], ["12"], ["12"]]
+    assert set(map(str, limits[4:])) == {"['12']"}
+
+
+def test_one_object_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = json.dumps({"items": ["x" * CUT]})[:CUT]
+    done = use(says(0, large), fail("/api/v1/pods?limit=500"), monkeypatch)
+    assert "truncated" in str(done.result)
+    assert "524,288 bytes came" in str(done.result)
+    assert [re.findall(r"limit=(\d+)", command)[0] for command in done.commands] == ["50", "25", "12", "6", "3", "1"]
+    assert len(use(says(0, large), fail("/api/v1/namespaces/a/configmaps/b"), monkeypatch).commands) == 1
+
+
+def test_warnings_are_no_part_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = 'Warning: v1 ComponentStatus is deprecated\n{"items": []}\nWarning: once more\n'
+    answer = use(says(0, logs), get("/api/v1/componentstatuses?limit=1"), monkeypatch).result
+    assert json.loads(answer.body) == {"items": []}
+
+
+@pytest.mark.parametrize("path", ["/a'; rm -rf /; '", "/a b", "/a\n", "/a$(b)", "/a`b`", "a", "/ä", '/a"', "/a\\"])
+def test_nothing_but_a_path_is_ever_put_into_a_command(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = use(says(0, "{}"), fail(path), monkeypatch)
+    assert done.requests == ()
+
+
+def test_a_denied_action_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gap = use(says(0, "{}"), fail("/version"), monkeypatch, deny={DENIED: None}).result.gap
+    assert isinstance(gap, Gap)
+    assert (gap.id, gap.type, gap.cause, gap.status, gap.scope) == (CLUSTER, "kubernetes", "refused", 403, CLUSTER)
+    assert (gap.action or "").lower() == DENIED.lower()
+    assert "@" not in gap.reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (
+            Fault("runCommand", azure.flat_error(400, "RunCommandDisabled", "Run command is disabled"), method="POST"),
+            "400 RunCommandDisabled: Run command is disabled",
+        ),
+        (Fault("runCommand", Said(202), method="POST"), "did not say where the result will be"),
+        (Fault("runCommand", Reset(), method="POST", times=None), "no answer"),
+        (Fault("commandResults", azure.not_found(), times=None), "404 NotFound"),
+        (Fault("commandResults", Said(200, b"<html>")), "not the result of a command"),
+        (Fault("commandResults", Said(200, b'{"properties": null}')), "not the result of a command"),
+        (
+            Fault(
+                "commandResults",
+                Said(200, b'{"properties": {"provisioningState": "Failed", "reason": "the pod was not scheduled"}}'),
+            ),
+            "the command was not run: the pod was not scheduled",
+        ),
+        (
+            Fault("commandResults", Said(202, b'{"properties": {"provisioningState": "Running"}}'), times=None),
+            "did not end within 300 s",
+        ),
+    ],
+    ids=["disabled", "no location", "reset", "gone", "HTML", "null", "failed", "for ever"],
+)
+def test_what_azure_does_not_run_is_told(fault: Fault, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reason in str(use(says(0, "{}"), fail("/version"), monkeypatch, faults=[fault]).result)
+
+
+def test_only_few_commands_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def many(command: RunCommand) -> list[Answer]:
+        return list(await asyncio.gather(*(command.get(f"/api/v1/a{n}") for n in range(8))))
+
+    done = use(says(0, "{}"), many, monkeypatch)
+    running = most = 0
+    for request in done.requests:
+        running += (request.method == "POST") - (request.method == "GET" and request.status == 200)
+        most = max(most, running)
+    assert most == run_command.AT_ONCE
+    assert len(done.result) == 8
+
+
+def test_the_token_goes_to_azure_alone_and_into_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln"  # noqa: S105 - of nobody
+    done = use(says(1, f"error: {token} is no good"), fail("/version"), monkeypatch, token=token)
+    assert token not in str(done.result)
+    assert all(token not in request.path for request in done.requests)
