@@ -16,7 +16,7 @@ SECRET_KEYS = frozenset(
         "protectedsettings", "publickeys", "secret", "serverappsecret", "userdata",
         # Credentials of what stands around it
         "accesskey", "accesstoken", "accountkey", "authorizationkey", "clientsecret", "connectionstring",
-        "idtoken", "password", "primaryconnectionstring", "primarykey", "privatekey", "refreshtoken",
+        "idtoken", "password", "passwords", "primaryconnectionstring", "primarykey", "privatekey", "refreshtoken",
         "sastoken", "secondaryconnectionstring", "secondarykey", "sharedkey", "storageaccountkey", "token",
         "workspacekey",
         # Who a person is
@@ -85,6 +85,8 @@ def scrub(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         if not _harmless(tuple(value)):
+            if _is_secret_pair(value):
+                del value["value"]
             named = [(_name(key, isinstance(item, str)), item) for key, item in value.items()]
             value.clear()
             value.update((name, item) for name, item in named if name is not None)
@@ -117,10 +119,16 @@ def _without_secrets(text: str) -> str:
     return text
 
 
+def _is_secret_pair(value: dict[str, Any]) -> bool:
+    """Whether it is a variable or setting, by name and value, that is called like a secret."""
+    name = value.get("name")
+    return "value" in value and isinstance(name, str) and _name(name, True) is None  # noqa: FBT003 - a keyword costs a cache more than it holds
+
+
 @lru_cache(maxsize=10_000)
 def _harmless(keys: tuple[str, ...]) -> bool:
     """Whether all properties so named are kept as they are, whatever they hold; objects have the same few shapes."""
-    return all(_name(key, True) == key for key in keys)  # noqa: FBT003 - a keyword costs a cache more than it holds
+    return not {"name", "value"} <= set(keys) and all(_name(key, True) == key for key in keys)  # noqa: FBT003 - as above
 
 
 @lru_cache(maxsize=10_000)
