@@ -14,6 +14,7 @@ from aks_audit import snapshot
 from aks_audit.snapshot import GRAPH, Gap, Header, Listing, Record, Resource
 from aks_audit.sources.azure import pipeline
 from aks_audit.sources.azure.graph import Graph as Client
+from aks_audit.sources.azure.graph import merged
 from aks_audit.sources.azure.plan import GRAPH_ROWS, GRAPH_SUBSCRIPTIONS, LISTED
 from aks_audit.sources.azure.reader import Reader
 from aks_audit_reports.summary import time
@@ -328,9 +329,24 @@ def test_what_graph_has_not_heard_of_yet_is_asked_for_by_its_id(arm: Done, tmp_p
 
 def test_what_neither_has_is_known_to_be_gone(tmp_path: Path) -> None:
     gone = next(one for one in BASE if isinstance(one, Resource) and one.id.endswith("/rt-aks-prod"))
-    records = [one for one in BASE if one is not gone]
-    graph, _ = by_graph(tmp_path, records)
-    assert same(graph, by_arm(tmp_path, records))
+    with ResourceManager([one for one in BASE if one is not gone]) as server:
+        arm = run(server, tmp_path, "collect", "-o", "arm.jsonl")
+        graph = run(server, tmp_path, "collect", "-o", "graph.jsonl", "--source", "graph")
+        assert gone.id.lower() in {request.path.lower() for request in server.requests}
+    assert (arm.code, graph.code) == (0, 0), graph.err
+    by_arm, by_graph = (snapshot.read([tmp_path / name]) for name in ("arm.jsonl", "graph.jsonl"))
+    assert [gap for gap, _ in by_graph.gaps] == [gap for gap, _ in by_arm.gaps]
+    assert by_graph.listings == by_arm.listings
+
+
+def test_what_only_graph_lists_counts_where_azure_resource_manager_lists_nothing_whole() -> None:
+    rows = [Resource(id=f"{MINE}/providers/{ROUTES}/{name}", type=ROUTES, body={}, source=GRAPH) for name in "ab"]
+    read = Resource(id=rows[0].id.upper(), type=ROUTES, body={})
+    elsewhere = Listing(type=VNET, scope=MINE)
+    whole, refused = Listing(type=ROUTES, scope=MINE), Gap(id=MINE, type=ROUTES, reason="no")
+    graphs_own = Gap(id=MINE, type=ROUTES, reason="it lags")
+    assert merged([elsewhere, graphs_own, *rows], [[read, whole]]) == [elsewhere, read, whole]
+    assert merged([elsewhere, graphs_own, *rows], [[read, refused]]) == [elsewhere, rows[1], read, refused]
 
 
 def test_a_role_that_was_assigned_above_the_subscriptions_is_read_from_both_and_is_no_gap(tmp_path: Path) -> None:
