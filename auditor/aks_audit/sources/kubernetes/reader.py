@@ -55,7 +55,7 @@ class Reader:
         if not any(isinstance(record, Resource) for record in first):
             return first
         served: list[Served] = []
-        found = await self._deadline.bound(self._discover(served), self._cluster, INSIDE)
+        found = await self._deadline.bound(self._discover(served), self._cluster, "apis")
         known = served[0] if served else None
         reads = [self._bound(self._kind(kind, known), kind) for kind in kinds() if not self._shown_by_twin(kind, known)]
         reads += [self._bound(self._named(one), one.kind) for one in named()]
@@ -66,7 +66,11 @@ class Reader:
 
     async def _version(self) -> list[Collected]:
         answer = await self._document(VERSION, INSIDE, f"get {VERSION}")
-        return [answer] if isinstance(answer, Gap) else [self._resource(VERSION, "version", answer)]
+        if isinstance(answer, Gap):
+            return [answer]
+        if not isinstance(answer.get("gitVersion"), str):
+            return [self._failed(INSIDE, f"the answer to {VERSION} is not that of an API server")]
+        return [self._resource(VERSION, "version", answer)]
 
     async def _discover(self, served: list[Served]) -> list[Collected]:
         """What the server serves goes to `served`; where that cannot be read, nothing does."""
