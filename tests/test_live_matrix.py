@@ -20,7 +20,7 @@ from aks_audit.results import Finding, Missing, Outcome
 from aks_audit.score import answers
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Answer, Getter, Pipeline
-from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL
+from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL, POLICY_READS, ZONE_READS
 from aks_audit.sources.deadline import Deadline
 from cases import ROOT, Case, records_of
 from resource_manager import Fault, Hang, Paging, Reset, ResourceManager, Slow, Truncated, load
@@ -47,6 +47,7 @@ FAILURES: dict[str, Callable[[Target], Effect]] = {
     "null": lambda _: azure.document(None),
     "no list": lambda _: azure.document({"value": None}),
     "no items": lambda _: azure.document({"value": ["nothing with a name or an id"]}),
+    "no ids": lambda _: azure.document({"value": [{"name": "nobody", "properties": {"endpoints": []}}]}),
 }
 
 
@@ -87,6 +88,11 @@ def test_the_matrix_is_as_large_as_it_says(clean: Clean, record_property: Callab
     print(size)  # noqa: T201 - shown by pytest -rP
     assert len(clean.calls) > len(LISTED), size
     assert asked >= len(RULES), size
+
+
+def test_the_items_of_one_list_alone_have_no_ids() -> None:
+    whole = {read.path for read in (*OPTIONAL.values(), *ZONE_READS, *POLICY_READS) if read.whole}
+    assert whole == {"outboundNetworkDependenciesEndpoints"}
 
 
 def scanned(name: str) -> Iterator[Clean]:
