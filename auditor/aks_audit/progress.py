@@ -55,6 +55,9 @@ class Progress:
         """Count a call, and show it where that was asked for."""
         self._calls += 1
         if self._verbose:
+            from aks_audit.sources.scrub import scrub_message  # noqa: PLC0415 - only live commands make calls
+
+            url = scrub_message(url)
             self._say("debug", f"{method} {url} {status}", method=method, url=url, status=status)
         self.tick()
 

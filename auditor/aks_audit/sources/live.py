@@ -7,14 +7,12 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from aks_audit.permission_check import Asked, Need
 from aks_audit.progress import Progress, one_line
 from aks_audit.snapshot import Collected, Gap, Header, Resource
-from aks_audit.sources.azure.check import ask
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, RUN_COMMAND, USER_CREDENTIAL, Pipeline
 from aks_audit.sources.azure.plan import CLUSTERS, describe
@@ -23,6 +21,9 @@ from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import ways
 from aks_audit.sources.kubernetes.collect import Inside
 from aks_audit.sources.kubernetes.run_command import RunCommand
+
+if TYPE_CHECKING:
+    from aks_audit.permission_check import Asked, Need
 
 _T = TypeVar("_T")
 
@@ -81,6 +82,7 @@ def collect(request: Request, progress: Progress) -> Sequence[Collected]:
     try:
         return asyncio.run(_signed_in(request, progress, lambda session: _scan(session, request, progress)))
     finally:
+        gc.freeze()  # what was read is kept to the end, and need not be looked through
         gc.set_threshold(*usual)
 
 
@@ -101,13 +103,15 @@ def plan(request: Request, progress: Progress) -> Plan:
     return asyncio.run(_signed_in(request, progress, told))
 
 
-def permitted(request: Request, needs: Sequence[Need], progress: Progress) -> tuple[Asked, ...]:
+def permitted(request: Request, needs: "Sequence[Need]", progress: Progress) -> "tuple[Asked, ...]":
     """Ask what of the needs is lacking in the scope; nothing of what they are for is read.
 
     Raises:
         ScopeError: a subscription was asked for that is not there, or there is none.
         SignInError: the cloud or the way to sign in is not known.
     """
+    from aks_audit.sources.azure.check import ask  # noqa: PLC0415 - knows the rules, which a collection needs not
+
     return asyncio.run(_signed_in(request, progress, lambda session: ask(session.collector, needs)))
 
 

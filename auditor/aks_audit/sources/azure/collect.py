@@ -1,14 +1,14 @@
 """One scan of Azure: the subscriptions of the scope, their lists, and what the clusters lead to beyond them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from aks_audit import __version__
 from aks_audit.errors import AuditError
-from aks_audit.facts.resource_id import parse, within
+from aks_audit.facts.resource_id import parse, scopes
 from aks_audit.progress import one_line
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
 from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
@@ -87,6 +87,8 @@ class Collector:
         self._indexed: set[Listing] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
+        self._parted: set[str] = set()
+        self._early: list[asyncio.Task[list[Record]]] = []
 
     async def collect(self) -> list[Record]:
         """The records of the scan, its header among them.
@@ -101,6 +103,7 @@ class Collector:
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
         records += await self._parts(records)
+        records += _flat(await asyncio.gather(*self._early))
         scope = tuple(subscriptions)
         return [
             Header(schema=SCHEMA, tool=f"aks-audit {__version__}", scope=scope, started=started, finished=_now()),
@@ -122,9 +125,21 @@ class Collector:
         """The lists of the plan: what Resource Graph has of them, and those that it has not whole."""
         asked = [Listing(type=kind, scope=subscription) for subscription in subscriptions for kind in LISTED]
         left = [one for one in asked if one not in self._indexed]
-        lists = await asyncio.gather(*(self._list(one.scope, one.type, LISTED[one.type]) for one in left))
+        lists = await asyncio.gather(*(self._of_one(one, left) for one in subscriptions))
         self._note(f"read {len(asked)} list{'s' * (len(asked) != 1)}, {len(left)} of them one by one")
         return merged(by_graph, lists) if by_graph else _flat(lists)
+
+    async def _of_one(self, subscription: str, left: Iterable[Listing]) -> list[Record]:
+        """The lists of one subscription. The parts of what they hold are begun at once, others' lists not waited for.
+
+        No sooner, for where calls are throttled they would keep the pages of the lists waiting; and not for a narrow
+        scope, which may turn out to hold nothing.
+        """
+        lists = [self._list(one.scope, one.type, LISTED[one.type]) for one in left if one.scope == subscription]
+        records = _flat(await asyncio.gather(*lists))
+        if not self._scope.narrow:
+            self._early.append(asyncio.ensure_future(self._parts(records)))
+        return records
 
     async def subscriptions(self) -> tuple[list[str], list[Record]]:
         """The ids of the subscriptions of the scope, and the gaps where they could not be listed.
@@ -204,7 +219,7 @@ class Collector:
         """What the clusters lead to in other scopes, each read once."""
         resources = {record.id.lower(): record for record in records if isinstance(record, Resource)}
         # Resource Graph may not have heard yet of what a cluster leads to; Azure Resource Manager knows.
-        sure = [one for one in records if isinstance(one, Listing) and one not in self._indexed]
+        sure = _places(one for one in records if isinstance(one, Listing) and one not in self._indexed)
         found: list[Record] = []
         for _ in range(_HOPS):
             wanted = [one for one in reachable(resources, self._asked) if not _listed(one, sure)]
@@ -219,7 +234,7 @@ class Collector:
 
     def _gone(self, record: Record) -> bool:
         """Whether Azure Resource Manager says only that what Resource Graph did not list is not there."""
-        return isinstance(record, Gap) and record.status == _NOT_FOUND and _listed(record.id, self._indexed)
+        return isinstance(record, Gap) and record.status == _NOT_FOUND and _listed(record.id, _places(self._indexed))
 
     async def _follow(self, resource_id: str) -> list[Record]:
         kind = parse(resource_id).type
@@ -232,8 +247,9 @@ class Collector:
         gaps: list[Record] = []
         missed = [name for name, read in OPTIONAL.items() if read.missed]
         for record in records:
-            if not isinstance(record, Resource):
+            if not isinstance(record, Resource) or record.id in self._parted:
                 continue
+            self._parted.add(record.id)
             kind = record.type.lower()
             if kind == "microsoft.network/privatednszones" and _relevant(record.id):
                 reads += [(record.id, read) for read in ZONE_READS]
@@ -242,7 +258,6 @@ class Collector:
             elif kind == CLUSTERS.lower():
                 reads += [(record.id, OPTIONAL[name]) for name in self._scope.optional]
                 gaps += [_not_asked(record.id, name) for name in missed if name not in self._scope.optional]
-        self._note(f"reading {len(reads)} part{'s' * (len(reads) != 1)} of what was found")
         made = [self._part(where, read) for where, read in reads]
         return [*gaps, *_flat(await asyncio.gather(*made))]
 
@@ -277,10 +292,14 @@ def _relevant(zone: str) -> bool:
     return name.startswith("privatelink.") or name.endswith(".azmk8s.io")
 
 
-def _listed(resource_id: str, records: Iterable[Record]) -> bool:
+def _places(listings: Iterable[Listing]) -> set[tuple[str, str]]:
+    return {(listing.type.lower(), listing.scope.lower()) for listing in listings}
+
+
+def _listed(resource_id: str, whole: Container[tuple[str, str]]) -> bool:
     """Whether a list that was read to its end would have held the resource, so that it is known to be gone."""
     kind = parse(resource_id).type.lower()
-    return any(isinstance(r, Listing) and r.type.lower() == kind and within(resource_id, r.scope) for r in records)
+    return any((kind, scope) in whole for scope in scopes(resource_id))
 
 
 def _flat(lists: Iterable[Iterable[Record]]) -> list[Record]:

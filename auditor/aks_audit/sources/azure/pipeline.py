@@ -21,7 +21,6 @@ from azure.mgmt.core.policies import ARMHttpLoggingPolicy, AsyncARMChallengeAuth
 from aks_audit import __version__
 from aks_audit.errors import AuditError
 from aks_audit.sources.azure.limiter import Limiter
-from aks_audit.sources.scrub import scrub_message
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -100,7 +99,7 @@ class _Pace(policies.AsyncHTTPPolicy[Any, Any]):
         http = response.http_response
         after = _Patience.seconds(http.headers.get("Retry-After")) if http.status_code == 429 else None  # noqa: PLR2004
         self._limiter.learn(path, http.headers, after)
-        self._called(request.http_request.method, scrub_message(request.http_request.url), http.status_code)
+        self._called(request.http_request.method, request.http_request.url, http.status_code)
         return response
 
 
