@@ -2,9 +2,14 @@
 
 import asyncio
 import json
+import os
 import re
+import stat
+import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
@@ -34,6 +39,8 @@ DENIED = "Microsoft.ContainerService/managedClusters/runcommand/action"
 CUT = 512 * 1024
 
 T = TypeVar("T")
+Kubectl = Callable[[str], tuple[int, str]]
+"""What `kubectl get --raw` of a path does: its exit code, and what it writes."""
 
 
 class Credential:
@@ -61,19 +68,21 @@ class Done(NamedTuple):
     pauses: Sequence[float]
 
     @property
-    def commands(self) -> list[str]:
-        """What was run."""
-        return [json.loads(request.body)["command"] for request in self.requests if request.method == "POST"]
+    def commands(self) -> list[list[str]]:
+        """The paths that each command read."""
+        posts = [request.body for request in self.requests if request.method == "POST"]
+        return [reads(json.loads(body)["command"]) for body in posts]
 
 
 def use(  # noqa: PLR0913 - most are left out by most
-    run: Run,
+    tool: Kubectl,
     ask: Callable[[RunCommand], Awaitable[Any]],
     monkeypatch: pytest.MonkeyPatch,
     *,
     token: str | None = None,
     deny: Mapping[str, str | None] = {},
     faults: Sequence[Fault] = (),
+    cut: int = CUT,
 ) -> Done:
     """Read by run-command, without waiting."""
     pauses: list[float] = []
@@ -91,7 +100,7 @@ def use(  # noqa: PLR0913 - most are left out by most
         async with Pipeline(credential, url, "scope", retries=0, posts=[RUN_COMMAND]) as pipeline:
             return await ask(RunCommand(access, pipeline.post, pipeline.get, pause))
 
-    with ResourceManager(ESTATE, run=run, deny=deny, faults=faults) as server:
+    with ResourceManager(ESTATE, run=pod(tool, cut), deny=deny, faults=faults) as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
         result = asyncio.run(used(server.url))
         return Done(result, server.requests, pauses)
@@ -110,23 +119,17 @@ def fail(path: str) -> Callable[[RunCommand], Awaitable[UnreachableError]]:
     return failed
 
 
-def says(code: int, logs: str) -> Run:
-    return lambda _cluster, _command: (code, logs)
+def says(code: int, text: str) -> Kubectl:
+    return lambda _path: (code, text)
 
 
-def kubectl(api: KubernetesApi, token: str) -> Run:
-    """Runs `kubectl get --raw` as the one who has a token, and cuts its output as Azure does."""
+def kubectl(api: KubernetesApi, token: str) -> Kubectl:
+    """The kubectl of the one who has a token."""
 
-    def run(_cluster: str, command: str) -> tuple[int, str]:
-        paths = re.findall(r"kubectl get --raw '([^']+)'(?:; |$)", command)
-        assert command == "; ".join(f"kubectl get --raw '{path}'" for path in paths)
-        done = [one(path) for path in paths]
-        return done[-1][0], "".join(text for _, text in done).encode()[:CUT].decode(errors="ignore")
-
-    def one(path: str) -> tuple[int, str]:
+    def run(path: str) -> tuple[int, str]:
         # Of these the names alone are recorded. kubectl cannot ask for names alone, but the reader sees no difference.
         accept = METADATA if "/customresourcedefinitions" in path else "application/json"
-        answer = asyncio.run(ask(api, token, path, accept))
+        answer = in_thread(lambda: asyncio.run(ask(api, token, path, accept)))
         if answer.status == 200:
             return 0, answer.body.decode()
         if not answer.body.startswith(b"{"):
@@ -135,7 +138,34 @@ def kubectl(api: KubernetesApi, token: str) -> Run:
         status = json.loads(answer.body)
         return 1, f"Error from server ({status['reason']}): {status['message']}\n"
 
-    return lambda cluster, command: in_thread(lambda: run(cluster, command))
+    return run
+
+
+def pod(tool: Kubectl, cut: int) -> Run:
+    """The pod that a command runs in: a shell, and a kubectl that writes what it is told to. Azure cuts the output."""
+
+    def run(_cluster: str, command: str) -> tuple[int, str]:
+        with TemporaryDirectory() as folder:
+            cases = []
+            for number, path in enumerate(reads(command)):
+                code, text = tool(path)
+                (Path(folder) / str(number)).write_text(text, encoding="utf-8")
+                cases.append(f"'{path}') cat '{folder}/{number}' {'>&2' * bool(code)}; exit {code};;")
+            stand_in = Path(folder) / "kubectl"
+            stand_in.write_text("#!/bin/sh\ncase $3 in\n" + "\n".join(cases) + "\nesac\n", encoding="utf-8")
+            stand_in.chmod(stat.S_IRWXU)
+            environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+            done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, check=False)
+            return done.returncode, (done.stdout + done.stderr)[:cut].decode(errors="ignore")
+
+    return run
+
+
+def reads(command: str) -> list[str]:
+    """The paths that a command reads; it does nothing else."""
+    one = r"kubectl get --raw '([^']+)' 2>&1; printf '\\n--- [0-9a-f]{16} %s\\n' \$\?"
+    assert re.fullmatch(f"{one}(; {one})*", command), command
+    return re.findall(one, command)
 
 
 def in_thread(call: Callable[[], T]) -> T:
@@ -167,14 +197,16 @@ def test_a_page_is_the_api_servers_own_answer(monkeypatch: pytest.MonkeyPatch) -
         f"{CLUSTER}/runCommand",
         {"api-version": "2026-08-01"},
     )
-    assert json.loads(posted.body) == {"command": f"kubectl get --raw '{path}'", "clusterToken": "of-entra"}
+    assert json.loads(posted.body).keys() == {"command", "clusterToken"}
+    assert json.loads(posted.body)["clusterToken"] == "of-entra"
+    assert done.commands == [[path]]
     assert [(look.method, look.status) for look in looks] == [("GET", 202), ("GET", 200)]
     assert done.pauses == [2.0, 2.0]
 
 
 def test_a_cluster_without_entra_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     done = use(says(0, "{}"), get("/version"), monkeypatch)
-    assert json.loads(done.requests[0].body) == {"command": "kubectl get --raw '/version'"}
+    assert json.loads(done.requests[0].body).keys() == {"command"}
 
 
 @pytest.mark.parametrize("token", [AUDITOR_TOKEN, NORIGHTS_TOKEN])
@@ -189,6 +221,7 @@ def test_the_reader_reads_the_same_as_by_https(token: str, monkeypatch: pytest.M
         done = use(kubectl(api, token), lambda command: Reader(command, CLUSTER, Deadline()).read(), monkeypatch)
     assert told(done.result) == told(direct)
     assert len(told(direct)) > 20
+    assert len(done.commands) < 20
 
 
 def told(records: Sequence[Any]) -> set[str]:
@@ -206,7 +239,7 @@ def test_discovery_is_put_together_from_what_kubectl_shows(monkeypatch: pytest.M
             done = use(kubectl(api, AUDITOR_TOKEN), get(path, discovery.ACCEPT), monkeypatch)
             direct = asyncio.run(ask(api, AUDITOR_TOKEN, path, discovery.ACCEPT))
             assert discovery.read(json.loads(done.result.body)) == discovery.read(json.loads(direct.body))
-            assert len(done.commands) <= 3
+            assert len(done.commands) <= 5
 
 
 def groups(*names: str) -> dict[str, Any]:
@@ -222,29 +255,85 @@ def kinds(name: str) -> dict[str, Any]:
 
 
 def test_a_group_whose_server_does_not_answer_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(_cluster: str, command: str) -> tuple[int, str]:
-        if "/v1" not in command:
-            return 0, json.dumps(groups("a", "metrics", "z"))
-        error = "Error from server (ServiceUnavailable): the server is currently unable to handle the request"
-        return 0, f"{json.dumps(kinds('a'))}\n{error}\n{json.dumps(kinds('z'))}"
+    def tool(path: str) -> tuple[int, str]:
+        if path == "/apis/metrics/v1":
+            return 1, "Error from server (ServiceUnavailable): the server is currently unable to handle the request"
+        return 0, json.dumps(groups("a", "metrics", "z") if path == "/apis" else kinds(path.split("/")[2]))
 
-    done = use(run, get("/apis", discovery.ACCEPT), monkeypatch)
+    done = use(tool, get("/apis", discovery.ACCEPT), monkeypatch)
     served = discovery.read(json.loads(done.result.body))
     assert served.stale == {"metrics": "v1"}
     assert {kind.group for kind in served.versions} == {"a", "z"}
+    assert done.commands == [["/apis"], ["/apis/a/v1", "/apis/metrics/v1", "/apis/z/v1"]]
 
 
-def test_discovery_that_does_not_fit_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"group-{n}" for n in range(7)]
+def test_what_does_not_fit_together_is_read_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"group-{n}" for n in range(20)]
 
-    def run(_cluster: str, command: str) -> tuple[int, str]:
-        asked = re.findall(r"/apis/([\w-]+)/v1", command)
-        if not asked:
-            return 0, json.dumps(groups(*names))
-        return 0, "\n".join(json.dumps(kinds(name)) for name in asked)[:200]
+    def tool(path: str) -> tuple[int, str]:
+        return 0, json.dumps(groups(*names) if path == "/apis" else kinds(path.split("/")[2]))
 
-    done = use(run, get("/apis", discovery.ACCEPT), monkeypatch)
+    done = use(tool, get("/apis", discovery.ACCEPT), monkeypatch, cut=len(json.dumps(groups(*names))) + 50)
+    whole = use(tool, get("/apis", discovery.ACCEPT), monkeypatch)
+    assert done.result == whole.result
     assert {kind.group for kind in discovery.read(json.loads(done.result.body)).versions} == set(names)
+    tight = use(tool, get("/api/group-1/v1"), monkeypatch, cut=len(json.dumps(kinds("group-1"))) + 30)
+    assert tight.commands == [["/api/group-1/v1"]]
+
+
+def test_what_is_wanted_together_shares_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def many(command: RunCommand) -> list[Answer]:
+        return list(await asyncio.gather(*(command.get(f"/api/v1/a{n}") for n in range(40))))
+
+    done = use(lambda path: (0, json.dumps({"path": path})), many, monkeypatch)
+    assert [json.loads(answer.body)["path"] for answer in done.result] == [f"/api/v1/a{n}" for n in range(40)]
+    assert [len(paths) for paths in done.commands] == [run_command.TOGETHER] * 5
+    running = most = 0
+    for request in done.requests:
+        running += (request.method == "POST") - (request.method == "GET" and request.status == 200)
+        most = max(most, running)
+    assert most == run_command.AT_ONCE
+
+
+def test_a_path_that_fails_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def some(command: RunCommand) -> list[Answer | BaseException]:
+        paths = [f"/api/v1/{name}" for name in ("a", "forbidden", "broken", "b")]
+        return await asyncio.gather(*(command.get(path) for path in paths), return_exceptions=True)
+
+    outputs = {"forbidden": (1, "Error from server (Forbidden): no"), "broken": (137, "killed")}
+    first, refused, broken, last = use(
+        lambda path: outputs.get(path.split("/")[3], (0, "{}")), some, monkeypatch
+    ).result
+    assert (first, last) == (Answer(200, b"{}"), Answer(200, b"{}"))
+    assert refused.status == 403
+    assert str(broken) == "kubectl: killed"
+
+
+def test_who_goes_away_takes_nobody_with_him(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def some(command: RunCommand) -> list[Answer | BaseException]:
+        tasks = [asyncio.ensure_future(command.get(f"/api/v1/a{n}")) for n in range(20)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()  # shares the command of another
+        await asyncio.sleep(0.05)
+        tasks[19].cancel()  # waits for its turn
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    results = use(says(0, "{}"), some, monkeypatch).result
+    assert [n for n, result in enumerate(results) if isinstance(result, asyncio.CancelledError)] == [1, 19]
+    assert sum(result == Answer(200, b"{}") for result in results) == 18
+
+
+def test_who_runs_a_command_for_others_and_goes_away_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def some(command: RunCommand) -> list[Answer | BaseException]:
+        tasks = [asyncio.ensure_future(command.get(f"/api/v1/a{n}")) for n in range(3)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        tasks[0].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, *others = use(says(0, "{}"), some, monkeypatch).result
+    assert isinstance(first, asyncio.CancelledError)
+    assert {str(other) for other in others} == {"run-command: it was given up"}
 
 
 @pytest.mark.parametrize(
@@ -266,19 +355,20 @@ def test_a_refusal_is_the_api_servers(logs: str, status: int, message: str, monk
 
 
 @pytest.mark.parametrize(
-    ("run", "reason"),
+    ("tool", "reason"),
     [
         (says(1, "Unable to connect to the server: dial tcp: i/o timeout"), "kubectl: Unable to connect to the server"),
         (says(127, ""), "kubectl: it failed without a word"),
         (says(0, "no resources"), "kubectl for /api/v1/pods is not JSON"),
         (says(0, ""), "kubectl for /api/v1/pods is not JSON"),
-        (says(0, '{"kind": "PodList", "items": ['), "/api/v1/pods came truncated: run-command cuts output at 512 kB"),
+        (says(0, '{"kind": "PodList", "items": ['), "kubectl for /api/v1/pods is not JSON"),
+        (says(0, f'["{"x" * CUT}"]'), "/api/v1/pods came truncated: run-command cuts output at 512 kB"),
     ],
 )
 def test_no_answer_is_told_and_never_taken_for_an_empty_one(
-    run: Run, reason: str, monkeypatch: pytest.MonkeyPatch
+    tool: Kubectl, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert reason in str(use(run, fail("/api/v1/pods?limit=500"), monkeypatch).result)
+    assert reason in str(use(tool, fail("/api/v1/pods?limit=500"), monkeypatch).result)
 
 
 def test_what_does_not_fit_is_asked_for_in_smaller_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,9 +391,7 @@ def test_what_does_not_fit_is_asked_for_in_smaller_pages(monkeypatch: pytest.Mon
 
         done = use(kubectl(api, AUDITOR_TOKEN), read, monkeypatch)
     assert len(done.result) == len(set(done.result)) == 40
-    limits = [re.findall(r"limit=(\d+)", command) for command in done.commands]
-    assert limits[:4] == [["50"], ["25"], ["12"], ["12"]]
-    assert set(map(str, limits[4:])) == {"['12']"}
+    assert limits(done) == [50, 50, 25, 12, 12, 12, 12]
 
 
 def test_one_object_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,8 +399,13 @@ def test_one_object_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -
     done = use(says(0, large), fail("/api/v1/pods?limit=500"), monkeypatch)
     assert "truncated" in str(done.result)
     assert "524,288 bytes came" in str(done.result)
-    assert [re.findall(r"limit=(\d+)", command)[0] for command in done.commands] == ["50", "25", "12", "6", "3", "1"]
-    assert len(use(says(0, large), fail("/api/v1/namespaces/a/configmaps/b"), monkeypatch).commands) == 1
+    assert limits(done) == [50, 50, 25, 12, 6, 3, 1]
+    assert len(use(says(0, large), fail("/api/v1/namespaces/a/configmaps/b"), monkeypatch).commands) == 2
+
+
+def limits(done: Done) -> list[int]:
+    """How many objects each command asked for."""
+    return [int(limit) for (path,) in done.commands for limit in re.findall(r"limit=(\d+)", path)]
 
 
 def test_warnings_are_no_part_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,19 +456,6 @@ def test_a_denied_action_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_azure_does_not_run_is_told(fault: Fault, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reason in str(use(says(0, "{}"), fail("/version"), monkeypatch, faults=[fault]).result)
-
-
-def test_only_few_commands_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def many(command: RunCommand) -> list[Answer]:
-        return list(await asyncio.gather(*(command.get(f"/api/v1/a{n}") for n in range(8))))
-
-    done = use(says(0, "{}"), many, monkeypatch)
-    running = most = 0
-    for request in done.requests:
-        running += (request.method == "POST") - (request.method == "GET" and request.status == 200)
-        most = max(most, running)
-    assert most == run_command.AT_ONCE
-    assert len(done.result) == 8
 
 
 def test_the_token_goes_to_azure_alone_and_into_no_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,6 +300,15 @@ def test_an_administrator_is_used_only_by_name(mode: Mode, tmp_path: Path, monke
         assert entra.token is None
 
 
+def test_an_administrator_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [("admin", masters()), ("reader", {"token": "a.b.c"})]
+    environment = kubeconfig(tmp_path, config(*users, current="admin"))
+    found = look(Scene(managed(), Asked("kubeconfig"), environment=environment), monkeypatch)
+    assert (found.token, found.access.administrator) == ("a.b.c", False)
+    named = Asked("kubeconfig", context="admin")
+    assert look(Scene(managed(), named, environment=environment), monkeypatch).access.administrator
+
+
 def test_the_token_that_aks_gives_an_administrator_is_used_only_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

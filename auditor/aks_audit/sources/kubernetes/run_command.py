@@ -2,7 +2,8 @@
 
 This is a write, as Azure makes a pod in the namespace `aks-command` for each command, and so it is done only where it
 was asked for by name. Nothing but `kubectl get --raw` of paths is ever run, so that what comes is the API server's own
-answer, page by page. Output ends at 512 kB without a word, but half a JSON document is none, which tells.
+answer, page by page. Azure lets through one call a second, so what is wanted at the same time shares a command. Output
+ends at 512 kB without a word; but behind each answer a mark is written, and an answer without its mark is not whole.
 
 Source: https://learn.microsoft.com/azure/aks/access-private-cluster, and the RunCommandResult of
 azure-mgmt-containerservice 41.8.
@@ -11,14 +12,16 @@ azure-mgmt-containerservice 41.8.
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterator
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from azure.core.exceptions import AzureError
 
 from aks_audit.facts.estate import INSIDE
+from aks_audit.snapshot import decode
 from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.pipeline import RUN_COMMAND
 from aks_audit.sources.azure.plan import CLUSTERS, LISTED
@@ -49,8 +52,8 @@ _LARGE = {"/apis/apiextensions.k8s.io/v1/customresourcedefinitions": 4}
 AT_ONCE = 2
 """How many commands run at the same time; each has a pod of its own."""
 
-GROUPS_AT_ONCE = 30
-"""Of how many versions of groups one command reads the kinds."""
+TOGETHER = 8
+"""How many paths one command reads at most."""
 
 _OK, _ACCEPTED = 200, 202
 _NOT_FOUND, _UNAUTHORIZED, _SERVER_ERROR = 404, 401, 500
@@ -84,6 +87,13 @@ class _Result(msgspec.Struct):
     properties: _Properties
 
 
+class _Output(NamedTuple):
+    """What kubectl wrote for a path, and its exit code; None: the output was cut off before its end."""
+
+    code: int | None
+    text: str
+
+
 class RunCommand:
     """Reads an API server by commands. `pause` waits between two looks at whether one has ended."""
 
@@ -97,6 +107,7 @@ class RunCommand:
         self._access, self._post, self._look, self._pause = access, post, get, pause
         self._most = dict(_LARGE)
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._waiting: list[tuple[str, asyncio.Future[_Output | None]]] = []
 
     async def get(self, path: str, accept: str = "application/json") -> Answer:
         """GET a path with its query. The answer is JSON in full form, whatever is asked for; discovery as asked for.
@@ -104,6 +115,8 @@ class RunCommand:
         Raises:
             UnreachableError: no whole answer came.
         """
+        if not _PATH.fullmatch(path):
+            raise UnreachableError("a path with such characters is not put into a command")
         if "apidiscovery" in accept:
             return await self._discover(path)
         return await self._raw(path)
@@ -111,23 +124,23 @@ class RunCommand:
     async def _raw(self, path: str) -> Answer:
         plain, _, query = path.partition("?")
         wish = dict(parse_qsl(query))
+        alone = False
         while True:
             limit = self._limit(plain, wish)
             asked = f"{plain}?{urlencode({**wish, 'limit': limit})}" if limit else path
-            result = await self._run([asked])
-            if result.exit_code != 0:
-                return _refused(result.logs or "")
-            output = _output(result)
-            if _is_json(output):
-                return Answer(_OK, output.encode())
-            if not output.lstrip().startswith("{"):
-                raise UnreachableError(f"the output of kubectl for {plain} is not JSON")
-            if not limit or limit == 1:
+            output = await (self._alone(asked) if alone else self._shared(asked))
+            if output is None:
+                continue
+            if output.code is not None:
+                return _answer(plain, output)
+            if alone and (not limit or limit == 1):
                 raise UnreachableError(
                     f"the answer to {plain} came truncated: run-command cuts output at 512 kB, and "
-                    f"{len(output.encode()):,} bytes came"
+                    f"{len(output.text.encode()):,} bytes came"
                 )
-            self._most[plain] = limit // 2
+            if alone and limit:
+                self._most[plain] = limit // 2
+            alone = True
 
     def _limit(self, plain: str, wish: dict[str, str]) -> int | None:
         """How many objects to ask for; None where there is no list to be cut."""
@@ -144,36 +157,67 @@ class RunCommand:
         if answer.status != _OK:
             return answer
         groups = dict(_groups(path, json.loads(answer.body)))
-        every = [f"{path}/{version}" for versions in groups.values() for version in versions]
-        starts = range(0, len(every), GROUPS_AT_ONCE)
-        parts = [await self._kinds(every[start : start + GROUPS_AT_ONCE]) for start in starts]
-        kinds = {version: resources for part in parts for version, resources in part.items()}
+        every = [version for versions in groups.values() for version in versions]
+        answers = await asyncio.gather(*(self.get(f"{path}/{version}") for version in every))
+        kinds = dict(zip(every, map(_kinds, answers), strict=True))
         items = [
-            {"metadata": {"name": group}, "versions": [_version(name, kinds) for name in versions]}
+            {"metadata": {"name": group}, "versions": [_version(name, kinds[name]) for name in versions]}
             for group, versions in groups.items()
         ]
         return Answer(_OK, json.dumps({"kind": "APIGroupDiscoveryList", "items": items}).encode())
 
-    async def _kinds(self, paths: list[str]) -> dict[str, list[Any]]:
-        """The kinds at these paths by group and version, without those whose server does not answer."""
-        result = await self._run(paths)
-        documents, whole = _documents(_output(result))
-        if not whole and len(paths) > 1:
-            half = len(paths) // 2
-            return await self._kinds(paths[:half]) | await self._kinds(paths[half:])
-        return {managed.words(one, "groupVersion"): managed.items(one, "resources") for one in documents}
+    async def _alone(self, path: str) -> _Output | None:
+        async with self._room:
+            return (await self._run([path]))[0]
 
-    async def _run(self, paths: Iterable[str]) -> _Properties:
-        if not all(_PATH.fullmatch(path) for path in paths):
-            raise UnreachableError("a path with such characters is not put into a command")
-        body = {"command": "; ".join(f"kubectl get --raw '{path}'" for path in paths)}
+    async def _shared(self, path: str) -> _Output | None:
+        """The output for a path, by a command that others share. None: it was cut off before this path's turn."""
+        own: asyncio.Future[_Output | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((path, own))
+        await asyncio.sleep(0)  # whoever is about to ask joins in
+        async with self._room:
+            if any(future is own for _, future in self._waiting):
+                shared, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+                await self._share(shared)
+        return await own
+
+    async def _share(self, shared: list[tuple[str, "asyncio.Future[_Output | None]"]]) -> None:
+        """Run a command, and tell each who waits for a path of it."""
+        waiting = [(path, future) for path, future in shared if not future.done()]
+        problem: UnreachableError | None = UnreachableError("run-command: it was given up")
+        try:
+            outputs = await self._run([path for path, _ in waiting])
+            problem = None
+            for (_, future), output in zip(waiting, outputs, strict=True):
+                if not future.done():  # who waited for it may have gone
+                    future.set_result(output)
+        except UnreachableError as refusal:
+            problem = refusal
+        finally:
+            for _, future in waiting:
+                if problem and not future.done():
+                    future.set_exception(problem)
+                    future.exception()  # asyncio complains of what nobody looked at
+
+    async def _run(self, paths: list[str]) -> list[_Output | None]:
+        """What kubectl wrote for each path: of the first that is cut off a part, and of those behind it nothing.
+
+        Raises:
+            UnreachableError: the command was not run.
+        """
+        mark = f"--- {token_hex(8)} "  # which nobody inside the cluster can foresee
+        reads = (f"kubectl get --raw '{path}' 2>&1; printf '\\n{mark}%s\\n' $?" for path in paths)
+        body = {"command": "; ".join(reads)}
         if self._access.token:
             body["clusterToken"] = await self._access.token()
-        async with self._room:
-            try:
-                return await self._ended(await self._started(body))
-            except AzureError as problem:
-                raise UnreachableError(f"run-command: no answer: {problem.message}") from None
+        try:
+            result = await self._ended(await self._started(body))
+        except AzureError as problem:
+            raise UnreachableError(f"run-command: no answer: {problem.message}") from None
+        logs = result.logs or ""
+        if result.exit_code != 0 and mark not in logs:
+            raise UnreachableError(f"run-command: {scrub_message(logs.strip())[:_LONGEST_REASON] or 'it failed'}")
+        return _parts(logs, mark, len(paths))
 
     async def _started(self, body: dict[str, str]) -> "pipeline.Answer":
         url = f"{self._access.cluster}{RUN_COMMAND}?api-version={LISTED[CLUSTERS]}"
@@ -213,9 +257,35 @@ def _result(body: bytes) -> _Properties | None:
     return None if found.exit_code is None else found
 
 
-def _output(result: _Properties) -> str:
-    """What the command wrote, without the warnings of the API server, which stand on lines of their own."""
-    return "\n".join(line for line in (result.logs or "").split("\n") if not line.startswith("Warning: "))
+def _parts(logs: str, mark: str, count: int) -> list[_Output | None]:
+    """The output of a command, taken apart at the marks: each stands on a line of its own with an exit code."""
+    found: list[_Output | None] = []
+    text: list[str] = []
+    for line in logs.split("\n"):
+        code = line.removeprefix(mark)
+        if line.startswith(mark) and code.isdecimal() and len(found) < count:
+            found.append(_Output(int(code), "\n".join(text).strip()))
+            text = []
+        elif not line.startswith("Warning: "):  # of the API server
+            text.append(line)
+    if len(found) < count:
+        found.append(_Output(None, "\n".join(text)))
+    return [*found, *[None] * (count - len(found))]
+
+
+def _answer(path: str, output: _Output) -> Answer:
+    """The answer of the API server.
+
+    Raises:
+        UnreachableError: there was none.
+    """
+    if output.code != 0:
+        return _refused(output.text)
+    try:
+        decode(output.text.encode())
+    except ValueError as problem:
+        raise UnreachableError(f"the output of kubectl for {path} is not JSON: {problem}") from None
+    return Answer(_OK, output.text.encode())
 
 
 def _refused(logs: str) -> Answer:
@@ -236,29 +306,6 @@ def _refused(logs: str) -> Answer:
     return Answer(status, msgspec.json.encode(body))
 
 
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _documents(text: str) -> tuple[list[Any], bool]:
-    """The JSON documents in an output, one after the other with kubectl's errors between; and whether it is whole."""
-    found: list[Any] = []
-    decoder, at = json.JSONDecoder(), 0
-    while at < len(text):
-        if text[at] != "{":
-            at = text.find("\n", at) + 1 or len(text)
-            continue
-        try:
-            document, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            return found, False
-        found.append(document)
-    return found, True
-
-
 def _groups(path: str, body: object) -> Iterator[tuple[str, list[str]]]:
     """The groups of an answer, each with its versions as paths go on with them, the preferred one first."""
     if path == "/api":
@@ -269,9 +316,13 @@ def _groups(path: str, body: object) -> Iterator[tuple[str, list[str]]]:
         yield managed.words(group, "name"), sorted(versions, key=lambda version: version != preferred)
 
 
-def _version(group_version: str, kinds: dict[str, list[Any]]) -> dict[str, Any]:
+def _kinds(answer: Answer) -> list[Any] | None:
+    """The kinds of a version of a group; None where whoever serves them does not answer."""
+    return managed.items(json.loads(answer.body), "resources") if answer.status == _OK else None
+
+
+def _version(group_version: str, resources: list[Any] | None) -> dict[str, Any]:
     """A version of a group as aggregated discovery has it. Where the kinds did not come, they are not known."""
-    resources = kinds.get(group_version)
     return {
         "version": group_version.rpartition("/")[2],
         "freshness": "Current" if resources is not None else "Stale",

@@ -117,15 +117,22 @@ async def _auto(cluster: Resource, asked: Asked, means: Means) -> Access | Gap:
 
 
 async def _by_kubeconfig(cluster: Resource, asked: Asked, means: Means) -> Access | Gap:
-    """The way by the first context that leads to a cluster and can be used, or the gap that says why there is none."""
+    """The way by the first context that leads to a cluster and can be used, an administrator's last; or the gap."""
     named = [c for c in means.kubeconfig.contexts if asked.context in {None, c.name}]
     leading = [context for context in named if context.hosts & managed.hosts(cluster)]
     reasons = []
+    administrators = []
     for context in leading:
         try:
-            return await _by_context(context, cluster, asked, means)
+            access = await _by_context(context, cluster, asked, means)
         except KubeconfigError as problem:
             reasons.append(f"context {context.name}: {problem}")
+            continue
+        if not access.administrator:
+            return access
+        administrators.append(access)
+    if administrators:
+        return administrators[0]
     if not leading:
         called = f"context {asked.context}" if asked.context else "kubeconfig context"
         reasons = [f"no {called} leads to {managed.name(cluster)}", *means.kubeconfig.problems]
