@@ -304,6 +304,23 @@ def test_no_listing_comes_of_an_answer_that_cannot_be_used(answer: pipeline.Answ
     assert all(isinstance(one, Gap) for one in found)
 
 
+@pytest.mark.parametrize(("largest", "sizes", "by_list"), [(120_000, {1000, 250, 62}, False), (9_000, {15}, True)])
+def test_answers_that_would_be_too_large_are_asked_for_in_smaller_pages(
+    largest: int, sizes: set[int], tmp_path: Path, *, by_list: bool
+) -> None:
+    body = {"properties": {"subnets": [], "description": "x" * 1_000}}
+    ids = [f"{MINE}/resourceGroups/rg/providers/{VNET}/vnet-{number:03}" for number in range(300)]
+    vnets = [Resource(id=own, type=VNET, body={"id": own, **body}) for own in ids]
+    with ResourceManager(vnets, graph=Graph(largest=largest)) as server:
+        done = run(server, tmp_path, "collect", "-o", "fleet.jsonl", "--source", "graph")
+        assert sizes <= {query["options"]["$top"] for query in posts(server)}
+        assert (f"{MINE}/providers/{VNET}" in lists(server)) is by_list
+    assert done.code == 0, done.err
+    kept = snapshot.read([tmp_path / "fleet.jsonl"])
+    assert {resource.id for resource, _ in kept.resources} == set(ids)
+    assert len(kept.listings) == len(LISTED)
+
+
 def test_the_quota_of_graph_is_kept(tmp_path: Path) -> None:
     with ResourceManager(BASE, graph=Graph(rows=2, quota=Bucket(15, 3))) as server:
         done = scan(server, tmp_path, "--source", "graph", "--timeout", "60")

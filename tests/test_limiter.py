@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aks_audit.sources.azure.limiter import AKS_BURST, ARM_BURST, ARM_RATE, Bucket, Limiter
+from aks_audit.sources.azure.limiter import AKS_BURST, ARM_BURST, ARM_RATE, GRAPH_BURST, GRAPH_RATE, Bucket, Limiter
 
 
 class Clock:
@@ -88,3 +89,22 @@ def test_admitting_takes_a_token() -> None:
     while limiter.buckets("/subscriptions/a/x")[0].reserve() == 0:
         admitted += 1
     assert admitted == ARM_BURST - 1
+
+
+def test_resource_graph_has_a_bucket_of_its_own_that_waits_for_a_new_quota() -> None:
+    path = "/providers/Microsoft.ResourceGraph/resources"
+    assert burst_of(path) == GRAPH_BURST
+    limiter = Limiter(Clock())
+    limiter.learn(path, {"x-ms-user-quota-remaining": "3", "x-ms-user-quota-resets-after": "00:00:05"}, None)
+    assert [bucket.reserve() for bucket in limiter.buckets(path)] == [0]
+    limiter.learn(path, {"x-ms-user-quota-remaining": "0", "x-ms-user-quota-resets-after": "00:00:05"}, None)
+    assert [bucket.reserve() for bucket in limiter.buckets(path)] == [5 + 1 / GRAPH_RATE]
+    assert [bucket.reserve() for bucket in limiter.buckets("/subscriptions")] == [0]
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("10:00:00", 60), ("00:01:00", 60), ("soon", 0), ("", 0)])
+def test_a_quota_is_not_waited_for_longer_than_a_minute(told: str, seconds: float) -> None:
+    path = "/providers/Microsoft.ResourceGraph/resources"
+    limiter = Limiter(Clock())
+    limiter.learn(path, {"x-ms-user-quota-remaining": "0", "x-ms-user-quota-resets-after": told}, None)
+    assert [bucket.reserve() for bucket in limiter.buckets(path)] == [pytest.approx(seconds + 1 / GRAPH_RATE)]

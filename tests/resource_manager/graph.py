@@ -42,7 +42,8 @@ class Graph:
     """In what Resource Graph differs from the live state: what it lacks (ids), and what it has older bodies of (by id).
 
     `version` is that of the resource providers' API in which it reads; ids are spelled in lower case where `lower`;
-    `quota` is the bucket that queries take from, if any; `distort` gets each answer about resources, to change it.
+    `quota` is the bucket that queries take from, if any; `largest` is how many bytes an answer may have; `distort` gets
+    each answer about resources, to change it.
     """
 
     lacks: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Graph:
     lower: bool = False
     rows: int = _MOST_ROWS
     quota: Bucket | None = None
+    largest: int = 2**24
     distort: Callable[[Body], Body] = _as_it_is
 
 
@@ -84,7 +86,8 @@ class Queries:
         }
         if start + size < len(rows):
             page["$skipToken"] = base64.b64encode(str(start + size).encode()).decode()
-        return answers.document(self._graph.distort(page) if form["table"] == "resources" else page, headers)
+        answer = answers.document(self._graph.distort(page) if form["table"] == "resources" else page, headers)
+        return answer if len(answer.body) <= self._graph.largest else _too_large(answer, self._graph.largest)
 
     def _take(self) -> tuple[bool, dict[str, str]]:
         """Take from the bucket: whether it was empty, and the headers that tell what is left."""
@@ -126,6 +129,13 @@ class Queries:
         own = str(body["id"])
         added = {"id": own.lower() if self._graph.lower else own, "type": kind, "kind": body.get("kind", "")}
         return kept | added | {"apiVersion": self._graph.version}
+
+
+def _too_large(answer: Answer, largest: int) -> Answer:
+    size = f"Response payload size is {len(answer.body)}, and has exceeded the limit of {largest}."
+    details = [{"code": "ResponsePayloadTooLarge", "message": size}]
+    said = {"code": "BadRequest", "message": "Please provide below info when asking for support.", "details": details}
+    return Answer(400, msgspec.json.encode({"error": said}), headers=answer.headers)
 
 
 def _in_table(kind: str, beginning: str) -> bool:

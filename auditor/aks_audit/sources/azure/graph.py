@@ -7,7 +7,7 @@ rules read. For everything else, Azure Resource Manager is asked as ever.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +27,10 @@ _URL = f"{RESOURCE_GRAPH}?api-version=2024-04-01"
 _KIND = "Microsoft.ResourceGraph/resources"
 _OK = 200
 _ANY_VERSION = ""
+_SIZES = (GRAPH_ROWS, GRAPH_ROWS // 4, GRAPH_ROWS // 16, GRAPH_ROWS // 64)
+"""Rows a page: an answer may have 16 MiB, and bodies of networks with many addresses are large."""
+
+_TOO_LARGE = "ResponsePayloadTooLarge"
 
 
 class _Query(NamedTuple):
@@ -44,7 +48,7 @@ class _Query(NamedTuple):
         return f"{self.table} | where type in~ ({types}) | order by id asc | project {self.columns}"
 
 
-_OPTIONS = {"resultFormat": "objectArray", "$top": GRAPH_ROWS}
+_OPTIONS = {"resultFormat": "objectArray"}
 _KNOWN = _Query("resourcecontainers", (SUBSCRIPTION,), "id, type", _OPTIONS)
 _LISTS = (
     _Query(
@@ -105,38 +109,45 @@ class Graph:
 
     async def _rows(self, query: _Query, subscriptions: Sequence[str]) -> list[_Row] | Gap:
         """All rows of a query, each with an id of its own and of a type that was asked for; or why that is not so."""
-        asked = {one.lower() for one in subscriptions}
-        types = {kind.lower() for kind in query.types}
-        found: list[_Row] = []
-        token: str | None = None
+        found: list[_Row] | Gap = []
+        for size in _SIZES:
+            found = await self._paged(query, subscriptions, size)
+            if not isinstance(found, Gap) or found.reason != _TOO_LARGE:
+                break
+        if isinstance(found, Gap):
+            return found
+        asked, types = {one.lower() for one in subscriptions}, {kind.lower() for kind in query.types}
+        whole = all(_asked_for(row.body, types, asked) for row in found)
+        return found if whole else _unusable(subscriptions, "an answer holds rows that were not asked for")
+
+    async def _paged(self, query: _Query, subscriptions: Sequence[str], size: int) -> list[_Row] | Gap:
+        """As many rows as the query announces, from pages of a size."""
+        options = query.options | {"$top": size}
+        found: dict[str, _Row] = {}
         for _ in range(MOST_PAGES):
-            page = await self._page(query, subscriptions, token)
+            page = await self._page(query, subscriptions, options)
             if isinstance(page, Gap):
                 return page
-            read = self._now().strftime(TIME)
-            found += [_Row(body, read) for body in page.data]
-            token = page.skip_token
-            if page.truncated == "true" or len(found) > page.total or not (page.data or token is None):
+            read, before = self._now().strftime(TIME), len(found)
+            found.update((str(body.get("id")).lower(), _Row(body, read)) for body in page.data)
+            if page.truncated == "true" or len(found) < before + len(page.data):
                 break
-            if token is None:
-                ids = {row.body["id"].lower() for row in found if _asked_for(row.body, types, asked)}
-                return (
-                    found
-                    if len(ids) == len(found) == page.total
-                    else _unusable(subscriptions, "rows are missing or odd")
-                )
-        return _unusable(subscriptions, "the answer is cut off")
+            if not page.skip_token:
+                whole = len(found) == page.total
+                return list(found.values()) if whole else _unusable(subscriptions, "the answer lacks rows")
+            if not page.data:
+                break
+            options |= {"$skipToken": page.skip_token}
+        return _unusable(subscriptions, "the answer is cut off, or repeats itself")
 
-    async def _page(self, query: _Query, subscriptions: Sequence[str], token: str | None) -> _Page | Gap:
-        body = {
-            "subscriptions": [one.rpartition("/")[2] for one in subscriptions],
-            "query": query.text,
-            "options": query.options if token is None else query.options | {"$skipToken": token},
-        }
+    async def _page(self, query: _Query, subscriptions: Sequence[str], options: Mapping[str, object]) -> _Page | Gap:
+        names = [one.rpartition("/")[2] for one in subscriptions]
         try:
-            answer = await self._post(_URL, body)
+            answer = await self._post(_URL, {"subscriptions": names, "query": query.text, "options": options})
         except AzureError as problem:
             return _unusable(subscriptions, f"no answer: {problem.message or type(problem).__name__}")
+        if _TOO_LARGE.encode() in answer.body and answer.status != _OK:
+            return _unusable(subscriptions, _TOO_LARGE)
         if answer.status != _OK:
             return errors.refused(subscriptions[0], _KIND, answer.status, answer.body)
         try:

@@ -6,6 +6,7 @@ Resource Graph's: 15 queries in 5 seconds, a principal.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -13,8 +14,13 @@ ARM_BURST, ARM_RATE = 250.0, 25.0
 AKS_BURST, AKS_RATE = 60.0, 1.0
 GRAPH_BURST, GRAPH_RATE = 15.0, 3.0
 
+LONGEST_PAUSE = 60.0
+"""How many seconds a server may ask to be left alone; more is not waited."""
+
 _REMAINING = "x-ms-ratelimit-remaining-subscription-reads"
 _GRAPH_REMAINING = "x-ms-user-quota-remaining"
+_GRAPH_RESETS = "x-ms-user-quota-resets-after"
+_HOURS_MINUTES_SECONDS = re.compile(r"(\d\d):(\d\d):(\d\d)")
 
 
 class Bucket:
@@ -71,8 +77,8 @@ class Limiter:
         for bucket in self.buckets(path):
             if remaining.isdigit():
                 bucket.left(float(remaining))
-            if retry_after:
-                bucket.pause(retry_after)
+            if wait := retry_after or (_resets(headers) if remaining == "0" else None):
+                bucket.pause(wait)
 
     def buckets(self, path: str) -> list[Bucket]:
         """The buckets that a call of this path takes from."""
@@ -90,6 +96,15 @@ class Limiter:
                 Bucket(AKS_BURST, AKS_RATE, self._clock) if aks else Bucket(ARM_BURST, ARM_RATE, self._clock)
             )
         return self._buckets[key]
+
+
+def _resets(headers: Mapping[str, str]) -> float | None:
+    """In how many seconds there is a new quota for Resource Graph, a minute at most; None where it does not say."""
+    told = _HOURS_MINUTES_SECONDS.fullmatch(headers.get(_GRAPH_RESETS, ""))
+    if told is None:
+        return None
+    hours, minutes, seconds = map(float, told.groups())
+    return min(hours * 3600 + minutes * 60 + seconds, LONGEST_PAUSE)
 
 
 def _is_graph(path: str) -> bool:
