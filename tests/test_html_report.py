@@ -348,6 +348,20 @@ def test_a_link_opens_its_finding_whatever_the_filter(opened: Callable[..., Open
     assert finding.locator("summary").evaluate("summary => summary === document.activeElement")
 
 
+def test_evidence_that_may_lag_says_so_and_other_evidence_does_not(opened: Callable[..., Opened]) -> None:
+    sample = report_samples.report()
+    failed = next(finding for finding in sample.findings if finding.outcome is Outcome.FAIL)
+    asked = "2026-11-21T12:00:59Z"
+    lagging = msgspec.structs.replace(failed.evidence[0], source="graph", read=asked)
+    mixed = msgspec.structs.replace(failed, evidence=(lagging, failed.evidence[0]))
+    findings = tuple(mixed if finding is failed else finding for finding in sample.findings)
+    shown = opened(msgspec.structs.replace(sample, findings=findings), f"#finding-{failed.fingerprint[:16]}")
+    items = shown.page.locator(f"#finding-{failed.fingerprint[:16]} .evidence li")
+    label = "from Resource Graph, read at 2026-11-21 12:00 UTC"
+    assert [label in text for text in items.all_inner_texts()] == [True, False]
+    assert f"of 1 finding {label}; it may lag" in (shown.page.locator("body").text_content() or "")
+
+
 def test_a_finding_shows_its_own_parts_and_no_others(opened: Callable[..., Opened]) -> None:
     shown = opened(report_samples.report())
     failure = shown.page.locator("#finding-list .finding").first
