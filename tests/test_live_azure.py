@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.mgmt.containerservice.models import MaintenanceConfiguration, OutboundEnvironmentEndpoint
 
 from aks_audit import snapshot
 from aks_audit.arguments import OPTIONAL_READS
-from aks_audit.sources.azure.plan import LISTED, OPTIONAL
+from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL
 from cases import CLUSTER, ROOT, Case, records_of
 from live import TOKEN, run
 from resource_manager import Answer, Fault, Hang, Paging, Reset, ResourceManager, Truncated, load
@@ -181,6 +182,50 @@ def test_optional_reads_cost_one_call_a_cluster_each_and_only_where_asked_for(tm
     said = [json.loads(line) for line in done.err.splitlines()]
     assert all({"time", "level", "message"} <= set(line) for line in said)
     assert {line["status"] for line in said if "url" in line} == {200}
+
+
+def test_what_is_read_of_a_cluster_on_demand_is_what_the_sdk_reads(tmp_path: Path) -> None:
+    sent: dict[str, bytes] = {}
+
+    def heard(path: str, answer: Answer) -> Answer:
+        sent[path.rpartition("/")[2]] = answer.body
+        return answer
+
+    asked = ("outbound-endpoints", "maintenance-configurations", "diagnostic-settings")
+    with ResourceManager(records_of(BASE), altered=heard) as server:
+        done = run(
+            server, tmp_path, "collect", "-o", "estate.jsonl", *(part for name in asked for part in ("--read", name))
+        )
+    assert done.code == 0, done.err
+    kept = [resource for resource, _ in snapshot.read([tmp_path / "estate.jsonl"]).resources]
+    (endpoints,) = [
+        one.body["value"] for one in kept if one.type == f"{CLUSTERS}/{OPTIONAL['outbound-endpoints'].path}"
+    ]
+    models = [
+        OutboundEnvironmentEndpoint(item) for item in json.loads(sent[OPTIONAL["outbound-endpoints"].path])["value"]
+    ]
+    assert [model.as_dict() for model in models] == endpoints
+    assert all(model.category and model.endpoints for model in models)
+    assert {one.domain_name for model in models for one in model.endpoints or ()} > {"mcr.microsoft.com", None}
+    windows = [MaintenanceConfiguration(item) for item in json.loads(sent["maintenanceConfigurations"])["value"]]
+    assert {window.name for window in windows} == {"aksManagedAutoUpgradeSchedule", "default"}
+    assert [window.as_dict() for window in windows] == [
+        one.body for one in kept if "/maintenanceConfigurations/" in one.id
+    ]
+    assert [one.body["name"] for one in kept if one.type.lower() == "microsoft.insights/diagnosticsettings"] == [
+        "to-workspace"
+    ]
+
+
+def test_a_list_of_endpoints_is_whole_only_where_each_category_has_its_endpoints(tmp_path: Path) -> None:
+    without = OutboundEnvironmentEndpoint({"category": "images"})
+    answer = Answer(200, json.dumps({"value": [without.as_dict()]}).encode())
+    fault = Fault(OPTIONAL["outbound-endpoints"].path, answer, times=None)
+    with ResourceManager(records_of(BASE), faults=[fault]) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--read", "outbound-endpoints")
+    assert without.endpoints is None
+    assert done.code == 3
+    assert "not a whole list of endpoints" in done.err
 
 
 def test_ctrl_c_ends_with_a_report_of_what_there_is(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from aks_audit.facts.resource_id import parse, within
 from aks_audit.snapshot import Gap, Header, Listing, Record, Resource, read
 from resource_manager import answers
 from resource_manager.answers import Answer
+from resource_manager.of_clusters import of_cluster
 from resource_manager.paging import Body
 from resource_manager.targets import Target
 
@@ -19,6 +20,7 @@ _NOT_BY_SUBSCRIPTION = frozenset(
     {"microsoft.containerservice/deploymentsafeguards", "microsoft.network/virtualnetworkgateways"}
 )
 
+_CLUSTERS = "microsoft.containerservice/managedclusters"
 _ZONES = "microsoft.network/privatednszones"
 
 
@@ -48,6 +50,7 @@ class State:
         }
         self._scopes = {_key(scope) for scope, _ in scopes}
         self._names = {subscription.lower(): name for subscription, name in names.items()}
+        self._listed_types = {record.type.lower() for record in records if isinstance(record, Listing)}
         self._bodies: dict[str, Body] = {}
         self._types: dict[str, dict[str, Body]] = {}
         self._record_sets: dict[str, list[Body]] = {}
@@ -112,7 +115,11 @@ class State:
         if kind in _DIRECT:
             scope = _key(target.path)
         found = [body for key, body in self._types.get(kind, {}).items() if within(key, scope)]
-        return found or self._inline(target)
+        return found or self._inline(target) or self._about_cluster(kind, scope)
+
+    def _about_cluster(self, kind: str, scope: str) -> list[Body]:
+        cluster = self._types.get(_CLUSTERS, {}).get(scope.partition("/providers/microsoft.insights/")[0])
+        return of_cluster(kind, cluster) if cluster and kind not in self._listed_types else []
 
     def _find(self, resource_id: str) -> Body | None:
         """A resource of its own, or one that stands in the body of its parent, as subnets do."""
