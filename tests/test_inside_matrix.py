@@ -44,7 +44,7 @@ FAILURES: dict[str, Effect] = {
     "deep": Said(200, b'{"kind":"List","x":' + b"[" * 500 + b"]" * 500 + b"}"),
 }
 _T = TypeVar("_T")
-PATIENCE = 0.5
+PATIENCE = 0.3
 """Seconds that a reading has where a call hangs."""
 
 
@@ -125,8 +125,10 @@ def test_the_matrix_is_as_large_as_it_says(clean: Clean, record_property: Callab
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_what_a_struck_call_was_to_read_is_told_to_be_unread(clean: Clean, failure: str) -> None:
+    calls = list(clean.calls)[:: 4 if failure == "hanging" else 1]  # each that hangs costs its time
+
     async def strike(client: Client) -> None:
-        for path, accept in clean.calls:
+        for path, accept in calls:
             plain = path.partition("?")[0]
             clean.api.strike(Fault(f"^{plain}($|[?])", FAILURES[failure], times=None))
             seconds = PATIENCE if failure == "hanging" else 30

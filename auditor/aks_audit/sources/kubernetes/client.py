@@ -29,6 +29,9 @@ TRIES = 4
 LONGEST_WAIT = 30.0
 """Seconds that a Retry-After may ask for; more is not waited."""
 
+_FAREWELL = 0.05
+"""Seconds in which connections say goodbye: aiohttp does not wait for it, and a loop that ends would cut them off."""
+
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _UNAUTHORIZED = 401
 
@@ -69,6 +72,7 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._rest.close()
+        await asyncio.sleep(_FAREWELL)
 
     async def get(self, path: str, accept: str = "application/json") -> Answer:
         """GET a path with its query, again where the server asks for patience.
