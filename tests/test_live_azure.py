@@ -1,6 +1,8 @@
 """Live scans of Azure, end to end: the installed command, the SDK's pipeline, HTTPS, and a server that misbehaves."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ from azure.mgmt.containerservice.models import MaintenanceConfiguration, Outboun
 
 from aks_audit import snapshot
 from aks_audit.arguments import OPTIONAL_READS
+from aks_audit.cli import main
 from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL
 from cases import CLUSTER, ROOT, Case, records_of
-from live import TOKEN, run
+from live import TOKEN, environment, run
 from resource_manager import Answer, Fault, Hang, Paging, Reset, ResourceManager, Truncated, load
 
 ESTATES = sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))
@@ -164,12 +167,14 @@ def test_the_arguments_name_the_reads_of_the_plan() -> None:
 def test_a_dry_run_reads_the_subscriptions_and_tells_the_rest(tmp_path: Path) -> None:
     with ResourceManager(records_of(BASE)) as server:
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--dry-run")
-        scanned = run(server, tmp_path, "scan", "--dry-run")
+        scanned = run(server, tmp_path, "scan", "--dry-run", "--output", "out", "--keep-snapshot", "kept.jsonl")
         assert {request.path for request in server.requests} == {"/subscriptions"}
     assert done.code == scanned.code == 0, done.err
     assert all(kind in done.out for kind in LISTED)
     assert all(f"1 call a cluster: {read.path}" in done.out for read in OPTIONAL.values())
-    assert not (tmp_path / "estate.jsonl").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"bin"}
+    assert done.err == "aks-audit: nothing is written to estate.jsonl: this was a dry run\n"
+    assert [line.split()[5] for line in scanned.err.splitlines()] == ["out:", "kept.jsonl:"]
 
 
 def test_optional_reads_cost_one_call_a_cluster_each_and_only_where_asked_for(tmp_path: Path) -> None:
@@ -247,6 +252,95 @@ def test_who_is_not_signed_in_is_told_so_at_once(tmp_path: Path) -> None:
     assert done.out == ""
     assert done.err.startswith("aks-audit: error: cannot sign in: ")
     assert "az login" in done.err
+
+
+def test_a_sign_in_that_hangs_ends_with_the_time(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "az").write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    with ResourceManager(records_of(BASE)) as server:
+        done = run(server, tmp_path, "scan", "--timeout", "1")
+    assert done.code == 2
+    assert "cannot sign in: the scan's time of 1 s was up before a token was there" in done.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "auth", "says"),
+    [
+        ({}, "workload", "cannot sign in: WorkloadIdentityCredential authentication unavailable"),
+        ({}, "environment", "cannot sign in: EnvironmentCredential authentication unavailable"),
+        ({"AZURE_AUTHORITY_HOST": "http://nowhere.example"}, None, "cannot sign in: "),
+        ({"SSL_CERT_FILE": "nowhere.pem"}, "cli", "nowhere.pem: no certificates can be read from it"),
+        ({"SSL_CERT_FILE": __file__}, "cli", "SSL_CERT_FILE or REQUESTS_CA_BUNDLE names it"),
+    ],
+)
+def test_what_a_sign_in_lacks_is_said(variables: dict[str, str], auth: str | None, says: str, tmp_path: Path) -> None:
+    with ResourceManager([]) as server:
+        inherited = environment(server.url, server.ca_file, tmp_path)
+        named = ("--auth", auth) if auth else ()
+        done = subprocess.run(
+            [sys.executable, "-m", "aks_audit", "scan", *named],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={name: text for name, text in inherited.items() if not name.startswith("AZURE_")} | variables,
+        )
+        assert server.requests == ()
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("aks-audit: error: ")
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["scan", f"--timeout={seconds}"])
+    said = capsys.readouterr().err
+    assert f"argument --timeout: '{seconds}' is not a number of seconds above 0, such as 900" in said
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--cluster", "aks-*"),
+        ("--subscription", "shop"),
+        ("--resource-group", "rg"),
+        ("--tag", "a=b"),
+        ("--read", "diagnostic-settings"),
+        ("--keep-snapshot", "kept.jsonl"),
+        ("--dry-run",),
+    ],
+)
+def test_what_is_of_live_scans_is_refused_for_a_snapshot(
+    asked: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", "--demo", *asked]) == 2
+    assert f"{asked[0]} is of live scans; with --snapshot or --demo the whole estate is audited" in (
+        capsys.readouterr().err
+    )
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "out" / "aks-audit.json").mkdir(parents=True)
+    with ResourceManager(records_of(BASE)) as server:
+        said = {
+            arguments: run(server, tmp_path, *arguments)
+            for arguments in (
+                ("scan", "--output", "out"),
+                ("scan", "--output", "file"),
+                ("scan", "--keep-snapshot", "file/kept.jsonl"),
+                ("collect", "-o", "folder.jsonl"),
+            )
+        }
+        assert server.requests == ()
+    assert {done.code for done in said.values()} == {2}
+    assert [done.err.removeprefix("aks-audit: error: ") for done in said.values()] == [
+        "out/aks-audit.json: is a folder; name a file in it\n",
+        "file/aks-audit.json: cannot be written, file is a file; name another place\n",
+        "file/kept.jsonl: cannot be written, file is a file; name another place\n",
+        "folder.jsonl: is a folder; name a file in it\n",
+    ]
 
 
 def test_an_answer_that_stops_in_the_middle_is_a_gap_and_loses_nothing_else(tmp_path: Path) -> None:

@@ -200,6 +200,8 @@ def _plan(arguments: "Namespace", progress: Progress) -> int:
     finally:
         progress.close()
     sys.stdout.write(printable(planned.text))
+    for path in filter(None, (arguments.output, getattr(arguments, "keep_snapshot", None))):
+        progress.note(f"nothing is written to {path}: this was a dry run")
     return OK if planned.complete else INCOMPLETE
 
 

@@ -16,7 +16,7 @@ from aks_audit.snapshot import Collected, Gap, Header, Resource
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, RUN_COMMAND, USER_CREDENTIAL, Pipeline
 from aks_audit.sources.azure.plan import CLUSTERS, describe
-from aks_audit.sources.azure.sign_in import cloud, credential, sign_in
+from aks_audit.sources.azure.sign_in import SignInError, cloud, credential, sign_in
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import ways
 from aks_audit.sources.kubernetes.collect import Inside
@@ -155,7 +155,7 @@ async def _signed_in(request: Request, progress: Progress, ask: Callable[[_Sessi
                 signed_in, where.resource_manager, where.scope, called=progress.called, posts=request.posts
             ) as pipeline,
         ):
-            await sign_in(signed_in, where.scope)
+            await _sign_in(signed_in, where.scope, deadline)
             post = pipeline.post if request.graph else None
             collector = Collector(pipeline.get, request.scope, deadline, progress.note, progress.read, post=post)
             return await ask(_Session(collector, pipeline, signed_in, deadline))
@@ -164,6 +164,15 @@ async def _signed_in(request: Request, progress: Progress, ask: Callable[[_Sessi
         timer.cancel()
         with suppress(NotImplementedError):
             loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _sign_in(signed_in: Any, scope: str, deadline: Deadline) -> None:  # noqa: ANN401 - one of several kinds
+    async def signing_in() -> list[None]:
+        await sign_in(signed_in, scope)
+        return []
+
+    if await deadline.bound(signing_in(), "/subscriptions", "sign-in"):
+        raise SignInError(f"cannot sign in: {deadline.reason} before a token was there; name another way with --auth")
 
 
 async def _tick(progress: Progress) -> None:
