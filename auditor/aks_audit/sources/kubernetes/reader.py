@@ -31,10 +31,24 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Page(NamedTuple):
-    """A page of a list: its objects, and how to go on."""
+    """A page of a list: its objects, not decoded yet, and how to go on."""
 
-    items: list[Any]
+    items: list[msgspec.Raw]
     proceed: str
+
+
+class _ListMetadata(msgspec.Struct):
+    proceed: str | None = msgspec.field(name="continue", default=None)
+
+
+class _List(msgspec.Struct):
+    kind: str
+    items: list[msgspec.Raw] | None  # Go writes an empty slice as null
+    metadata: _ListMetadata = msgspec.field(default_factory=_ListMetadata)
+
+
+_list_decoder = msgspec.json.Decoder(_List)
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Reader:
@@ -114,7 +128,7 @@ class Reader:
                     return [*found, self._failed(kind.type, "the list expired twice before its end was read")]
                 found, proceed, restarted = [], "", True
                 continue
-            found += [self._object(kind, version, item) for item in page.items]
+            found += [self._object(kind, version, _json(item)) for item in page.items]
             proceed = page.proceed
             if not proceed:
                 # Something without a name may be what a rule asks for.
@@ -129,20 +143,19 @@ class Reader:
         answer = await self._answer(kind.type, path, kind.accept)
         if isinstance(answer, Gap):
             return answer
-        body = _json(answer.body)
         if answer.status == _GONE and proceed:
             # The server forgot this state of the list, and says where to go on in the present one.
-            fresh = _metadata(body).get("continue")
+            fresh = _metadata(_json(answer.body)).get("continue")
             return Page([], fresh) if isinstance(fresh, str) and fresh and fresh != proceed else None
         if answer.status != _OK:
-            return self._refused(kind.type, answer, body, f"list {kind.type}")
-        is_list = isinstance(body, dict) and str(body.get("kind")).endswith("List") and "items" in body
-        items = body["items"] if is_list else None
-        items = [] if is_list and items is None else items  # Go writes an empty slice as null
-        following = _metadata(body).get("continue") or ""
-        if not isinstance(items, list) or not isinstance(following, str):
+            return self._refused(kind.type, answer, _json(answer.body), f"list {kind.type}")
+        try:
+            body = _list_decoder.decode(answer.body)
+        except _UNDECODABLE:
             return self._failed(kind.type, "the answer is not a list")
-        return Page(items, following)
+        if not body.kind.endswith("List"):
+            return self._failed(kind.type, f"the answer is not a list but {body.kind}")
+        return Page(body.items or [], body.metadata.proceed or "")
 
     async def _named(self, one: Named) -> list[Collected]:
         """One object by name; the listing of its own path says that it is known to be absent."""
@@ -215,11 +228,11 @@ class Reader:
         return Gap(id=f"{self._cluster}{path}", type=kind, reason=told, cause="not-read")
 
 
-def _json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+def _json(data: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON value
     """The decoded body, or None where it is no JSON, as those of 429 and 503 are not."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNDECODABLE:
         return None
 
 

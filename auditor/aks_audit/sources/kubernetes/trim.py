@@ -15,7 +15,10 @@ _TOO_LONG = f"{_LEFT_OUT} (longer than {LONGEST_TEXT:,} characters)"
 
 _WITH_VALUES = frozenset({"env", "httpHeaders"})
 _COMMANDS = frozenset({"args", "command"})
+_SHORT = 80
 _DROPPED = frozenset({"caBundle", "kubectl.kubernetes.io/last-applied-configuration", "managedFields"})
+
+_NAMES = _DROPPED | _COMMANDS | _WITH_VALUES
 
 _SECRET = re.compile(
     r"passw(?:or)?d|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|(?:^|[-_.])sas",
@@ -44,8 +47,7 @@ def trim(body: dict[str, Any]) -> dict[str, Any]:
             if isinstance(node, dict):
                 _trim_object(node, inner)
             else:
-                node[:] = [_text(item) if isinstance(item, str) else item for item in node]
-                inner += [item for item in node if isinstance(item, dict | list)]
+                _trim_list(node, inner)
         if not inner:
             return body
         level = inner
@@ -54,22 +56,39 @@ def trim(body: dict[str, Any]) -> dict[str, Any]:
 
 def _trim_object(node: dict[str, Any], inner: list[Any]) -> None:
     """Trim the strings of an object; the objects and lists in it go to `inner`."""
-    for key in [key for key in node if key in _DROPPED]:
-        del node[key]
+    if not _ordinary(tuple(node)):
+        _trim_by_name(node)
     for key, value in node.items():
-        if isinstance(value, str):
-            if value:
-                node[key] = None if _is_secret(key) else _text(value)
-        elif isinstance(value, list):
-            if key in _COMMANDS:
-                node[key] = _command(value)
-            elif key in _WITH_VALUES:
-                node[key] = [_named(item) for item in value]
-            inner.append(node[key])
-        elif isinstance(value, dict):
-            inner.append(node[key])
-    for key in [key for key, value in node.items() if value is None and _is_secret(key)]:
-        del node[key]
+        kind = type(value)
+        if kind is str:
+            node[key] = _short(value) if len(value) <= _SHORT else _text(value)
+        elif kind is dict or kind is list:
+            inner.append(value)
+
+
+def _trim_list(node: list[Any], inner: list[Any]) -> None:
+    for index, item in enumerate(node):
+        if isinstance(item, str):
+            node[index] = _text(item)
+        elif isinstance(item, (dict, list)):
+            inner.append(item)
+
+
+def _trim_by_name(node: dict[str, Any]) -> None:
+    """Trim the properties of an object whose name says what they hold."""
+    for key, value in list(node.items()):
+        if key in _DROPPED or (isinstance(value, str) and _is_secret(key)):
+            del node[key]
+        elif isinstance(value, list) and key in _COMMANDS:
+            node[key] = _command(value)
+        elif isinstance(value, list) and key in _WITH_VALUES:
+            node[key] = [_named(item) for item in value]
+
+
+@lru_cache(maxsize=4096)
+def _ordinary(keys: tuple[str, ...]) -> bool:
+    """Whether no property so named is trimmed by its name; objects have the same few shapes."""
+    return not any(key in _NAMES or _is_secret(key) for key in keys)
 
 
 @lru_cache(maxsize=4096)
@@ -82,6 +101,10 @@ def _text(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         return _TOO_LONG
     return str(scrub(text))
+
+
+_short = lru_cache(maxsize=50_000)(_text)
+"""`_text` of short texts, which are the same in many objects."""
 
 
 def _named(item: Any) -> Any:  # noqa: ANN401 - any JSON value
