@@ -120,10 +120,10 @@ def test_a_fault_and_the_warnings_of_packages_are_objects_too(tmp_path: Path) ->
         "class Lost:\n    def __del__(self): raise ValueError('lost')\n"
         "def broken():\n"
         "    warnings.warn('old')\n"
-        "    logging.getLogger('asyncio').error('Task exception was never retrieved')\n"
+        "    logging.getLogger('asyncio').error('Task exception was never retrieved: password=hunter2')\n"
         "    logging.getLogger('azure.identity').warning('what the error holds')\n"
         "    Lost()\n"
-        "    raise ZeroDivisionError('broken')\n"
+        "    raise ZeroDivisionError('https://me:hunter2@x')\n"
         "engine.load_rules = broken\n"
         "sys.exit(cli.command())\n"
     )
@@ -137,6 +137,7 @@ def test_a_fault_and_the_warnings_of_packages_are_objects_too(tmp_path: Path) ->
     for line, word in zip(lines, ("old", "Task exception", "lost", "ZeroDivisionError"), strict=True):
         assert word in line["message"]
     assert "what the error holds" not in done.stderr
+    assert "hunter2" not in done.stderr
 
 
 def test_without_a_terminal_it_is_plain_lines_and_one_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
 
+_LAST_LINES = 40
+
 
 class UsageError(AuditError):
     """A request that cannot be served; the message says what to do."""
@@ -33,18 +35,22 @@ def command() -> int:
     In a pipeline 1 says that the audit was made and found something.
     """
     _open_streams()
-    progress = Progress()
+    progress = Progress(hide=_scrubbed)
     try:
         arguments = parser().parse_args()
         progress = _progress(arguments)
         progress.hear()
         return _run(arguments, progress)
     except Exception:  # noqa: BLE001 - whatever it is, it must not look like a finding
-        from aks_audit.sources.scrub import scrub_message  # noqa: PLC0415 - only a fault needs it
-
-        fault = scrub_message(traceback.format_exc())
-        progress.error(f"{fault}a fault of aks-audit, or of a package installed beside it; please report it")
+        fault = _scrubbed("\n".join(traceback.format_exc().splitlines()[-_LAST_LINES:]))
+        progress.error(f"{fault}\na fault of aks-audit, or of a package installed beside it; please report it")
         return INCOMPLETE
+
+
+def _scrubbed(text: str) -> str:
+    from aks_audit.sources.scrub import scrub_message  # noqa: PLC0415 - most commands have nothing to scrub
+
+    return scrub_message(text)
 
 
 def _open_streams() -> None:
@@ -163,6 +169,7 @@ def _progress(arguments: "Namespace") -> Progress:
         form=getattr(arguments, "log_format", "text"),
         verbose=getattr(arguments, "verbose", False),
         quiet=getattr(arguments, "quiet", False),
+        hide=_scrubbed,
     )
 
 

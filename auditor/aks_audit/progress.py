@@ -23,7 +23,8 @@ class Progress:
     """Says what is done: notes, calls where `verbose`, and on a terminal a line that counts. `quiet`: only errors.
 
     `form` is text or json. Whatever is said is one line or, as text, the lines of the message; with json every line on
-    standard error is an object with `time` (RFC 3339), `level` and `message`, once `hear` has been called.
+    standard error is an object with `time` (RFC 3339), `level` and `message`, once `hear` has been called. `hide` takes
+    secrets out of addresses and of what packages say.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class Progress:
         verbose: bool = False,
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        hide: Callable[[str], str] = str,
     ) -> None:
+        self._hide = hide
         self._json, self._verbose, self._quiet, self._clock = form == "json", verbose, quiet, clock
         self._line = not (self._json or verbose or quiet) and _obeys(sys.stderr.isatty())
         self._calls = self._resources = 0
@@ -55,9 +58,7 @@ class Progress:
         """Count a call, and show it where that was asked for."""
         self._calls += 1
         if self._verbose:
-            from aks_audit.sources.scrub import scrub_message  # noqa: PLC0415 - only live commands make calls
-
-            url = scrub_message(url)
+            url = self._hide(url)
             self._say("debug", f"{method} {url} {status}", method=method, url=url, status=status)
         self.tick()
 
@@ -88,7 +89,7 @@ class Progress:
 
     def hear(self) -> None:
         """Say also what packages warn of or fail to raise; nothing is to reach standard error by another way."""
-        logging.getLogger().addHandler(_Warnings(self._say))
+        logging.getLogger().addHandler(_Warnings(lambda text: self.warn(self._hide(text))))
         logging.captureWarnings(capture=True)
         sys.unraisablehook = lambda lost: logging.getLogger(__name__).warning("%r in %r", lost.exc_value, lost.object)
 
@@ -114,14 +115,14 @@ class Progress:
 class _Warnings(logging.Handler):
     """Takes the warnings of packages, but for those that sign in and call Azure: the error or gap holds their words."""
 
-    def __init__(self, say: Callable[[Level, str], None]) -> None:
+    def __init__(self, warn: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._say = say
+        self._warn = warn
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say one warning."""
         if not record.name.startswith(("azure", "msal")):
-            self._say("warning", self.format(record))
+            self._warn(self.format(record))
 
 
 def _obeys(terminal: bool) -> bool:  # noqa: FBT001 - what isatty says
