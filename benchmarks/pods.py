@@ -5,7 +5,8 @@
 The API server is the recorded one of the tests, in a process of its own, with so many pods of about 8.5 kB. `raw` reads
 pages of 500 by the Kubernetes client, decodes them with the standard library and throws them away, the garbage
 collector off; `msgspec` does so with aiohttp and msgspec, and is the floor; `aks-audit` also trims every pod, keeps it,
-and writes the snapshot. Prints wall and CPU seconds from the first call on, and the peak resident memory in MiB; asserts nothing.
+and writes the snapshot. Prints wall and CPU seconds from the first call on, and the peak resident memory in MiB;
+asserts nothing.
 """
 
 import argparse
@@ -89,12 +90,13 @@ def raw(url: str, token: str, authority: Path) -> Awaitable[int]:
         while True:
             query = f"limit=500&continue={quote(proceed)}" if proceed else "limit=500"
             address = f"{url}/api/v1/pods?{query}"
-            answer: Any = await client.request("GET", address, {"Authorization": f"Bearer {token}"})  # type: ignore[no-untyped-call] # of the SDK
+            headers = {"Authorization": f"Bearer {token}"}
+            answer: Any = await client.request("GET", address, headers)  # type: ignore[no-untyped-call] # of the SDK
             page = json.loads(await answer.read())
             count += len(page["items"])
             proceed = page["metadata"].get("continue", "")
             if not proceed:
-                await client.close()  # type: ignore[no-untyped-call] # of the SDK
+                await client.close()
                 return count
 
     return read()
