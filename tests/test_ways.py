@@ -189,7 +189,7 @@ def test_none_reads_nothing_and_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     environment = kubeconfig(tmp_path, config(("a", {"token": "a.b.c"})))
     found = look(Scene(managed(), Asked("none"), environment=environment), monkeypatch)
     assert found.gap.cause == "not-asked"
-    assert "aks-shop was not read: --in-cluster none" in found.gap.reason
+    assert "inside aks-shop: --in-cluster none" in found.gap.reason
     assert found.requests == []
 
 
@@ -198,7 +198,7 @@ def test_a_stopped_cluster_has_no_way_into_it(mode: Mode, tmp_path: Path, monkey
     environment = kubeconfig(tmp_path, config(("a", {"token": "a.b.c"})))
     cluster = managed(powerState={"code": "stopped"})
     found = look(Scene(cluster, Asked(mode), environment=environment), monkeypatch)
-    assert (found.gap.cause, found.requests) == ("not-read", [])
+    assert (found.gap.cause, found.requests) == ("not-asked" if mode == "auto" else "not-read", [])
     assert "is stopped; start it with az aks start" in found.gap.reason
 
 
@@ -206,7 +206,7 @@ def test_without_a_way_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     found = look(Scene(managed(**ENTRA), Asked()), monkeypatch)
     assert found.gap.cause == "not-asked"
     assert "no kubeconfig context leads to aks-shop" in found.gap.reason
-    assert "--in-cluster aad (one POST" in found.gap.reason
+    assert "add --in-cluster aad" in found.gap.reason
     assert "az aks get-credentials" in found.gap.reason
     assert found.requests == []
 

@@ -24,7 +24,7 @@ INDEXES: dict[Index, str] = {"graph": "Resource Graph"}
 
 REMEDIES: dict[MissingKind, str] = {
     "refused": "Give the identity that collects the snapshot the permission to read it.",
-    "not-asked": "Ask for it: aks-audit scan --read NAME.",
+    "not-asked": "Ask for it by the option that is named there.",
     "not-read": "Collect the snapshot again with it in scope.",
     "not-sent": "An older api-version may leave it out; a current one sends it, or Azure has no value for it.",
     "malformed": "Collect the snapshot again; what stays malformed is worth a bug report.",

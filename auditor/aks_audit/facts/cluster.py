@@ -323,7 +323,7 @@ class ClusterAccess(AzureResource):
     @classmethod
     def id_of(cls, cluster_id: str) -> str:
         """The id of the record about a cluster."""
-        return f"{cluster_id}/providers/{cls.TYPE}/default"
+        return f"{cluster_id}/providers/{cls.TYPE}/{parse(cluster_id).name}"
 
     @property
     def cluster_id(self) -> str:

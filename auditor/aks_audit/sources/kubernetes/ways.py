@@ -33,7 +33,7 @@ Mode = Literal["auto", "kubeconfig", "aad", "run-command", "service-account", "n
 MODES: tuple[Mode, ...] = get_args(Mode)
 """What `--in-cluster` takes."""
 
-_REMEDY = "add --in-cluster aad (one POST a cluster, for its address and certificate) or run az aks get-credentials"
+_REMEDY = "add --in-cluster aad, or run az aks get-credentials"
 _LONGEST_REASON = 600
 
 
@@ -92,7 +92,7 @@ async def find(cluster: Resource, asked: Asked, means: Means) -> Access | Gap:
     if asked.way == "none":
         return _gap(cluster, "--in-cluster none was given", asked=False)
     if managed.stopped(cluster):
-        return _gap(cluster, "the cluster is stopped; start it with az aks start")
+        return _gap(cluster, "the cluster is stopped; start it with az aks start", asked=asked.way != "auto")
     match asked.way:
         case "auto":
             found = await _auto(cluster, asked, means)
@@ -136,7 +136,7 @@ async def _by_kubeconfig(cluster: Resource, asked: Asked, means: Means) -> Acces
     if not leading:
         called = f"context {asked.context}" if asked.context else "kubeconfig context"
         reasons = [f"no {called} leads to {managed.name(cluster)}", *means.kubeconfig.problems]
-    return _gap(cluster, "; ".join([*reasons, _REMEDY]))
+    return _gap(cluster, "; ".join([_REMEDY, *reasons]))
 
 
 async def _by_context(context: Context, cluster: Resource, asked: Asked, means: Means) -> Access:
@@ -221,7 +221,7 @@ async def _dialled(access: Access, cluster: Resource, means: Means) -> Access:
 
 
 def _gap(cluster: Resource, reason: str, *, asked: bool = True) -> Gap:
-    told = scrub_message(f"the state inside {managed.name(cluster)} was not read: {reason}")
+    told = scrub_message(f"inside {managed.name(cluster)}: {reason}")
     return Gap(
         id=cluster.id,
         type=INSIDE,
