@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 from azure.core.credentials import AccessToken
 
+import live
+from aks_audit.cli import main
 from aks_audit.snapshot import Gap, Resource
 from aks_audit.sources.azure import limiter
 from aks_audit.sources.azure.pipeline import RUN_COMMAND, Pipeline
@@ -25,6 +27,8 @@ from aks_audit.sources.kubernetes.api import Answer, UnreachableError
 from aks_audit.sources.kubernetes.client import Client
 from aks_audit.sources.kubernetes.reader import Reader
 from aks_audit.sources.kubernetes.run_command import RunCommand
+from cases import CLUSTER as PRODUCTION
+from cases import Case, records_of
 from kubernetes_api import AUDITOR_TOKEN, NORIGHTS_TOKEN, KubernetesApi
 from kubernetes_api.recordings import METADATA
 from resource_manager import Fault, Request, Reset, ResourceManager
@@ -36,6 +40,7 @@ SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
 CLUSTER = f"{SUBSCRIPTION}/resourceGroups/rg-shop/providers/Microsoft.ContainerService/managedClusters/aks-shop"
 ESTATE = [Resource(id=CLUSTER, type="Microsoft.ContainerService/managedClusters", body={"id": CLUSTER})]
 DENIED = "Microsoft.ContainerService/managedClusters/runcommand/action"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CUT = 512 * 1024
 
 T = TypeVar("T")
@@ -127,9 +132,11 @@ def kubectl(api: KubernetesApi, token: str) -> Kubectl:
     """The kubectl of the one who has a token."""
 
     def run(path: str) -> tuple[int, str]:
-        # Of these the names alone are recorded. kubectl cannot ask for names alone, but the reader sees no difference.
-        accept = METADATA if "/customresourcedefinitions" in path else "application/json"
-        answer = in_thread(lambda: asyncio.run(ask(api, token, path, accept)))
+        names = path == CRDS
+        answer = in_thread(lambda: asyncio.run(ask(api, token, path, METADATA if names else "application/json")))
+        if answer.status == 200 and names:
+            items = json.loads(answer.body)["items"]
+            return 0, "".join(f"customresourcedefinition.apiextensions.k8s.io/{i['metadata']['name']}\n" for i in items)
         if answer.status == 200:
             return 0, answer.body.decode()
         if not answer.body.startswith(b"{"):
@@ -150,9 +157,13 @@ def pod(tool: Kubectl, cut: int) -> Run:
             for number, path in enumerate(reads(command)):
                 code, text = tool(path)
                 (Path(folder) / str(number)).write_text(text, encoding="utf-8")
-                cases.append(f"'{path}') cat '{folder}/{number}' {'>&2' * bool(code)}; exit {code};;")
+                asked = (
+                    "customresourcedefinitions.v1.apiextensions.k8s.io -o name" if path == CRDS else f"--raw {path} "
+                )
+                cases.append(f"'{asked}') cat '{folder}/{number}' {'>&2' * bool(code)}; exit {code};;")
             stand_in = Path(folder) / "kubectl"
-            stand_in.write_text("#!/bin/sh\ncase $3 in\n" + "\n".join(cases) + "\nesac\n", encoding="utf-8")
+            script = ["#!/bin/sh", 'case "$2 $3 $4" in', *cases, "esac", ""]
+            stand_in.write_text("\n".join(script), encoding="utf-8")
             stand_in.chmod(stat.S_IRWXU)
             environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
             done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, check=False)
@@ -163,9 +174,9 @@ def pod(tool: Kubectl, cut: int) -> Run:
 
 def reads(command: str) -> list[str]:
     """The paths that a command reads; it does nothing else."""
-    one = r"kubectl get --raw '([^']+)' 2>&1; printf '\\n--- [0-9a-f]{16} %s\\n' \$\?"
+    one = r"kubectl get (?:--raw '([^']+)'|(cust[a-z0-9.]+ -o name)) 2>&1; printf '\\n--- [0-9a-f]{16} %s\\n' \$\?"
     assert re.fullmatch(f"{one}(; {one})*", command), command
-    return re.findall(one, command)
+    return [path or CRDS for path, _ in re.findall(one, command)]
 
 
 def in_thread(call: Callable[[], T]) -> T:
@@ -221,7 +232,7 @@ def test_the_reader_reads_the_same_as_by_https(token: str, monkeypatch: pytest.M
         done = use(kubectl(api, token), lambda command: Reader(command, CLUSTER, Deadline()).read(), monkeypatch)
     assert told(done.result) == told(direct)
     assert len(told(direct)) > 20
-    assert len(done.commands) < 20
+    assert len(done.commands) < 16
 
 
 def told(records: Sequence[Any]) -> set[str]:
@@ -239,7 +250,7 @@ def test_discovery_is_put_together_from_what_kubectl_shows(monkeypatch: pytest.M
             done = use(kubectl(api, AUDITOR_TOKEN), get(path, discovery.ACCEPT), monkeypatch)
             direct = asyncio.run(ask(api, AUDITOR_TOKEN, path, discovery.ACCEPT))
             assert discovery.read(json.loads(done.result.body)) == discovery.read(json.loads(direct.body))
-            assert len(done.commands) <= 5
+            assert len(done.commands) <= 4
 
 
 def groups(*names: str) -> dict[str, Any]:
@@ -283,11 +294,11 @@ def test_what_does_not_fit_together_is_read_apart(monkeypatch: pytest.MonkeyPatc
 
 def test_what_is_wanted_together_shares_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     async def many(command: RunCommand) -> list[Answer]:
-        return list(await asyncio.gather(*(command.get(f"/api/v1/a{n}") for n in range(40))))
+        return list(await asyncio.gather(*(command.get(f"/api/v1/a{n}") for n in range(60))))
 
     done = use(lambda path: (0, json.dumps({"path": path})), many, monkeypatch)
-    assert [json.loads(answer.body)["path"] for answer in done.result] == [f"/api/v1/a{n}" for n in range(40)]
-    assert [len(paths) for paths in done.commands] == [run_command.TOGETHER] * 5
+    assert [json.loads(answer.body)["path"] for answer in done.result] == [f"/api/v1/a{n}" for n in range(60)]
+    assert [len(paths) for paths in done.commands] == [run_command.TOGETHER] * 3
     running = most = 0
     for request in done.requests:
         running += (request.method == "POST") - (request.method == "GET" and request.status == 200)
@@ -311,16 +322,16 @@ def test_a_path_that_fails_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_goes_away_takes_nobody_with_him(monkeypatch: pytest.MonkeyPatch) -> None:
     async def some(command: RunCommand) -> list[Answer | BaseException]:
-        tasks = [asyncio.ensure_future(command.get(f"/api/v1/a{n}")) for n in range(20)]
+        tasks = [asyncio.ensure_future(command.get(f"/api/v1/a{n}")) for n in range(50)]
         await asyncio.sleep(0)
         tasks[1].cancel()  # shares the command of another
         await asyncio.sleep(0.05)
-        tasks[19].cancel()  # waits for its turn
+        tasks[49].cancel()  # waits for its turn
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     results = use(says(0, "{}"), some, monkeypatch).result
-    assert [n for n, result in enumerate(results) if isinstance(result, asyncio.CancelledError)] == [1, 19]
-    assert sum(result == Answer(200, b"{}") for result in results) == 18
+    assert [n for n, result in enumerate(results) if isinstance(result, asyncio.CancelledError)] == [1, 49]
+    assert sum(result == Answer(200, b"{}") for result in results) == 48
 
 
 def test_who_runs_a_command_for_others_and_goes_away_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,6 +425,22 @@ def test_warnings_are_no_part_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> 
     assert json.loads(answer.body) == {"items": []}
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("No resources found\n", []), ("", []), ("crd.x/a.b.c\nWarning: old\ncrd.x/d\n", ["a.b.c", "d"])],
+)
+def test_of_large_objects_the_names_are_read(text: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = use(says(0, text), get(f"{CRDS}?limit=500", METADATA), monkeypatch).result
+    body = json.loads(answer.body)
+    assert [item["metadata"]["name"] for item in body["items"]] == names
+
+
+def test_what_is_no_list_of_names_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "is not a list of names" in str(use(says(0, "crd.x/a\nsurprise"), fail(CRDS), monkeypatch).result)
+    refused = use(says(1, "Error from server (Forbidden): no"), get(CRDS), monkeypatch).result
+    assert refused.status == 403
+
+
 @pytest.mark.parametrize("path", ["/a'; rm -rf /; '", "/a b", "/a\n", "/a$(b)", "/a`b`", "a", "/ä", '/a"', "/a\\"])
 def test_nothing_but_a_path_is_ever_put_into_a_command(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     done = use(says(0, "{}"), fail(path), monkeypatch)
@@ -463,3 +490,28 @@ def test_the_token_goes_to_azure_alone_and_into_no_message(monkeypatch: pytest.M
     done = use(says(1, f"error: {token} is no good"), fail("/version"), monkeypatch, token=token)
     assert token not in str(done.result)
     assert all(token not in request.path for request in done.requests)
+
+
+def test_a_scan_reads_by_commands_where_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_command, "PAUSE", 0.01)
+    allowed = Case(name="", expect="", set={"cluster properties.apiServerAccessProfile.disableRunCommand": False})
+    with (
+        KubernetesApi("hardened") as api,
+        ResourceManager(records_of(allowed), run=pod(kubectl(api, AUDITOR_TOKEN), CUT)) as azure,
+    ):
+        for name, value in live.environment(azure.url, azure.ca_file, tmp_path).items():
+            monkeypatch.setenv(name, value)
+        counts = []
+        for way in ("none", "run-command"):
+            main(["scan", "--format", "json", "--auth", "cli", "--in-cluster", way])
+            told = capsys.readouterr()
+            counts.append({read["type"]: read["count"] for read in json.loads(told.out)["coverage"]["read"]})
+            assert live.TOKEN not in told.out + told.err
+            assert any(request.method == "POST" for request in azure.requests) == (way == "run-command")
+        posts = [request for request in azure.requests if request.method == "POST"]
+    assert {request.path for request in posts} == {f"{PRODUCTION}/runCommand"}
+    assert {json.loads(request.body)["clusterToken"] for request in posts} == {live.TOKEN}
+    assert "pods" not in counts[0]
+    assert counts[1]["pods"] == 53
