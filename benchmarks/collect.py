@@ -1,12 +1,15 @@
 """Times `aks-audit collect` against a Resource Manager on loopback, beside plain use of the SDK on the same server.
 
-    python benchmarks/collect.py [--clusters 1 100 1000] [--large] [--limits] [--no-sdk]
+    python benchmarks/collect.py [--clusters 1 100 1000] [--large] [--limits] [--no-sdk] [--runs 3]
 
 The server runs in a process of its own, takes 80 ms for each answer and pages by 100. `chain` is the time that the
-longest chain of calls takes which wait for each other, `floor` the same with no more than 64 calls at once; with
-`--limits` all clusters are in one subscription, throttled by Azure's numbers, and the floor is the throttle's where
-that is longer. The SDK lists the types that our dependencies have clients for, so it makes fewer calls. Prints
-whole-process figures, imports included; asserts nothing.
+longest chain of calls takes which wait for each other, `floor` the same with no more than 64 calls at once. The raw
+client makes the same calls by aiohttp alone and drops the answers; the SDK lists the types that our dependencies have
+clients for, so it makes fewer calls. With `--limits` all clusters are in one subscription, throttled by Azure's
+numbers, the floor is the throttle's where that is longer, and only aks-audit is timed, for it alone waits in time.
+
+Prints whole-process figures of the quickest of the runs, imports and sign-in (by a stand-in for `az` that answers at
+once) included, and before them what a process costs that only imports; asserts nothing.
 """
 
 import argparse
@@ -40,6 +43,9 @@ DELAY = 0.08
 PAGE = 100
 LARGE = 5_000
 SDK = Path(__file__).parent / "sdk_lists.py"
+RAW = Path(__file__).parent / "raw_lists.py"
+LONGEST_SEQUENCE = 1_000
+"""With more clusters, calls one after the other are left out: 5,000 take seven minutes."""
 
 
 class Server(NamedTuple):
@@ -78,29 +84,32 @@ def served(file: Path, folder: Path, *, limits: bool, delay: float = DELAY) -> I
         yield Server(environment(where["url"], Path(where["ca_file"]), folder), process)
 
 
-def timed(command: Sequence[str], server: Server, folder: Path) -> Run:
-    """Run a command against a server to its end."""
+def timed(command: Sequence[str], folder: Path, server: Server | None = None) -> Run:
+    """Run a command to its end, against a server if there is one."""
+    variables = {**os.environ, **(server.variables if server else {})}
+    if server:
+        variables["REQUESTS_CA_BUNDLE"] = variables["SSL_CERT_FILE"]
     began = time.perf_counter()
-    variables = {**server.variables, "REQUESTS_CA_BUNDLE": server.variables["SSL_CERT_FILE"]}
     process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         print(f"{' '.join(command)}: ended with {process.returncode}", file=sys.stderr)
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, server.statuses())
+    statuses = server.statuses() if server else Counter[str]()
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, statuses)
 
 
 def collecting(folder: Path) -> list[str]:
     """The command that is timed."""
     out = str(folder / "out.jsonl")
-    return [sys.executable, "-m", "aks_audit", "collect", "-o", out, "--auth", "cli", "--timeout", "3600"]
+    return [sys.executable, "-m", "aks_audit", "collect", "-o", out, "--auth", "cli", "--timeout", "3600", "--quiet"]
 
 
 def calls(file: Path, folder: Path) -> list[str]:
     """The paths that a collection asks for, by its own log, a list's once for each page."""
     with served(file, folder, limits=False, delay=0) as server:
-        command = [*collecting(folder), "-v"]
+        command = [*collecting(folder)[:-1], "-v"]
         done = subprocess.run(command, cwd=folder, env=server.variables, capture_output=True, text=True, check=True)
         server.statuses()
     return [urlsplit(found).path.lower() for found in re.findall(r"GET (https://\S+)", done.stderr)]
@@ -112,9 +121,10 @@ def floors(paths: Sequence[str]) -> tuple[float, float]:
     for path in paths:
         # The list of subscriptions, then lists by subscription, then parts of what those hold.
         stages.setdefault(min(path.count("/"), 6), Counter())[path] += 1
-    chain = sum(max(stage.values()) for stage in stages.values())
-    narrow = sum(max(*stage.values(), math.ceil(stage.total() / CONNECTIONS)) for stage in stages.values())
-    return chain * DELAY, narrow * DELAY
+    first, *rest = [stages[depth] for depth in sorted(stages)]
+    chain = sum(max(stage.values()) for stage in (first, *rest))
+    narrow = first.total() + math.ceil(sum(stage.total() for stage in rest) / CONNECTIONS)
+    return chain * DELAY, max(chain, narrow) * DELAY
 
 
 def throttle_floor(paths: Sequence[str]) -> float:
@@ -145,22 +155,36 @@ def row(count: int, name: str, run: Run, least: float) -> str:
     )
 
 
-def measure(count: int, work: Path, *, limits: bool, sdk: bool) -> None:
+def start(work: Path) -> None:
+    """Print what a process costs before it makes a call."""
+    imports = "import aiohttp, azure.identity.aio, aks_audit.sources.live"
+    for name, command in {"--version": ["-m", "aks_audit", "--version"], "imports": ["-c", imports]}.items():
+        run = min(timed([sys.executable, *command], work) for _ in range(5))
+        print(f"{'start':>8} {name:24} {run.wall:16.2f} {run.cpu:16.2f} {run.peak_mib:9.0f}", flush=True)
+
+
+def measure(count: int, work: Path, *, limits: bool, sdk: bool, runs: int) -> None:
     """Time every client on a fleet of one size."""
     file = work / "fleet.jsonl"
     # In a process of its own: a child's peak is at least that of the process that started it.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         subscriptions = pool.submit(write_fleet, count, file, together=limits).result()
     commands = {"aks-audit collect": collecting(work)}
-    for way in ("asynchronous", "sequential") if sdk else ():
-        commands[f"SDK, {way}"] = [sys.executable, str(SDK), way, *subscriptions]
+    if not limits:
+        commands["aiohttp alone"] = [sys.executable, str(RAW)]
+    for way in ("asynchronous", "sequential") if sdk and not limits else ():
+        if way == "asynchronous" or count <= LONGEST_SEQUENCE:
+            commands[f"SDK, {way}"] = [sys.executable, str(SDK), way, *subscriptions]
     asked = calls(file, work)
     chain, floor = floors(asked)
     least = max(floor, throttle_floor(asked)) if limits else floor
     print(f"{count:8,} chain {chain:.2f} s, floor {least:.2f} s", flush=True)
     for name, command in commands.items():
-        with served(file, work, limits=limits) as server:
-            print(row(count, name, timed(command, server, work), least), flush=True)
+        tried = []
+        for _ in range(1 if "sequential" in name else runs):
+            with served(file, work, limits=limits) as server:
+                tried.append(timed(command, work, server))
+        print(row(count, name, min(tried), least), flush=True)
 
 
 def main() -> None:
@@ -169,14 +193,16 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, nargs="+", default=[1, 100, 1_000])
     parser.add_argument("--large", action="store_true", help=f"{LARGE:,} clusters too")
     parser.add_argument("--limits", action="store_true", help="throttle as Azure does, all in one subscription")
-    parser.add_argument("--no-sdk", action="store_true", help="time aks-audit alone")
+    parser.add_argument("--no-sdk", action="store_true", help="do not time the SDK")
+    parser.add_argument("--runs", type=int, default=1, help="how often each client is timed")
     arguments = parser.parse_args()
     heads = ("clusters", "client", "answers", "wall s", "/floor", "CPU s", "peak MiB", "429")
     print("{:>8} {:24} {:>7} {:>8} {:>7} {:>7} {:>9} {:>7}".format(*heads))
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
+        start(work)
         for count in [*arguments.clusters, *([LARGE] if arguments.large else [])]:
-            measure(count, work, limits=arguments.limits, sdk=not arguments.no_sdk)
+            measure(count, work, limits=arguments.limits, sdk=not arguments.no_sdk, runs=arguments.runs)
 
 
 if __name__ == "__main__":

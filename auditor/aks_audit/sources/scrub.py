@@ -67,6 +67,7 @@ _SECRETS = (
 # and this finds it out fast.
 _SIGN = re.compile("[ :=>~%]")
 _SHORTEST_TOKEN = 20
+_SHORT = 200
 _TOKEN_SIGN = re.compile("eyJ|LS0t|YXBp|a2lu|Y2x1|gh[oprsu]_|github_pat_|glpat-|xox")
 _LONGEST_MESSAGE = 5_000
 
@@ -95,7 +96,7 @@ def scrub(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         items = enumerate(value)
     for key, item in items:
         if isinstance(item, str):
-            value[key] = _without_secrets(item)
+            value[key] = _again(item) if len(item) < _SHORT else _without_secrets(item)
         elif isinstance(item, (dict, list)):
             scrub(item)
     return value
@@ -123,6 +124,10 @@ def _is_secret_pair(value: dict[str, Any]) -> bool:
     """Whether it is a variable or setting, by name and value, that is called like a secret."""
     name = value.get("name")
     return "value" in value and isinstance(name, str) and _name(name, True) is None  # noqa: FBT003 - a keyword costs a cache more than it holds
+
+
+_again = lru_cache(maxsize=4_096)(_without_secrets)
+"""The same for short texts, most of which come again and again: types, places, states, descriptions."""
 
 
 @lru_cache(maxsize=10_000)

@@ -13,7 +13,7 @@ from aks_audit.progress import one_line
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
 from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
 from aks_audit.sources.azure.graph import Graph, merged
-from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, Getter, Poster
+from aks_audit.sources.azure.pipeline import CONNECTIONS, RESOURCE_GRAPH, Getter, Poster
 from aks_audit.sources.azure.plan import (
     CLUSTERS,
     FOLLOWED,
@@ -87,6 +87,7 @@ class Collector:
         self._indexed: set[Listing] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._parted: set[str] = set()
         self._early: list[asyncio.Task[list[Record]]] = []
 
@@ -135,11 +136,20 @@ class Collector:
         No sooner, for where calls are throttled they would keep the pages of the lists waiting; and not for a narrow
         scope, which may turn out to hold nothing.
         """
-        lists = [self._list(one.scope, one.type, LISTED[one.type]) for one in left if one.scope == subscription]
+        lists = [self._in_turn(one) for one in left if one.scope == subscription]
         records = _flat(await asyncio.gather(*lists))
         if not self._scope.narrow:
             self._early.append(asyncio.ensure_future(self._parts(records)))
         return records
+
+    async def _in_turn(self, one: Listing) -> list[Record]:
+        """A list, when fewer are under way than there are connections.
+
+        So the parts of what came first, of which each takes long and says little, are on their way while what the later
+        lists say keeps the processor busy.
+        """
+        async with self._turns:
+            return await self._list(one.scope, one.type, LISTED[one.type])
 
     async def subscriptions(self) -> tuple[list[str], list[Record]]:
         """The ids of the subscriptions of the scope, and the gaps where they could not be listed.
