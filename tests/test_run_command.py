@@ -334,6 +334,20 @@ def test_who_goes_away_takes_nobody_with_him(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(result == Answer(200, b"{}") for result in results) == 48
 
 
+def test_those_who_have_gone_leave_no_empty_command_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def some(command: RunCommand) -> list[Answer | BaseException]:
+        many = 4 * run_command.TOGETHER
+        tasks = [asyncio.ensure_future(command.get(f"/api/v1/a{n}")) for n in range(many)]
+        await asyncio.sleep(0.01)
+        for task in tasks[2 * run_command.TOGETHER : -1]:
+            task.cancel()
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+
+    done = use(says(0, "{}"), some, monkeypatch)
+    assert done.result[-1] == Answer(200, b"{}")
+    assert [len(paths) for paths in done.commands] == [run_command.TOGETHER, run_command.TOGETHER, 1]
+
+
 def test_who_runs_a_command_for_others_and_goes_away_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
     async def some(command: RunCommand) -> list[Answer | BaseException]:
         tasks = [asyncio.ensure_future(command.get(f"/api/v1/a{n}")) for n in range(3)]

@@ -179,15 +179,24 @@ class RunCommand:
         own: asyncio.Future[_Output | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((path, own))
         await asyncio.sleep(0)  # whoever is about to ask joins in
+        try:
+            await self._turn(own)
+        except asyncio.CancelledError:
+            own.cancel()
+            raise
+        return await own
+
+    async def _turn(self, own: "asyncio.Future[_Output | None]") -> None:
+        """Wait for room to run a command, and run one if nobody has done so for this one meanwhile."""
         async with self._room:
+            # Those who asked before and have gone would fill a command with what nobody wants.
+            self._waiting = [one for one in self._waiting if not one[1].done()]
             if any(future is own for _, future in self._waiting):
                 shared, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
                 await self._share(shared)
-        return await own
 
-    async def _share(self, shared: list[tuple[str, "asyncio.Future[_Output | None]"]]) -> None:
+    async def _share(self, waiting: list[tuple[str, "asyncio.Future[_Output | None]"]]) -> None:
         """Run a command, and tell each who waits for a path of it."""
-        waiting = [(path, future) for path, future in shared if not future.done()]
         problem: UnreachableError | None = UnreachableError("run-command: it was given up")
         try:
             outputs = await self._run([path for path, _ in waiting])
