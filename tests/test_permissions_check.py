@@ -366,7 +366,9 @@ def test_a_remedy_is_quoted_for_the_shell(trial: Trial) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--check", "--plane", "kubernetes"], "ask Kubernetes by a scan"),
+        (["--check", "--kubeconfig", "file"], "--kubeconfig is about clusters, and goes with --plane aks-data, kub"),
+        (["--check", "--plane", "arm", "--in-cluster", "aad"], "--in-cluster is about clusters"),
+        (["--plane", "kubernetes", "--cluster", "aks-*"], "--check"),
         (["--check", "--format", "yaml"], "--format json"),
         (["--check", "--scope", HUB], "--subscription"),
         (["--subscription", "shop"], "--check"),

@@ -72,7 +72,8 @@ how to apply (GROUP is the object id of the Entra group, or of the identity, tha
     az role assignment create --role "Azure Kubernetes Service Cluster User Role" --assignee GROUP --scope CLUSTER-ID
 
 before a scan: what of this is missing, and which rules would be unknown without it
-    aks-audit permissions --check
+    aks-audit permissions --check                       asks Azure
+    aks-audit permissions --check --plane kubernetes    asks the API servers of the clusters
     exit codes: 0 nothing is missing, 2 wrong usage, 3 something is missing, or it is not known whether it is
 
 Every action is a read, none by wildcard, and no Secret is read. ConfigMaps are read by name in kube-system alone; a
@@ -182,20 +183,7 @@ def _add_collect(commands: "Commands") -> None:
 
 def _add_live(command: argparse.ArgumentParser) -> None:
     live = command.add_argument_group("live state (without --snapshot and --demo)")
-    _add_subscription(live)
-    live.add_argument(
-        "--resource-group", action="append", default=[], metavar="G", help="only clusters in this group (repeatable)"
-    )
-    live.add_argument(
-        "--cluster",
-        action="append",
-        default=[],
-        metavar="C",
-        help="only these clusters, by id, name or glob (repeatable)",
-    )
-    live.add_argument(
-        "--tag", type=_tag, action="append", default=[], metavar="K=V", help="only clusters with this tag"
-    )
+    _add_scope(live)
     live.add_argument(
         "--source",
         choices=("arm", "graph"),
@@ -208,13 +196,26 @@ def _add_live(command: argparse.ArgumentParser) -> None:
     _add_log(live)
 
 
-def _add_subscription(live: "argparse._ArgumentGroup") -> None:
+def _add_scope(live: "argparse._ArgumentGroup") -> None:
     live.add_argument(
         "--subscription",
         action="append",
         default=[],
         metavar="S",
         help="only this subscription, by id or name (repeatable; default: all that the signed-in identity sees)",
+    )
+    live.add_argument(
+        "--resource-group", action="append", default=[], metavar="G", help="only clusters in this group (repeatable)"
+    )
+    live.add_argument(
+        "--cluster",
+        action="append",
+        default=[],
+        metavar="C",
+        help="only these clusters, by id, name or glob (repeatable)",
+    )
+    live.add_argument(
+        "--tag", type=_tag, action="append", default=[], metavar="K=V", help="only clusters with this tag"
     )
 
 
@@ -337,11 +338,13 @@ def _add_permissions(commands: "Commands") -> None:
         "--check",
         action="store_true",
         help="print no role; sign in, and ask Azure what a scan would lack: 1 call a subscription; with --plane "
-        "aks-data, in the clusters with Azure RBAC: 1 call a subscription to list the clusters, and 1 a cluster",
+        "aks-data, in the clusters with Azure RBAC: 1 call a subscription to list the clusters, and 1 a cluster; with "
+        "--plane kubernetes, ask the clusters themselves: 1 call a subscription, and about 60 GETs a cluster",
     )
     live = permissions.add_argument_group("with --check, as for a scan")
-    _add_subscription(live)
+    _add_scope(live)
     _add_connection(live)
+    _add_inside(permissions)
     _add_log(live)
 
 

@@ -157,7 +157,7 @@ def _request(arguments: "Namespace") -> "Request":
         arguments.cloud,
         arguments.auth,
         arguments.timeout,
-        graph=arguments.source == "graph",
+        graph=getattr(arguments, "source", None) == "graph",
         inside=Asked(arguments.in_cluster, arguments.allow_exec, arguments.context, arguments.kubeconfig),
         cluster_timeout=arguments.cluster_timeout,
     )
@@ -310,8 +310,8 @@ def _permissions(arguments: "Namespace", progress: Progress) -> int:
 
     if arguments.check:
         return _check(arguments, progress)
-    if arguments.subscription or arguments.read or arguments.auth:
-        raise UsageError("--subscription, --read and --auth say what to check, and go with --check")
+    if arguments.subscription or arguments.read or arguments.auth or _of_clusters(arguments):
+        raise UsageError("--subscription, --read, --auth and what is about clusters say what to check: with --check")
     listed = permissions.load()
     scopes = arguments.scope or ["/subscriptions/SUBSCRIPTION-ID"]
     planes = PLANES if arguments.plane in {None, "all"} else (arguments.plane,)
@@ -329,14 +329,11 @@ def _check(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit import engine, snapshot  # noqa: PLC0415
     from aks_audit.consequences import Trial  # noqa: PLC0415
     from aks_audit.permission_check import as_json, as_text, conclude  # noqa: PLC0415
-    from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415
-    from aks_audit.sources.live import Request, permitted  # noqa: PLC0415
+    from aks_audit.sources.live import permitted  # noqa: PLC0415
 
     needs = _needs(arguments)
-    scope = Scope(subscriptions=tuple(arguments.subscription))
     try:
-        request = Request(scope, arguments.cloud, arguments.auth, arguments.timeout)
-        asked = permitted(request, needs, progress)
+        asked = permitted(_request(arguments), needs, progress)
     finally:
         progress.close()
     check = conclude(asked, needs, Trial(snapshot.read([_demo()]), engine.load_rules()))
@@ -349,17 +346,26 @@ def _needs(arguments: "Namespace") -> "list[Need]":
     from aks_audit.permission_check import azure_needs, data_needs  # noqa: PLC0415
     from aks_audit.permissions import load  # noqa: PLC0415
     from aks_audit.sources.azure.plan import OPTIONAL  # noqa: PLC0415
+    from aks_audit.sources.kubernetes.check import needs  # noqa: PLC0415
 
     if arguments.scope:
         raise UsageError("--scope says where a role can be assigned; what --check asks about, --subscription says")
     if arguments.format == "yaml":
         raise UsageError("--check prints text, or with --format json JSON")
-    if arguments.plane == "kubernetes":
-        raise UsageError("--check asks Azure, which knows of the planes arm and aks-data; ask Kubernetes by a scan")
     plane, listed = arguments.plane or "arm", load()
+    if plane == "arm" and (given := _of_clusters(arguments)):
+        raise UsageError(f"{given[0]} is about clusters, and goes with --plane aks-data, kubernetes or all")
     optional = OPTIONAL if arguments.optional else arguments.read
     azure = azure_needs(listed, [OPTIONAL[name].type for name in optional])
-    return [*(azure if plane != "aks-data" else ()), *(data_needs(listed) if plane != "arm" else ())]
+    of = {"arm": azure, "aks-data": data_needs(listed), "kubernetes": needs()}
+    return [need for name in PLANES if plane in {name, "all"} for need in of[name]]
+
+
+def _of_clusters(arguments: "Namespace") -> list[str]:
+    """The options that were given and are about clusters, or what is inside them."""
+    names = ("resource_group", "cluster", "tag", "kubeconfig", "context", "allow_exec")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name)]
+    return given if arguments.in_cluster == "auto" else [*given, "--in-cluster"]
 
 
 _COMMANDS: dict[str, Callable[["Namespace", Progress], int]] = {

@@ -10,7 +10,7 @@ import msgspec
 
 from aks_audit.consequences import Trial
 from aks_audit.facts.resource_id import parse
-from aks_audit.permissions import Permissions, data_actions
+from aks_audit.permissions import SUBJECT, Permissions, data_actions
 from aks_audit.progress import one_line, printable
 from aks_audit.results import Record
 
@@ -21,13 +21,14 @@ _TO_ASK = "Microsoft.Authorization/permissions/read"
 _WIDTH = 120
 _MOST_SCOPES = 3
 _MANAGEMENT_GROUP = "/providers/Microsoft.Management/managementGroups/ID"
-_NOUNS = {"arm": "subscription", "aks-data": "cluster"}
+_MOST_REASONS = 3
+_PLACES = {"arm": ("in", "subscription"), "aks-data": ("in", "cluster"), "kubernetes": ("inside", "cluster")}
 
 
 class Need(NamedTuple):
     """An action that a scan needs on a plane, what it reads (as types of a snapshot), and how often it is asked for.
 
-    One that is not `published` can be in no custom role.
+    That of the plane kubernetes is in words, `list pods`. One that is not `published` can be in no custom role.
     """
 
     plane: str
@@ -39,7 +40,10 @@ class Need(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The answer for a scope of a plane: the actions that it lacks; or the `reason` why that is not known."""
+    """The answer for a scope of a plane: the actions that it lacks; or the `reason` why that is not known.
+
+    A cluster that is asked itself has several answers where it did not tell everything.
+    """
 
     plane: str
     scope: str
@@ -68,14 +72,14 @@ class Lack(Record, frozen=True):
 
 
 class Place(Record, frozen=True):
-    """A scope that has answered: a subscription, or for the plane aks-data a cluster."""
+    """A scope that has answered: a subscription of the plane arm, a cluster of the others."""
 
     plane: str
     scope: str
 
 
 class NotKnown(Record, frozen=True):
-    """A scope of which it is not known what is permitted there."""
+    """A scope of which it is not known what is permitted there, or not of everything."""
 
     plane: str
     scope: str
@@ -165,10 +169,8 @@ def as_text(check: Check) -> str:
 def _lines(check: Check) -> Iterator[str]:
     if not check.asked and not check.not_known:
         yield "Nothing was asked: there is no cluster in the scope."
-    for plane, noun in _NOUNS.items():
-        asked = [place.scope for place in check.asked if place.plane == plane]
-        if asked:
-            yield from _plane(noun, len(asked), [lack for lack in check.missing if lack.plane == plane], check.rules)
+    for plane in _PLACES:
+        yield from _plane(plane, check)
     yield from _not_known(check.not_known)
     if check.unknown:
         yield from ("", f"Left unknown: {_count(check.unknown, check.rules)}")
@@ -180,15 +182,20 @@ def _lines(check: Check) -> Iterator[str]:
     yield from ("", "Only the scope was asked about. What clusters lead to beyond it, such as a hub, may be refused.")
 
 
-def _plane(noun: str, asked: int, missing: Sequence[Lack], rules: int) -> Iterator[str]:
-    lacking = {scope for lack in missing for scope in lack.scopes}
-    if not lacking:
-        yield f"Everything that a scan reads is permitted in {_many(asked, noun)}."
+def _plane(plane: str, check: Check) -> Iterator[str]:
+    inside, noun = _PLACES[plane]
+    asked = {place.scope for place in check.asked if place.plane == plane}
+    if not asked:
         return
-    yield f"Everything that a scan reads is permitted in {asked - len(lacking)} of {_many(asked, noun)}."
+    missing = [lack for lack in check.missing if lack.plane == plane]
+    unsure = {place.scope for place in check.not_known if place.plane == plane}
+    whole = asked - unsure - {scope for lack in missing for scope in lack.scopes}
+    number = "" if whole == asked else f"{len(whole)} of "
+    yield f"Everything that a scan reads is permitted {inside} {number}{_many(len(asked), noun)}."
     for scopes in dict.fromkeys(lack.scopes for lack in missing):
-        yield from ("", f"Missing in {_many(len(scopes), noun)}:", *(f"  {one_line(scope)}" for scope in scopes), "")
-        yield from _actions([lack for lack in missing if lack.scopes == scopes], rules)
+        of = _many(len(scopes), noun)
+        yield from ("", f"Missing {inside} {of}:", *(f"  {one_line(scope)}" for scope in scopes), "")
+        yield from _actions([lack for lack in missing if lack.scopes == scopes], check.rules)
 
 
 def _actions(missing: Sequence[Lack], rules: int) -> Iterator[str]:
@@ -210,10 +217,16 @@ def _count(affected: Sequence[AffectedRule], rules: int) -> str:
 
 
 def _not_known(places: Sequence[NotKnown]) -> Iterator[str]:
-    for reason in dict.fromkeys(place.reason for place in places):
-        yield from ("", "Not known is what is permitted in:")
-        yield from (f"  {one_line(place.scope)}" for place in places if place.reason == reason)
-        yield from _wrapped("      ", reason)
+    scopes: dict[str, list[str]] = {}
+    for place in places:
+        scopes.setdefault(place.reason, []).append(place.scope)
+    for of in dict.fromkeys(map(tuple, scopes.values())):
+        reasons = [reason for reason, found in scopes.items() if tuple(found) == of]
+        yield from ("", "Not known is what is permitted in:", *(f"  {one_line(scope)}" for scope in of))
+        for reason in reasons[:_MOST_REASONS]:
+            yield from _wrapped("      ", reason)
+        if (more := len(reasons) - _MOST_REASONS) > 0:
+            yield f"      and for {more} reasons more, which --format json lists"
     if any(_TO_ASK in place.reason for place in places):
         yield from ("", f"{_TO_ASK} is in Reader, and in the role of: aks-audit permissions --plane arm --optional")
 
@@ -232,6 +245,10 @@ def _remedies(missing: Sequence[Lack]) -> Iterator[str]:
         subscriptions = tuple(dict.fromkeys(f"/subscriptions/{parse(scope).subscription}" for scope in _scopes(data)))
         clusters = _few(_scopes(data)) or subscriptions
         yield from _made("aks-data", "aks-audit cluster reader", subscriptions, clusters)
+    if any(lack.plane == "kubernetes" for lack in missing):
+        yield "# inside each cluster; where its authorization is Azure RBAC, by the role of --plane aks-data instead"
+        yield f"aks-audit permissions --plane kubernetes | sed s/{SUBJECT}/GROUP/ > aks-audit.yaml"
+        yield "kubectl apply -f aks-audit.yaml"
 
 
 def _made(plane: str, role: str, assignable: Sequence[str], assigned: Sequence[str] = ()) -> Iterator[str]:

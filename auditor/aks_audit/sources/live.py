@@ -20,6 +20,7 @@ from aks_audit.sources.azure.sign_in import SignInError, cloud, credential, sign
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import ways
 from aks_audit.sources.kubernetes.collect import Inside
+from aks_audit.sources.kubernetes.reader import Reader
 from aks_audit.sources.kubernetes.run_command import RunCommand
 
 if TYPE_CHECKING:
@@ -104,36 +105,60 @@ def plan(request: Request, progress: Progress) -> Plan:
 
 
 def permitted(request: Request, needs: "Sequence[Need]", progress: Progress) -> "tuple[Asked, ...]":
-    """Ask what of the needs is lacking in the scope; nothing of what they are for is read.
+    """Ask what of the needs is lacking in the scope; nothing of what they are for is kept.
 
     Raises:
-        ScopeError: a subscription was asked for that is not there, or there is none.
+        KubeconfigError: the kubeconfig that was asked for by name cannot be used.
+        ScopeError: nothing is there that was asked for.
         SignInError: the cloud or the way to sign in is not known.
     """
-    from aks_audit.sources.azure.check import ask  # noqa: PLC0415 - knows the rules, which a collection needs not
+    from aks_audit.sources.azure import check  # noqa: PLC0415 - knows the rules, which a collection needs not
+    from aks_audit.sources.kubernetes import check as in_clusters  # noqa: PLC0415 - as above
 
-    return asyncio.run(_signed_in(request, progress, lambda session: ask(session.collector, needs)))
+    async def asked(session: _Session) -> "tuple[Asked, ...]":
+        if not any(need.plane == in_clusters.PLANE for need in needs):
+            return await check.ask(session.collector, needs)
+        means = _means(session, request)
+
+        async def inside(clusters: Sequence[Resource]) -> "Sequence[Asked]":
+            known = means.knowing(clusters, alone=len(clusters) == 1)
+            return await in_clusters.ask(_inside(session, request, progress, known, in_clusters.Asker), clusters)
+
+        return await check.ask(session.collector, needs, inside)
+
+    return asyncio.run(_signed_in(request, progress, asked))
 
 
 async def _scan(session: _Session, request: Request, progress: Progress) -> list[Collected]:
     """Everything that is asked for of Azure, and then of its clusters."""
-    pipeline, asked = session.pipeline, request.inside
-    means = ways.means(asked, pipeline.post, session.credential, environment=os.environ)
+    means = _means(session, request)
     records: list[Collected] = [*await session.collector.collect()]
     resources = [record for record in records if isinstance(record, Resource)]
     clusters = [one for one in resources if one.type.lower() == CLUSTERS.lower()]
     means = means.knowing(resources, alone=len(clusters) == 1)
-    inside = Inside(
-        lambda cluster: ways.find(cluster, asked, means),
+    records += await _inside(session, request, progress, means).collect(clusters)
+    return [_finished(record) if isinstance(record, Header) else record for record in records]
+
+
+def _means(session: _Session, request: Request) -> ways.Means:
+    return ways.means(request.inside, session.pipeline.post, session.credential, environment=os.environ)
+
+
+def _inside(
+    session: _Session, request: Request, progress: Progress, means: ways.Means, reader: type[Reader] = Reader
+) -> Inside:
+    """What reads inside clusters, each by the way that was asked for."""
+    pipeline = session.pipeline
+    return Inside(
+        lambda cluster: ways.find(cluster, request.inside, means),
         session.deadline,
         request.cluster_timeout,
         note=progress.note,
         called=progress.called,
         read=progress.read,
         command=lambda access: RunCommand(access, pipeline.post, pipeline.get),
+        reader=reader,
     )
-    records += await inside.collect(clusters)
-    return [_finished(record) if isinstance(record, Header) else record for record in records]
 
 
 def _finished(header: Header) -> Header:

@@ -190,9 +190,14 @@ class Collector:
         (found,) = await self._deadline.bound(reading(), scope, PERMISSIONS)
         return found
 
-    async def clusters(self, subscription: str) -> list[Record]:
-        """The clusters of a subscription, and the gap where they could not be listed to the end."""
-        return await self._list(subscription, CLUSTERS, LISTED[CLUSTERS])
+    async def clusters(self, subscriptions: Iterable[str]) -> list[Record]:
+        """The clusters that were asked for, and the gaps where they could not be listed to the end.
+
+        Raises:
+            ScopeError: none was asked for that is there.
+        """
+        lists = (self._list(subscription, CLUSTERS, LISTED[CLUSTERS]) for subscription in subscriptions)
+        return self._narrowed(_flat(await asyncio.gather(*lists)))
 
     async def _bound(self, reading: Awaitable[list[Record]], scope: str, kind: str) -> list[Record]:
         records = await self._deadline.bound(reading, scope, kind)

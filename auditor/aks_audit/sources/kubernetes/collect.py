@@ -22,7 +22,8 @@ AT_ONCE = 16
 class Inside:
     """Reads inside clusters. `find` gives the way into one; `seconds` is the time that each has.
 
-    `called` is told of each call, `read` how many objects came, and `command` makes what reads by run-command.
+    `called` is told of each call, `read` how many objects came, and `command` makes what reads by run-command. `reader`
+    is what reads one of them.
     """
 
     def __init__(  # noqa: PLR0913 - each is needed
@@ -35,9 +36,11 @@ class Inside:
         called: Callable[[str, str, int], None],
         read: Callable[[int], None] = lambda _records: None,
         command: Callable[[Access], Getter] | None = None,
+        reader: type[Reader] = Reader,
     ) -> None:
         self._find, self._deadline, self._seconds = find, deadline, seconds
         self._note, self._called, self._read_so_far, self._command = note, called, read, command
+        self._reader = reader
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def collect(self, clusters: Sequence[Resource]) -> list[Collected]:
@@ -72,12 +75,12 @@ class Inside:
     async def _read(self, access: Access, deadline: Deadline) -> list[Collected]:
         self._note(f"reading inside {parse(access.cluster).name} by {access.way}")
         if access.way == "run-command" and self._command:
-            return [_told(access), *await Reader(self._command(access), access.cluster, deadline).read()]
+            return [_told(access), *await self._reader(self._command(access), access.cluster, deadline).read()]
         from aks_audit.sources.kubernetes.client import Client  # noqa: PLC0415 - imports the Kubernetes SDK
 
         try:
             async with Client(access, self._called) as client:
-                return [_told(access), *await Reader(client, access.cluster, deadline).read()]
+                return [_told(access), *await self._reader(client, access.cluster, deadline).read()]
         except UnreachableError as problem:
             return [_told(access), _lost(access.cluster, problem)]
 

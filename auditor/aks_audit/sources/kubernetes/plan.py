@@ -36,6 +36,11 @@ class Kind(NamedTuple):
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
+    def action(self) -> str:
+        """What one must be permitted to read it, in words."""
+        return f"list {self.type}"
+
+    @property
     def stable(self) -> bool:
         """Whether every cluster serves it as v1, whatever its discovery says."""
         return self.group in _STABLE and not self.plural.startswith("mutatingadmissionpolic")
@@ -65,6 +70,11 @@ class Named(NamedTuple):
     def path(self) -> str:
         """The path of the object."""
         return f"{CORE}/v1/namespaces/{self.namespace}/{self.kind.plural}/{self.name}"
+
+    @property
+    def action(self) -> str:
+        """What one must be permitted to read it, in words."""
+        return f"get {self.kind.plural} {self.name} in {self.namespace}"
 
 
 def kinds() -> tuple[Kind, ...]:

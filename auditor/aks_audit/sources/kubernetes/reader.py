@@ -120,7 +120,7 @@ class Reader:
         found: list[Collected] = []
         proceed, restarted = "", False
         for _ in range(MOST_PAGES):
-            page = await self._page(kind, version, proceed)
+            page = await self.page(kind, version, proceed)
             if isinstance(page, Gap):
                 return [*found, page]
             if page is None:
@@ -136,10 +136,10 @@ class Reader:
                 return [*found, Listing(type=kind.type, scope=self._cluster)] if whole else found
         return [*found, self._failed(kind.type, f"the list did not end after {MOST_PAGES:,} pages")]
 
-    async def _page(self, kind: Kind, version: str, proceed: str) -> Page | Gap | None:
+    async def page(self, kind: Kind, version: str, proceed: str = "", limit: int = PAGE) -> Page | Gap | None:
         """A page; None where the list expired, and has to be read from its beginning."""
         more = f"&continue={quote(proceed, safe='')}" if proceed else ""
-        path = f"{kind.path(version)}?limit={PAGE}{more}"
+        path = f"{kind.path(version)}?limit={limit}{more}"
         answer = await self._answer(kind.type, path, kind.accept)
         if isinstance(answer, Gap):
             return answer
@@ -148,7 +148,7 @@ class Reader:
             fresh = _metadata(_json(answer.body)).get("continue")
             return Page([], fresh) if isinstance(fresh, str) and fresh and fresh != proceed else None
         if answer.status != _OK:
-            return self._refused(kind.type, answer, _json(answer.body), f"list {kind.type}")
+            return self._refused(kind.type, answer, _json(answer.body), kind.action)
         try:
             body = _list_decoder.decode(answer.body)
         except _UNDECODABLE:
@@ -159,7 +159,6 @@ class Reader:
 
     async def _named(self, one: Named) -> list[Collected]:
         """One object by name; the listing of its own path says that it is known to be absent."""
-        action = f"get {one.kind.plural} {one.name} in {one.namespace}"
         answer = await self._answer(one.kind.type, one.path, own=one.path)
         if isinstance(answer, Gap):
             return [answer]
@@ -167,7 +166,7 @@ class Reader:
         if answer.status == _NOT_FOUND and isinstance(body, dict) and body.get("reason") == "NotFound":
             return [Listing(type=one.kind.type, scope=f"{self._cluster}{one.path}")]
         if answer.status != _OK:
-            return [self._refused(one.kind.type, answer, body, action, one.path)]
+            return [self._refused(one.kind.type, answer, body, one.action, one.path)]
         if not isinstance(body, dict) or _metadata(body).get("name") != one.name:
             return [self._failed(one.kind.type, "the answer is not the object that was asked for", one.path)]
         return [self._object(one.kind, "v1", body)]
