@@ -326,7 +326,7 @@ def test_the_quota_of_graph_is_kept(tmp_path: Path) -> None:
         done = scan(server, tmp_path, "--source", "graph", "--timeout", "60")
         statuses = Counter(request.status for request in server.requests)
     assert done.code == 0, done.err
-    assert set(statuses) == {200}
+    assert 429 not in statuses
 
 
 def test_when_the_time_is_up_graph_leaves_all_unknown(tmp_path: Path) -> None:

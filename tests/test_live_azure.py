@@ -153,6 +153,19 @@ def test_references_are_followed_beyond_the_scope_each_once(tmp_path: Path) -> N
     assert {"vnet-hub", "fw-hub"} <= kept
 
 
+def test_an_identity_beyond_the_scope_is_followed_though_it_stands_as_a_key(tmp_path: Path) -> None:
+    own = (
+        "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/rg-ids/providers/"
+        "Microsoft.ManagedIdentity/userAssignedIdentities/id-of-hub"
+    )
+    chosen = Case(name="", expect="", set={"cluster identity.userAssignedIdentities": {own: {"clientId": "1"}}})
+    identity = snapshot.Resource(id=own, type="Microsoft.ManagedIdentity/userAssignedIdentities", body={"id": own})
+    with ResourceManager([*records_of(chosen), identity]) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--subscription", CLUSTER.split("/")[2])
+    assert done.code == 0, done.err
+    assert own in {resource.id for resource, _ in snapshot.read([tmp_path / "estate.jsonl"]).resources}
+
+
 def test_when_the_time_is_up_there_is_a_report_of_what_there_is(tmp_path: Path) -> None:
     with ResourceManager(records_of(BASE), delay=0.5) as server:
         done = run(server, tmp_path, "scan", "--format", "json", "--timeout", "1.2")

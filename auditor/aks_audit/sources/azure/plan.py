@@ -1,7 +1,7 @@
 """What is read of a subscription: one list call a type, and the types that references are followed to.
 
 Source: the api-versions of azure-mgmt-containerservice 41.8, azure-mgmt-network 33.1 and azure-mgmt-privatedns 2.0,
-and for compute, authorization and registries those of the REST API reference in autumn 2026.
+and for compute, authorization, registries and identities those of the REST API reference in autumn 2026.
 """
 
 import math
@@ -21,6 +21,8 @@ ROLE_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 SCALE_SETS = "Microsoft.Compute/virtualMachineScaleSets"
 SUBSCRIPTION = "Microsoft.Resources/subscriptions"
 
+IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
+
 LISTED: dict[str, str] = {
     CLUSTERS: _CONTAINER_SERVICE,
     "Microsoft.Network/virtualNetworks": _NETWORK,
@@ -37,6 +39,7 @@ LISTED: dict[str, str] = {
     SCALE_SETS: _COMPUTE,
     ROLE_ASSIGNMENTS: "2022-04-01",
     "Microsoft.ContainerRegistry/registries": "2025-04-01",
+    IDENTITIES: "2024-11-30",
 }
 """The types that are listed in every subscription of the scope, one call each, and their api-versions."""
 
@@ -67,6 +70,7 @@ FOLLOWED: dict[str, str] = {
         "Microsoft.Network/azureFirewalls",
         "Microsoft.Network/firewallPolicies",
         "Microsoft.Network/privateDnsZones",
+        IDENTITIES,
     )
 }
 """The types (lower case) that a reference is followed to where it leaves the scope, and their api-versions."""

@@ -1,4 +1,4 @@
-"""Which resources outside the scope the clusters lead to: subnet, peer, guard, route, firewall, zone."""
+"""Which resources outside the scope the clusters lead to: subnet, peer, guard, route, firewall, zone, identity."""
 
 from itertools import repeat
 from typing import Any
@@ -57,6 +57,8 @@ def _gather(value: dict[str, Any] | list[Any], hop: int, found: list[tuple[str, 
     """Add the ids of Azure in a value, in their order, each with whether a peering leads to it."""
     # No generators, and nothing called for what is no id: this walks every value of every body.
     for key, item in value.items() if isinstance(value, dict) else zip(repeat(""), value):
+        if key[:1] == "/":  # user-assigned identities are a mapping by id
+            found.append((key, hop))
         if isinstance(item, str):
             if item[:15].lower() == "/subscriptions/":
                 found.append((item, hop or _is_peer(key)))
