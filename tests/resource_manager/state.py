@@ -114,7 +114,8 @@ class State:
             return self._record_sets.get(scope, [])
         if kind in _DIRECT:
             scope = _key(target.path)
-        found = [body for key, body in self._types.get(kind, {}).items() if within(key, scope)]
+        inside = f"{scope.rstrip('/')}/"  # as `within` has it, for lower-case keys: there may be many
+        found = [body for key, body in self._types.get(kind, {}).items() if key == scope or key.startswith(inside)]
         return found or self._inline(target) or self._about_cluster(kind, scope)
 
     def _about_cluster(self, kind: str, scope: str) -> list[Body]:
