@@ -34,6 +34,10 @@ def test_environment_keeps_names_and_where_values_come_from() -> None:
     [
         ([f"--password={SECRET}"], ["--password=***"]),
         (["--db-password", SECRET, "--verbose"], ["--db-password", "***", "--verbose"]),
+        (
+            ["--connection-string", SECRET, "--passphrase", SECRET],
+            ["--connection-string", "***", "--passphrase", "***"],
+        ),
         ([f"mysql --user=app --password='{SECRET} x' --host=db"], ["mysql --user=app --password=*** --host=db"]),
         ([f"export API_KEY={SECRET}; run"], ["export API_KEY=***; run"]),
         (["--enable-ipv6=true", "--v", "2"], ["--enable-ipv6=true", "--v", "2"]),
@@ -73,6 +77,64 @@ def test_strings_under_the_names_of_secrets_are_dropped() -> None:
     assert trim({"data": {"password": SECRET, "Corefile": ".:53"}}) == {"data": {"Corefile": ".:53"}}
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"selector": {"token": "a", "app": "secret-store"}},
+        {"podSelector": {"matchLabels": {"password": "strong"}}},
+        {"selector": {"matchExpressions": [{"key": "secret", "operator": "In", "values": ["a"]}], "matchLabels": {}}},
+        {"selector": "token == 'a' && has(secret)", "ingress": [{"source": {"notSelector": "pwd == 'x'"}}]},
+        {"template": {"metadata": {"labels": {"token": "a"}}, "spec": {"nodeSelector": {"secret": "yes"}}}},
+    ],
+)
+def test_labels_and_selectors_stay_as_they_are(spec: dict[str, Any]) -> None:
+    body = {"metadata": {"name": "web", "labels": {"token": "a", "accountKey": "b"}}, "spec": spec}
+    assert trim(copy.deepcopy(body)) == body
+
+
+def test_annotations_that_only_name_a_secret_or_turn_it_off_are_kept() -> None:
+    annotations = {
+        "nginx.ingress.kubernetes.io/auth-secret": "shop/basic",
+        "nginx.ingress.kubernetes.io/whitelist-source-range": "10.0.0.0/8,192.0.2.0/24",
+        "nginx.ingress.kubernetes.io/ssl-redirect": "true",
+        "kubernetes.io/enforce-mountable-secrets": "true",
+        "service.beta.kubernetes.io/azure-load-balancer-internal": "true",
+        "service.beta.kubernetes.io/azure-allowed-ip-ranges": "192.0.2.1/32",
+        "sidecar.istio.io/inject": "false",
+        "container.apparmor.security.beta.kubernetes.io/web": "runtime/default",
+    }
+    body = {"metadata": {"name": "web", "annotations": annotations}}
+    assert trim(copy.deepcopy(body)) == body
+
+
+@pytest.mark.parametrize("key", ["DB_PASSWORD", "registry-password", "app.secret", "apiToken", "x/last-applied"])
+def test_texts_called_like_a_secret_are_dropped(key: str) -> None:
+    assert trim({"data": {key: SECRET, "kept": "yes"}}) == {"data": {"kept": "yes"}}
+    assert trim({"spec": {"list": [{"name": key, "value": SECRET}]}}) == {"spec": {"list": [{"name": key}]}}
+
+
+def test_lists_and_objects_of_secrets_lose_their_texts() -> None:
+    assert trim({"spec": {"passwords": [SECRET], "secrets": [{"name": "pull"}], "env": {"A": SECRET}}}) == {
+        "spec": {"passwords": ["***"], "secrets": [{"name": "pull"}], "env": {}}
+    }
+    assert trim({"spec": {f"password={SECRET}": {"a": 1}}}) == {"spec": {"password=***": {"a": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"etcd {{\n  credentials root {SECRET}\n  path /x\n}}", "etcd {\n  credentials ***\n  path /x\n}"),
+        (f"azure x {{\n\tsecret {SECRET}\n}}", "azure x {\n\tsecret ***\n}"),
+        (".:53 {\n  forward . /etc/resolv.conf\n}", ".:53 {\n  forward . /etc/resolv.conf\n}"),
+        (f'[{{"name": "DB_PASSWORD", "value": "{SECRET}"}}]', '[{"name": "DB_PASSWORD", "value": ***}]'),
+        (f"- name: DB_PASSWORD\n  value: {SECRET}\n- name: A", "- name: DB_PASSWORD\n  value: ***\n- name: A"),
+        ('[{"name": "MODE", "value": "fast"}]', '[{"name": "MODE", "value": "fast"}]'),
+    ],
+)
+def test_texts_with_settings_lose_what_a_secret_is_set_to(text: str, kept: str) -> None:
+    assert trim({"data": {"file": text}}) == {"data": {"file": kept}}
+
+
 def test_large_texts_and_lists_that_say_nothing_are_left_out() -> None:
     trimmed = trim({"data": {"big": "x" * (LONGEST_TEXT + 1)}, "status": {"images": [{}], "phase": "Running"}})
     assert trimmed["status"] == {"phase": "Running"}
@@ -100,6 +162,9 @@ def test_any_json_is_trimmed_without_harm_and_twice_is_once(body: dict[str, Any]
 def test_a_hostile_command_line_takes_no_longer_than_its_length() -> None:
     # Patterns that try again from every letter would take minutes here.
     of_container(args=["secret" * 2700, "a" * LONGEST_TEXT, "a=" * 8000, "-" * LONGEST_TEXT])
+    of_container(
+        args=["name: password" + " " * 16_000, "name:" * 3_000 + "value", "\n" + "secret" * 2_700, "\n" * 16_000]
+    )
 
 
 def test_what_is_nested_too_deep_is_refused() -> None:

@@ -108,6 +108,11 @@ def scrub_message(text: str) -> str:
     return _MAIL.sub(_HIDDEN, anonymous)
 
 
+def is_secret(key: str) -> bool:
+    """Whether the text of a property so called is never kept."""
+    return key.lower() in SECRET_KEYS or _SECRET_KEY.search(key) is not None
+
+
 def _without_secrets(text: str) -> str:
     if _SIGN.search(text) is None and (
         len(text) < _SHORTEST_TOKEN or text[0] == "/" or _TOKEN_SIGN.search(text) is None
@@ -139,6 +144,6 @@ def _harmless(keys: tuple[str, ...]) -> bool:
 @lru_cache(maxsize=10_000)
 def _name(key: str, of_text: bool) -> str | None:  # noqa: FBT001 - a keyword costs a cache more than it holds
     """The name of a property as it is kept, or None where the property is not."""
-    if key.lower() in SECRET_KEYS or (of_text and _SECRET_KEY.search(key)):
+    if key.lower() in SECRET_KEYS or (of_text and is_secret(key)):
         return None
     return _without_secrets(key)

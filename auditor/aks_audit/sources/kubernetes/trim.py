@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from aks_audit.snapshot import DEEPEST
-from aks_audit.sources.scrub import SECRET_KEYS, scrub
+from aks_audit.sources.scrub import is_secret, scrub
 
 LONGEST_TEXT = 16_384
 """How many characters a string may have; a longer one is a blob that no rule knows."""
@@ -16,14 +16,38 @@ _TOO_LONG = f"{_LEFT_OUT} (longer than {LONGEST_TEXT:,} characters)"
 _WITH_VALUES = frozenset({"env", "httpHeaders"})
 _COMMANDS = frozenset({"args", "command"})
 _SHORT = 80
-_DROPPED = frozenset({"caBundle", "kubectl.kubernetes.io/last-applied-configuration", "managedFields"})
+_DROPPED = frozenset({"binaryData", "caBundle", "managedFields"})
+_APPLIED = re.compile(r"last-?applied|\.cattle\.io/applied$", re.IGNORECASE)
+"""Annotations that hold the whole object as it was applied, with all that is left out of it."""
+
+_LABELS = frozenset({"labels", "matchLabels", "nodeSelector", "selector"})
+_SELECTORS = frozenset({"namespaceSelector", "notSelector", "selector", "serviceAccountSelector"})
+"""What these hold is compared with each other and with what rules know, and never secret."""
+
+_REFERENCE = re.compile(r"(?:^|\.)(?:cert-manager|istio|k8s|kubernetes|nginx)\.(?:io|org)/[\w.-]*secrets?$")
+"""Annotations that name a Secret, as an ingress does whose users sign in."""
+
+_SWITCHES = frozenset({"", "false", "true"})
 
 _NAMES = _DROPPED | _COMMANDS | _WITH_VALUES
 
-_SECRET = re.compile(
-    r"passw(?:or)?d|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|(?:^|[-_.])sas",
+_WORDS = (
+    r"pass(?:word|wd|phrase)|pwd|secret|token|(?:access|account|api|private)[-_]?key|connection[-_]?string|credential"
+)
+_SECRET = re.compile(rf"{_WORDS}|(?:^|[-_.])sas", re.IGNORECASE)
+_LINE = re.compile(
+    r"^(?P<kept>[ \t]*(?:[\w-]*(?:passw(?:or)?d|secret|token|access_key)|credentials)[ \t]+)[^\s{].*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line that sets a secret without a sign, as those of a Corefile do."""
+
+_PAIR = re.compile(
+    rf"(?P<kept>\bname\\*[\"']?\s*:\s*\\*[\"']?[\w.-]{{0,80}}?(?:{_WORDS})[\w.-]{{0,80}}\\*[\"']?(?:\s*,)?\s*"
+    r"\\*[\"']?value\\*[\"']?\s*:\s*)(?:\\*\"[^\"]*\"?|\\*'[^']*'?|[^\s\"'&;,<>\\]+)",
     re.IGNORECASE,
 )
+"""An environment variable in a text, JSON or YAML."""
+
 _ASSIGNED = re.compile(r"(?<![\w.-])(?P<name>[\w.-]+)(?P<sign>\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&'\"]+)")
 
 
@@ -31,8 +55,9 @@ def trim(body: dict[str, Any]) -> dict[str, Any]:
     """Take out of an object, in place, what is left out, and give it back.
 
     Dropped: managed fields, the last applied configuration, values of environment variables and of probes' headers,
-    what a command line sets a password, key or token to, certificate bundles, a node's list of images, strings longer
-    than `LONGEST_TEXT`, and every string that `scrub` drops from Azure's bodies.
+    what a command line sets a password, key or token to, certificate bundles, binary data, a node's list of images,
+    strings longer than `LONGEST_TEXT`, and every string that `scrub` drops from Azure's bodies. Labels and selectors
+    stay as they are: one that lacks a part selects something else.
 
     Raises:
         ValueError: it is nested deeper than a snapshot can hold.
@@ -61,9 +86,14 @@ def _trim_object(node: dict[str, Any], inner: list[Any]) -> None:
     for key, value in node.items():
         kind = type(value)
         if kind is str:
-            node[key] = _short(value) if len(value) <= _SHORT else _text(value)
-        elif kind is dict or kind is list:
+            if key not in _SELECTORS:
+                node[key] = _short(value) if len(value) <= _SHORT else _text(value)
+        elif kind is list or (kind is dict and not (key in _LABELS and _is_flat(value))):
             inner.append(value)
+
+
+def _is_flat(node: dict[str, Any]) -> bool:
+    return all(type(value) is str for value in node.values())
 
 
 def _trim_list(node: list[Any], inner: list[Any]) -> None:
@@ -76,31 +106,55 @@ def _trim_list(node: list[Any], inner: list[Any]) -> None:
 
 def _trim_by_name(node: dict[str, Any]) -> None:
     """Trim the properties of an object whose name says what they hold."""
+    if _is_secret_pair(node):
+        del node["value"]
     for key, value in list(node.items()):
-        if key in _DROPPED or (isinstance(value, str) and _is_secret(key)):
+        if key in _DROPPED or (isinstance(value, str) and _is_secret(key) and value.lower() not in _SWITCHES):
             del node[key]
-        elif isinstance(value, list) and key in _COMMANDS:
-            node[key] = _command(value)
-        elif isinstance(value, list) and key in _WITH_VALUES:
-            node[key] = [_named(item) for item in value]
+        elif isinstance(value, list):
+            node[key] = _list(key, value)
+        elif isinstance(value, dict) and key in _WITH_VALUES:
+            node[key] = {name: item for name, item in value.items() if not isinstance(item, str)}
+        if key in node and (name := _short(key)) != key:
+            node[name] = node.pop(key)
+
+
+def _is_secret_pair(node: dict[str, Any]) -> bool:
+    """Whether it is a setting, by name and value, that is called like a secret."""
+    name = node.get("name")
+    return isinstance(node.get("value"), str) and isinstance(name, str) and _is_secret(name)
+
+
+def _list(key: str, items: list[Any]) -> list[Any]:
+    """A list whose name says what it holds."""
+    if key in _COMMANDS:
+        return _command(items)
+    if key in _WITH_VALUES:
+        return [_named(item) for item in items]
+    return [_LEFT_OUT if isinstance(item, str) else item for item in items] if _is_secret(key) else items
 
 
 @lru_cache(maxsize=4096)
 def _ordinary(keys: tuple[str, ...]) -> bool:
     """Whether no property so named is trimmed by its name; objects have the same few shapes."""
-    return not any(key in _NAMES or _is_secret(key) for key in keys)
+    return not any(key in _NAMES or _is_secret(key) or _short(key) != key for key in keys) and not (
+        "name" in keys and "value" in keys
+    )
 
 
 @lru_cache(maxsize=4096)
 def _is_secret(key: str) -> bool:
     """Whether a string so called is never kept. An object so called, such as a volume's, only points to a Secret."""
-    return key.lower() in SECRET_KEYS
+    return bool(_APPLIED.search(key)) or (is_secret(key) and not _REFERENCE.search(key))
 
 
 def _text(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         return _TOO_LONG
-    return str(scrub(text))
+    text = str(scrub(text))
+    if "value" in text:
+        text = _PAIR.sub(rf"\g<kept>{_LEFT_OUT}", text)
+    return _LINE.sub(rf"\g<kept>{_LEFT_OUT}", text) if "\n" in text else text
 
 
 _short = lru_cache(maxsize=50_000)(_text)
