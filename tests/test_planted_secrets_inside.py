@@ -3,6 +3,7 @@
 As in `test_planted_secrets`, each planted value is unique, so that one that is found tells where it stood.
 """
 
+import asyncio
 import base64
 import json
 from itertools import islice
@@ -11,15 +12,26 @@ from typing import Any
 
 import pytest
 
+import live
 from aks_audit import snapshot
+from aks_audit.cli import main
+from aks_audit.sources.kubernetes import plan, run_command
+from cases import CLUSTER, Case, records_of
 from kubernetes_api import AUDITOR_TOKEN, Fault, KubernetesApi, kubeconfig
 from live import Done, run
 from resource_manager import Answer, ResourceManager
 from test_live_inside import address, estate, sign_in
 from test_planted_secrets import KEYS, TEXTS, Gardener, base64_of, outcomes, written
+from test_run_command import ask, kubectl, pod
 
 LABELS = frozenset({"labels", "matchLabels", "nodeSelector", "selector"})
 """What these hold is compared, never secret; nothing is planted there."""
+
+
+ENVOY_FILTER = {
+    "metadata": {"name": "lua", "namespace": "shop"},
+    "spec": {"configPatches": [{"applyTo": "HTTP_FILTER", "patch": {"value": {"typed_config": {"grpc": {}}}}}]},
+}
 
 
 class Inside(Gardener):
@@ -29,6 +41,8 @@ class Inside(Gardener):
         """An answer with secrets in every object of it, at every depth."""
         if isinstance(body, dict) and body.get("kind") == "Status":
             return {**body, "message": f"{self.text(path)} {body.get('message', '')} {self.text(path)}"}
+        if path.endswith("/envoyfilters") and not body["items"]:
+            body["items"] = [ENVOY_FILTER]
         return self._planted(path, body)
 
     def status(self, path: str) -> Answer:
@@ -46,11 +60,11 @@ class Inside(Gardener):
             kept |= self._container(place)
         if isinstance(kept.get("metadata"), dict):
             kept["metadata"]["annotations"] = {**kept["metadata"].get("annotations", {}), **self._annotations(place)}
+            kept["metadata"]["managedFields"] = [{"manager": self._secret(f"{place}.managedFields")}]
         if place.startswith("/api/v1/namespaces/kube-system/configmaps") and "data" in kept:
             kept |= self._data(place, kept["data"])
-        for key in ("caBundle", "managedFields"):
-            if key in kept:
-                kept[key] = self._secret(f"{place}.{key}")
+        if "clientConfig" in kept:
+            kept["clientConfig"]["caBundle"] = self._secret(f"{place}.caBundle")
         if value.get("kind") == "ServiceAccount" or "/serviceaccounts" in place:
             kept["secrets"] = [{"name": "default-token", "token": self._secret(f"{place}.secrets")}]
         return {**kept, **self._weeds(place)}
@@ -70,7 +84,8 @@ class Inside(Gardener):
             return self._secret(f"{place}.{what}")
 
         words = [
-            f"--password={secret('args =')}", "--token", secret("args"), f"--db-password {secret('args in one')}",
+            f"--password={secret('args =')}", "--token", secret("args --token"),
+            f"--db-password {secret('args in one')}",
             f"mysql -u root --password '{secret('args quoted')} x' -h db", f"PGPASSWORD={secret('args variable')} psql",
             "--api-key", secret("args --api-key"), f"--client-secret={secret('args --client-secret')}",
             f"--from-literal=password={secret('args literal')}", "-e", f"TOKEN={secret('args -e')}",
@@ -167,8 +182,10 @@ def test_no_planted_secret_and_no_credential_gets_anywhere(cluster: Any, tmp_pat
                 assert outcomes(folder) == outcomes(tmp_path / "clean")
                 api.strike(*faults)
                 done.append(scan(azure, folder))
+                done.append(run(azure, folder, "permissions", "--check", "--plane", "kubernetes", "-v"))
             secrets += credentials(api, config)
     assert {one.code for one in done} <= {1, 3}
+    assert any("/envoyfilters/" in own for own in bodies(tmp_path / "planted")) == (cluster == "hardened")
     found = leaks(gardener, tmp_path, *done)
     assert not found, "\n".join(islice(sorted(found), 40))
     texts = [text for _, text in wrote(tmp_path)] + [text for one in done for text in (one.out, one.err)]
@@ -186,3 +203,73 @@ def kept(clean: Any, planted: Any, place: str = "") -> list[str]:  # noqa: ANN40
         pairs = enumerate([*planted, *[None] * (len(clean) - len(planted))])
         return [lost for n, one in islice(pairs, len(clean)) for lost in kept(clean[n], one, f"{place}[{n}]")]
     return [] if clean == planted else [f"{place}: {clean!r} is {planted!r}"]
+
+
+@pytest.mark.parametrize("way", ["kubeconfig", "aad"])
+def test_an_administrators_credential_gets_nowhere(way: str, tmp_path: Path) -> None:
+    gardener = Inside()
+    with KubernetesApi("weak", edit=gardener.edit, deny=["/apis", "pods"]) as api:
+        config = kubeconfig(api, user="certificate", server=address(api))
+        given = {CLUSTER: config} if way == "aad" else {}
+        with ResourceManager(estate(api, entra=False), kubeconfigs=given) as azure:
+            if way == "kubeconfig":
+                (tmp_path / "kubeconfig").write_text(config, encoding="utf-8")
+            done = scan(azure, tmp_path, "--in-cluster", way)
+        assert {request.certificate for request in api.requests} == {"O=system:masters,CN=masterclient"}
+        secrets = credentials(api, config)
+    assert not leaks(gardener, tmp_path, done)
+    texts = [text for _, text in wrote(tmp_path)] + [done.out, done.err]
+    assert not [secret for secret in secrets for text in texts if secret in text]
+    assert not [text for text in texts if "PRIVATE KEY" in text]
+
+
+def test_neither_what_commands_write_nor_the_token_they_get_gets_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_command, "PAUSE", 0.01)
+    monkeypatch.chdir(tmp_path)
+    allowed = Case(name="", expect="", set={"cluster properties.apiServerAccessProfile.disableRunCommand": False})
+    gardener = Inside()
+    with KubernetesApi("weak", edit=gardener.edit, deny=["resourcequotas"]) as api:
+        tool = kubectl(api, AUDITOR_TOKEN)
+
+        def said(path: str) -> tuple[int, str]:
+            if "/nodes" in path:
+                return 1, f"error: {live.TOKEN} is no good; {gardener.text('kubectl')}"
+            return tool(path)
+
+        with ResourceManager(records_of(allowed), run=pod(said, 10**9)) as azure:
+            for name, value in live.environment(azure.url, azure.ca_file, tmp_path).items():
+                monkeypatch.setenv(name, value)
+            files = ("--output", "out", "--keep-snapshot", "kept.jsonl")
+            code = main(["scan", *files, "-v", "--log-format", "json", "--auth", "cli", "--in-cluster", "run-command"])
+            posts = [json.loads(request.body) for request in azure.requests if request.method == "POST"]
+    said_by_us = capsys.readouterr()
+    done = Done(code, said_by_us.out, said_by_us.err)
+    assert {post["clusterToken"] for post in posts} == {live.TOKEN}
+    assert any("/pods/" in own for own in bodies(tmp_path))
+    assert not leaks(gardener, tmp_path, done)
+    assert not [text for _, text in wrote(tmp_path) if live.TOKEN in text]
+    assert live.TOKEN not in done.out + done.err
+
+
+def test_what_is_planted_inside_would_be_found(tmp_path: Path) -> None:
+    gardener = Inside()
+    with KubernetesApi("weak", edit=gardener.edit) as api:
+        webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+        own = [one.path for one in plan.named()]
+        paths = ("/api/v1/pods", "/api/v1/serviceaccounts", webhooks, *own)
+        answers = [asyncio.run(ask(api, AUDITOR_TOKEN, path)).body.decode() for path in paths]
+    (tmp_path / "kept.jsonl").write_text("\n".join(answers), encoding="utf-8")
+    places = {found.rpartition(" is in ")[0] for found in leaks(gardener, tmp_path)}
+    for what in (
+        "env PASSWORD",
+        "args --token",
+        "headers",
+        "last-applied",
+        ".secrets",
+        "data Corefile",
+        "managedFields",
+        "caBundle",
+    ):
+        assert [place for place in places if place.endswith(what)], what
