@@ -8,8 +8,9 @@ from typing import Any
 
 import azure.mgmt.containerservice.models as containerservice
 import azure.mgmt.network.models as network
+import azure.mgmt.privatedns.models as privatedns
 
-from aks_audit.facts import field, networking
+from aks_audit.facts import field, firewall, name_resolution, networking
 from aks_audit.facts.cluster import AddOn, AgentPool, ManagedCluster
 
 MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
@@ -28,6 +29,26 @@ MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
     networking.LoadBalancingRule: (network, "LoadBalancingRule"),
     networking.LoadBalancer: (network, "LoadBalancer"),
     networking.NetworkInterface: (network, "NetworkInterface"),
+    networking.InterfaceIPConfiguration: (network, "NetworkInterfaceIPConfiguration"),
+    networking.ServiceEndpoint: (network, "ServiceEndpointPropertiesFormat"),
+    networking.Delegation: (network, "Delegation"),
+    networking.VirtualNetworkPeering: (network, "VirtualNetworkPeering"),
+    networking.PublicIPAddress: (network, "PublicIPAddress"),
+    networking.VirtualNetworkGateway: (network, "VirtualNetworkGateway"),
+    networking.BackendAddressPool: (network, "BackendAddressPool"),
+    networking.PrivateLinkServiceConnection: (network, "PrivateLinkServiceConnection"),
+    networking.PrivateEndpoint: (network, "PrivateEndpoint"),
+    firewall.IPGroup: (network, "IpGroup"),
+    firewall.ApplicationProtocol: (network, "FirewallPolicyRuleApplicationProtocol"),
+    firewall.RuleCollection: (network, "FirewallPolicyFilterRuleCollection"),
+    firewall.RuleCollectionGroup: (network, "FirewallPolicyRuleCollectionGroup"),
+    firewall.FirewallPolicy: (network, "FirewallPolicy"),
+    firewall.ClassicRuleCollection: (network, "AzureFirewallNetworkRuleCollection"),
+    firewall.FirewallIPConfiguration: (network, "AzureFirewallIPConfiguration"),
+    firewall.AzureFirewall: (network, "AzureFirewall"),
+    name_resolution.ARecord: (privatedns, "ARecord"),
+    name_resolution.ARecordSet: (privatedns, "RecordSet"),
+    name_resolution.VirtualNetworkLink: (privatedns, "VirtualNetworkLink"),
 }
 """Which model holds the values that a fact reads. Scale sets and deployment safeguards are not in these packages."""
 
@@ -35,6 +56,12 @@ NOT_IN_THE_SDK = {
     "properties.securityProfile.azureDefender.enabled": "the profile of api-versions before 2022-06-01",
     "properties.safeguardsProfile.level": "a preview of 2023 to 2025, now the resource deploymentSafeguards",
 }
+
+NO_ENUMERATION = {
+    "properties.privateLinkServiceConnectionState.status": "a string in the models; the documentation lists the states",
+    "ruleCollectionType": "the models tell collections apart by it, and know no others",
+}
+"""Values that are none of an enumeration of the SDK."""
 
 
 def fields(view: type[field.View]) -> dict[str, field.Field[Any]]:

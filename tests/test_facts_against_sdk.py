@@ -5,7 +5,7 @@ from enum import StrEnum
 import pytest
 
 from aks_audit.facts import field
-from sdk_models import MODELS, NOT_IN_THE_SDK, enumeration, fields, resolve
+from sdk_models import MODELS, NO_ENUMERATION, NOT_IN_THE_SDK, enumeration, fields, resolve
 
 FIELDS = [
     pytest.param(view, value, id=f"{view.__name__}.{name}") for view in MODELS for name, value in fields(view).items()
@@ -14,7 +14,7 @@ FIELDS = [
 CHOICES = [
     param
     for param in FIELDS
-    if isinstance(param.values[1], field.Choice) and param.values[1].path not in NOT_IN_THE_SDK
+    if isinstance(param.values[1], field.Choice) and param.values[1].path not in {*NOT_IN_THE_SDK, *NO_ENUMERATION}
 ]
 
 

@@ -199,3 +199,101 @@ class SecurityRuleProtocol(StrEnum):
     ESP = "Esp"
     AH = "Ah"
     ANY = "*"
+
+
+class PeeringState(StrEnum):
+    """Whether a peering works (`peeringState`)."""
+
+    INITIATED = "Initiated"
+    CONNECTED = "Connected"
+    DISCONNECTED = "Disconnected"
+
+
+class PeeringSyncLevel(StrEnum):
+    """Whether a peering knows both sides' present address spaces (`peeringSyncLevel`)."""
+
+    FULLY_IN_SYNC = "FullyInSync"
+    REMOTE_NOT_IN_SYNC = "RemoteNotInSync"
+    LOCAL_NOT_IN_SYNC = "LocalNotInSync"
+    LOCAL_AND_REMOTE_NOT_IN_SYNC = "LocalAndRemoteNotInSync"
+
+
+class GatewayType(StrEnum):
+    """What a virtual network gateway connects by (`gatewayType`)."""
+
+    VPN = "Vpn"
+    EXPRESS_ROUTE = "ExpressRoute"
+    LOCAL_GATEWAY = "LocalGateway"
+
+
+class FirewallTier(StrEnum):
+    """The tier of a firewall or of its policy (`sku.tier`)."""
+
+    BASIC = "Basic"
+    STANDARD = "Standard"
+    PREMIUM = "Premium"
+
+
+class ThreatIntelMode(StrEnum):
+    """What a firewall does with traffic of known bad addresses and names (`threatIntelMode`)."""
+
+    OFF = "Off"
+    ALERT = "Alert"
+    DENY = "Deny"
+
+
+class IntrusionDetectionMode(StrEnum):
+    """What a firewall does with traffic that matches a signature (`intrusionDetection.mode`)."""
+
+    OFF = "Off"
+    ALERT = "Alert"
+    DENY = "Deny"
+
+
+class RuleCollectionType(StrEnum):
+    """What a rule collection of a policy holds (`ruleCollectionType`)."""
+
+    NAT = "FirewallPolicyNatRuleCollection"
+    FILTER = "FirewallPolicyFilterRuleCollection"
+
+
+class FirewallRuleType(StrEnum):
+    """The kind of a rule of a policy (`ruleType`)."""
+
+    APPLICATION = "ApplicationRule"
+    NETWORK = "NetworkRule"
+    NAT = "NatRule"
+
+
+class RuleCollectionAction(StrEnum):
+    """What a rule collection does (`action.type`); DNAT is a NAT collection's."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+    DNAT = "DNAT"
+    SNAT = "SNAT"  # classic NAT collections
+
+
+class ConnectionState(StrEnum):
+    """Whether a private endpoint's connection is approved (`privateLinkServiceConnectionState.status`)."""
+
+    APPROVED = "Approved"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+    DISCONNECTED = "Disconnected"
+    TIMEOUT = "Timeout"  # wire
+
+
+class LinkState(StrEnum):
+    """Whether a private DNS zone is linked to a network (`virtualNetworkLinkState`)."""
+
+    IN_PROGRESS = "InProgress"
+    COMPLETED = "Completed"
+
+
+class DdosProtectionMode(StrEnum):
+    """How a public address is protected against floods (`ddosSettings.protectionMode`)."""
+
+    VIRTUAL_NETWORK_INHERITED = "VirtualNetworkInherited"
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"

@@ -4,12 +4,17 @@ Source: Microsoft.Network 2026-03-01 and Microsoft.Compute 2025-04-01 as on the 
 """
 
 from aks_audit.facts.enumerations import (
+    ConnectionState,
+    DdosProtectionMode,
+    GatewayType,
+    PeeringState,
+    PeeringSyncLevel,
     RouteNextHopType,
     SecurityRuleAccess,
     SecurityRuleDirection,
     SecurityRuleProtocol,
 )
-from aks_audit.facts.field import Choice, View, flag, number, part, parts, text, texts
+from aks_audit.facts.field import Choice, Network, View, flag, network, networks, number, part, parts, text, texts
 from aks_audit.facts.link import link, links
 from aks_audit.facts.resource import AzureResource
 
@@ -57,6 +62,7 @@ class Route(View):
     name = text("name")
     address_prefix = text("properties.addressPrefix")
     next_hop_type = Choice("properties.nextHopType", RouteNextHopType)
+    next_hop_ip_address = text("properties.nextHopIpAddress")
 
 
 class RouteTable(AzureResource):
@@ -67,6 +73,8 @@ class RouteTable(AzureResource):
     TYPE = "Microsoft.Network/routeTables"
 
     routes = parts("properties.routes", Route)
+    disable_bgp_route_propagation = flag("properties.disableBgpRoutePropagation")
+    subnets = links("properties.subnets", AzureResource)
 
 
 class NatGateway(AzureResource):
@@ -77,6 +85,26 @@ class NatGateway(AzureResource):
     TYPE = "Microsoft.Network/natGateways"
 
     subnets = links("properties.subnets", AzureResource)
+    public_ip_addresses = links("properties.publicIpAddresses", AzureResource)
+    public_ip_prefixes = links("properties.publicIpPrefixes", AzureResource)
+
+
+class ServiceEndpoint(View):
+    """A service that a subnet reaches past its routes, such as Microsoft.Storage."""
+
+    __slots__ = ()
+
+    service = text("service")
+    locations = texts("locations")
+
+
+class Delegation(View):
+    """The service that a subnet is given to."""
+
+    __slots__ = ()
+
+    name = text("name")
+    service_name = text("properties.serviceName")
 
 
 class Subnet(AzureResource):
@@ -89,16 +117,83 @@ class Subnet(AzureResource):
     network_security_group = link("properties.networkSecurityGroup", NetworkSecurityGroup)
     route_table = link("properties.routeTable", RouteTable)
     nat_gateway = link("properties.natGateway", NatGateway)
+    address_prefix = network("properties.addressPrefix")
+    address_prefixes = networks("properties.addressPrefixes")
+    service_endpoints = parts("properties.serviceEndpoints", ServiceEndpoint)
+    service_endpoint_policies = links("properties.serviceEndpointPolicies", AzureResource)
+    delegations = parts("properties.delegations", Delegation)
+    ip_configurations = links("properties.ipConfigurations", AzureResource)
+    private_endpoints = links("properties.privateEndpoints", AzureResource)
+    default_outbound_access = flag("properties.defaultOutboundAccess")
+
+    @property
+    def prefixes(self) -> tuple[Network, ...]:
+        """All its prefixes, IPv4 and IPv6, whichever of Azure's two fields they stand in; empty where neither does."""
+        alone = self.address_prefix
+        return tuple(dict.fromkeys([*(self.address_prefixes or ()), *([alone] if alone else ())]))
+
+    @property
+    def virtual_network_id(self) -> str:
+        """The id of the network that it is in."""
+        return self.parsed.parent
+
+
+class VirtualNetworkPeering(View):
+    """A network's own side of a peering. Each side has its own settings, and both must agree."""
+
+    __slots__ = ()
+
+    name = text("name")
+    remote = link("properties.remoteVirtualNetwork", AzureResource)
+    state = Choice("properties.peeringState", PeeringState)
+    sync_level = Choice("properties.peeringSyncLevel", PeeringSyncLevel)
+    allow_virtual_network_access = flag("properties.allowVirtualNetworkAccess")
+    allow_forwarded_traffic = flag("properties.allowForwardedTraffic")
+    allow_gateway_transit = flag("properties.allowGatewayTransit")
+    use_remote_gateways = flag("properties.useRemoteGateways")
+    complete_networks = flag("properties.peerCompleteVnets")
+    remote_address_space = networks("properties.remoteAddressSpace.addressPrefixes")
+    remote_virtual_network_address_space = networks("properties.remoteVirtualNetworkAddressSpace.addressPrefixes")
 
 
 class VirtualNetwork(AzureResource):
-    """A virtual network; its subnets stand inside its body."""
+    """A virtual network; its subnets and its sides of peerings stand inside its body."""
 
     __slots__ = ()
 
     TYPE = "Microsoft.Network/virtualNetworks"
 
+    location = text("location")
     subnets = parts("properties.subnets", Subnet)
+    address_space = networks("properties.addressSpace.addressPrefixes")
+    peerings = parts("properties.virtualNetworkPeerings", VirtualNetworkPeering)
+    dns_servers = texts("properties.dhcpOptions.dnsServers")
+    ddos_protection = flag("properties.enableDdosProtection")
+    flow_logs = links("properties.flowLogs", AzureResource)
+
+
+class PublicIPAddress(AzureResource):
+    """A public address."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/publicIPAddresses"
+
+    ip_address = text("properties.ipAddress")
+    ip_configuration = link("properties.ipConfiguration", AzureResource)
+    ddos_protection_mode = Choice("properties.ddosSettings.protectionMode", DdosProtectionMode)
+    zones = texts("zones")
+
+
+class VirtualNetworkGateway(AzureResource):
+    """A VPN or ExpressRoute gateway; it stands in a subnet called GatewaySubnet."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/virtualNetworkGateways"
+
+    gateway_type = Choice("properties.gatewayType", GatewayType)
+    enable_bgp = flag("properties.enableBgp")
 
 
 class FrontendIPConfiguration(AzureResource):
@@ -112,6 +207,16 @@ class FrontendIPConfiguration(AzureResource):
     public_ip_prefix = link("properties.publicIPPrefix", AzureResource)
     private_ip_address = text("properties.privateIPAddress")
     subnet = link("properties.subnet", Subnet)
+
+
+class BackendAddressPool(View):
+    """The back ends of a load balancer."""
+
+    __slots__ = ()
+
+    own_id = text("id")
+    name = text("name")
+    ip_configurations = links("properties.backendIPConfigurations", AzureResource)
 
 
 class OutboundRule(View):
@@ -130,6 +235,7 @@ class LoadBalancingRule(View):
 
     name = text("name")
     frontend = link("properties.frontendIPConfiguration", AzureResource)
+    backend_pool = link("properties.backendAddressPool", AzureResource)
     disable_outbound_snat = flag("properties.disableOutboundSnat")
 
 
@@ -141,6 +247,7 @@ class LoadBalancer(AzureResource):
     TYPE = "Microsoft.Network/loadBalancers"
 
     frontends = parts("properties.frontendIPConfigurations", FrontendIPConfiguration)
+    backend_pools = parts("properties.backendAddressPools", BackendAddressPool)
     outbound_rules = parts("properties.outboundRules", OutboundRule)
     load_balancing_rules = parts("properties.loadBalancingRules", LoadBalancingRule)
 
@@ -177,6 +284,19 @@ class VirtualMachineScaleSet(AzureResource):
     )
 
 
+class InterfaceIPConfiguration(AzureResource):
+    """An address of a network interface."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/networkInterfaces/ipConfigurations"
+
+    private_ip_address = text("properties.privateIPAddress")
+    subnet = link("properties.subnet", Subnet)
+    public_ip_address = link("properties.publicIPAddress", PublicIPAddress)
+    application_security_groups = links("properties.applicationSecurityGroups", AzureResource)
+
+
 class NetworkInterface(AzureResource):
     """A network interface that belongs to no scale set."""
 
@@ -185,3 +305,32 @@ class NetworkInterface(AzureResource):
     TYPE = "Microsoft.Network/networkInterfaces"
 
     network_security_group = link("properties.networkSecurityGroup", NetworkSecurityGroup)
+    ip_configurations = parts("properties.ipConfigurations", InterfaceIPConfiguration)
+    enable_ip_forwarding = flag("properties.enableIPForwarding")
+    virtual_machine = link("properties.virtualMachine", AzureResource)
+    private_endpoint = link("properties.privateEndpoint", AzureResource)
+
+
+class PrivateLinkServiceConnection(View):
+    """What a private endpoint leads to, and whether its owner approved."""
+
+    __slots__ = ()
+
+    name = text("name")
+    private_link_service = link("properties.privateLinkServiceId", AzureResource)
+    group_ids = texts("properties.groupIds")
+    state = Choice("properties.privateLinkServiceConnectionState.status", ConnectionState)
+
+
+class PrivateEndpoint(AzureResource):
+    """A private endpoint: an address in a subnet for something elsewhere. Manual connections wait for approval."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/privateEndpoints"
+
+    subnet = link("properties.subnet", Subnet)
+    network_interfaces = links("properties.networkInterfaces", NetworkInterface)
+    connections = parts("properties.privateLinkServiceConnections", PrivateLinkServiceConnection)
+    manual_connections = parts("properties.manualPrivateLinkServiceConnections", PrivateLinkServiceConnection)
+    provisioning_state = text("properties.provisioningState")

@@ -60,18 +60,20 @@ GRAPH_SUBSCRIPTIONS = 250
 GRAPH_ROWS = 1000
 """How many rows an answer of Resource Graph may hold; it gives no more."""
 
+_FOLLOWED_IF_LISTED = (
+    "Microsoft.Network/virtualNetworks",
+    "Microsoft.Network/networkSecurityGroups",
+    "Microsoft.Network/routeTables",
+    "Microsoft.Network/natGateways",
+    "Microsoft.Network/azureFirewalls",
+    "Microsoft.Network/firewallPolicies",
+    "Microsoft.Network/privateDnsZones",
+    IDENTITIES,
+)
 FOLLOWED: dict[str, str] = {
-    kind.lower(): LISTED[kind]
-    for kind in (
-        "Microsoft.Network/virtualNetworks",
-        "Microsoft.Network/networkSecurityGroups",
-        "Microsoft.Network/routeTables",
-        "Microsoft.Network/natGateways",
-        "Microsoft.Network/azureFirewalls",
-        "Microsoft.Network/firewallPolicies",
-        "Microsoft.Network/privateDnsZones",
-        IDENTITIES,
-    )
+    **{kind.lower(): LISTED[kind] for kind in _FOLLOWED_IF_LISTED},
+    "microsoft.network/ipgroups": _NETWORK,
+    "microsoft.network/virtualnetworkgateways": _NETWORK,
 }
 """The types (lower case) that a reference is followed to where it leaves the scope, and their api-versions."""
 
