@@ -1,0 +1,21 @@
+"""A flow: who opens a connection, to whom, and how. The question that each analysis of the network answers."""
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Literal, NamedTuple, TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+FlowProtocol: TypeAlias = Literal["tcp", "udp", "icmp"]
+
+
+class Flow(NamedTuple):
+    """One connection, as it leaves its source or as it stands after a hop has rewritten it.
+
+    `name` is the host name that was asked for, in lower case and without a final dot; None where an address was.
+    `destination` is None where only the name is known. `port` is the destination's, None for protocols without ports.
+    """
+
+    source: Address
+    destination: Address | None
+    name: str | None
+    protocol: FlowProtocol
+    port: int | None
