@@ -14,6 +14,8 @@ LABELS = {
     "AgentPool": {"group", "cluster", "pool", "subscription"},
     "ClusterAccess": {"group", "name", "subscription"},
     "ClusterSubnet": {"group", "vnet", "subnet", "subscription"},
+    "ClusterNetwork": {"group", "vnet", "subscription"},
+    "ClusterRouteTable": {"group", "table", "subscription"},
     "ClusterSecurityGroup": {"group", "nsg", "subscription"},
 }
 

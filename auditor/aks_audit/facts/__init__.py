@@ -47,7 +47,16 @@ from aks_audit.facts.networking import (
     VirtualNetwork,
 )
 from aks_audit.facts.resource import AzureResource
-from aks_audit.facts.subjects import ClusterSecurityGroup, ClusterSubnet, Subject, Subjects, SubnetUse, UnreadSubject
+from aks_audit.facts.subjects import (
+    ClusterNetwork,
+    ClusterRouteTable,
+    ClusterSecurityGroup,
+    ClusterSubnet,
+    Subject,
+    Subjects,
+    SubnetUse,
+    UnreadSubject,
+)
 from aks_audit.facts.unread import Malformed, NotCollected, UnheardOf, Unread
 from aks_audit.results import Evidence
 
@@ -58,6 +67,8 @@ __all__ = [
     "AgentPoolType",
     "AzureResource",
     "ClusterAccess",
+    "ClusterNetwork",
+    "ClusterRouteTable",
     "ClusterSecurityGroup",
     "ClusterSubnet",
     "DeploymentSafeguards",

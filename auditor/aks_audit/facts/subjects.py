@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, StandalonePool
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.link import Link
-from aks_audit.facts.networking import NetworkSecurityGroup, Subnet
-from aks_audit.facts.resource_id import within
+from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet, VirtualNetwork
+from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import Unread
 from aks_audit.results import Missing
 
@@ -57,6 +57,36 @@ class ClusterSecurityGroup(NetworkSecurityGroup):
         return {"group": own.group, "nsg": own.name, "subscription": own.subscription}
 
 
+class ClusterRouteTable(RouteTable):
+    """A route table on subnets of clusters, judged once; `used_by` holds the ids of those subnets."""
+
+    __slots__ = ("clusters", "used_by")
+
+    clusters: tuple[str, ...]
+    used_by: tuple[str, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {"group": own.group, "table": own.name, "subscription": own.subscription}
+
+
+class ClusterNetwork(VirtualNetwork):
+    """A virtual network that clusters have subnets in, judged once; `used` holds the ids of those subnets."""
+
+    __slots__ = ("clusters", "used")
+
+    clusters: tuple[str, ...]
+    used: tuple[str, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {"group": own.group, "vnet": own.name, "subscription": own.subscription}
+
+
 class UnreadSubject(NamedTuple):
     """A subject, or a list of subjects, that could not be read: rules about it are unknown."""
 
@@ -65,7 +95,15 @@ class UnreadSubject(NamedTuple):
     missing: tuple[Missing, ...]
 
 
-Subject: TypeAlias = ManagedCluster | AgentPool | ClusterAccess | ClusterSubnet | ClusterSecurityGroup
+Subject: TypeAlias = (
+    ManagedCluster
+    | AgentPool
+    | ClusterAccess
+    | ClusterSubnet
+    | ClusterSecurityGroup
+    | ClusterRouteTable
+    | ClusterNetwork
+)
 
 F = TypeVar("F")
 
@@ -86,6 +124,8 @@ class Subjects:
                 ClusterAccess: self._accesses,
                 ClusterSubnet: self._subnets,
                 ClusterSecurityGroup: self._security_groups,
+                ClusterRouteTable: self._route_tables,
+                ClusterNetwork: self._networks,
             }
             self._found[kind] = tuple(sorted(_merged(finders[kind]()), key=lambda subject: subject.id.lower()))
         return self._found[kind]
@@ -128,6 +168,49 @@ class Subjects:
             else:
                 subnet.uses = tuple(sorted(set(used)))
                 yield subnet
+
+    def _route_tables(self) -> Iterator[ClusterRouteTable | UnreadSubject]:
+        serving: dict[str, tuple[str, list[ClusterSubnet]]] = {}
+        for subnet in self.of(ClusterSubnet):
+            if isinstance(subnet, UnreadSubject):
+                yield subnet
+            elif isinstance(subnet, ClusterSubnet):
+                try:
+                    table = subnet.route_table
+                except Unread as unread:
+                    yield UnreadSubject(subnet.id, subnet.clusters, unread.missing)
+                else:
+                    if table:
+                        serving.setdefault(table.id.lower(), (table.id, []))[1].append(subnet)
+        for table_id, subnets in serving.values():
+            clusters = _in_order(cluster for subnet in subnets for cluster in subnet.clusters)
+            try:
+                found = self._estate.resource(ClusterRouteTable, table_id)
+            except Unread as unread:
+                yield UnreadSubject(table_id, clusters, unread.missing)
+            else:
+                found.clusters = clusters
+                found.used_by = tuple(subnet.id for subnet in subnets)
+                yield found
+
+    def _networks(self) -> Iterator[ClusterNetwork | UnreadSubject]:
+        holding: dict[str, tuple[str, list[ClusterSubnet | UnreadSubject]]] = {}
+        for subnet in self.of(ClusterSubnet):
+            own = parse(subnet.id)
+            if isinstance(subnet, (ClusterSubnet, UnreadSubject)) and own.type.lower() == Subnet.TYPE.lower():
+                holding.setdefault(own.parent.lower(), (own.parent, []))[1].append(subnet)
+            elif isinstance(subnet, UnreadSubject):
+                yield subnet
+        for network_id, subnets in holding.values():
+            clusters = _in_order(cluster for subnet in subnets for cluster in subnet.clusters)
+            try:
+                found = self._estate.resource(ClusterNetwork, network_id)
+            except Unread as unread:
+                yield UnreadSubject(network_id, clusters, unread.missing)
+            else:
+                found.clusters = clusters
+                found.used = tuple(subnet.id for subnet in subnets)
+                yield found
 
     def _security_groups(self) -> Iterator[ClusterSecurityGroup | UnreadSubject]:
         serving: dict[str, tuple[str, set[str]]] = {}
