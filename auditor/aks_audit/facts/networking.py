@@ -292,6 +292,7 @@ class InterfaceIPConfiguration(AzureResource):
     TYPE = "Microsoft.Network/networkInterfaces/ipConfigurations"
 
     private_ip_address = text("properties.privateIPAddress")
+    address = network("properties.privateIPAddress")
     subnet = link("properties.subnet", Subnet)
     public_ip_address = link("properties.publicIPAddress", PublicIPAddress)
     application_security_groups = links("properties.applicationSecurityGroups", AzureResource)

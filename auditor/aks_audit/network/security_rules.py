@@ -10,12 +10,14 @@ So what is left open is never too little, and may be too much where a tag and a 
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from ipaddress import ip_network
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from ipaddress import IPv4Network, ip_network
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from aks_audit.facts import (
+    Evidence,
     Malformed,
     NetworkSecurityGroup,
     SecurityRule,
@@ -24,6 +26,7 @@ from aks_audit.facts import (
     SecurityRuleProtocol,
 )
 from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet, RangeSet
+from aks_audit.network.flows import Address, Flow
 
 Protocol: TypeAlias = Literal["tcp", "udp", "icmp", "esp", "ah"]
 _PROTOCOLS: dict[SecurityRuleProtocol, tuple[Protocol, ...]] = {
@@ -192,6 +195,192 @@ def sources(found: Iterable[Opening]) -> AddressSet:
 def destinations(found: Iterable[Opening]) -> AddressSet:
     """The union of all destination addresses; tags are asked for by `Endpoints.holds`."""
     return AddressSet.union_of(opening.box.destinations.addresses for opening in found)
+
+
+class Behind(NamedTuple):
+    """The addresses behind a tag or group: those surely behind it, and those that may be, which is not known."""
+
+    surely: AddressSet = AddressSet()
+    perhaps: AddressSet = AddressSet()
+
+
+class Surroundings(NamedTuple):
+    """What tags and groups mean where a security group stands.
+
+    `virtual_network` is the tag VirtualNetwork there, and `group` gives the interfaces of an application security group
+    by its id in lower case.
+    """
+
+    virtual_network: Behind
+    group: Callable[[str], Behind]
+
+    def behind(self, tag: str) -> Behind:
+        """What is behind a tag or group, in lower case. Which addresses a service has is not known: any public ones."""
+        if tag == "virtualnetwork":
+            return self.virtual_network
+        if tag in _OF_THE_PLATFORM:
+            return Behind(_OF_THE_PLATFORM[tag])
+        return self.group(tag) if tag.startswith("/") else Behind(perhaps=PUBLIC)
+
+
+# https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16 and
+# https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service
+PLATFORM_ADDRESS = IPv4Network("168.63.129.16/32")
+_METADATA_ADDRESS = IPv4Network("169.254.169.254/32")
+_OF_THE_PLATFORM = {
+    "azureloadbalancer": AddressSet.of([PLATFORM_ADDRESS]),
+    "azureplatformdns": AddressSet.of([PLATFORM_ADDRESS]),
+    "azureplatformlkm": AddressSet.of([PLATFORM_ADDRESS]),
+    "azureplatformimds": AddressSet.of([_METADATA_ADDRESS]),
+}
+
+
+class _Match(StrEnum):
+    """Whether a rule is about a flow."""
+
+    YES = "yes"
+    NO = "no"
+    PERHAPS = "perhaps"
+
+
+class Decision(NamedTuple):
+    """What a security group does with a flow.
+
+    `access` is None where that hangs on addresses that are not known; `doubts` then names the rules that may decide.
+    `rule` names the rule that decides, `evidence` is what it was read from (nothing for a default rule that the body
+    does not hold), and `too_late` the group's own rules about the same flow that say otherwise and are never reached.
+    """
+
+    access: SecurityRuleAccess | None
+    rule: str
+    evidence: tuple[Evidence, ...] = ()
+    doubts: tuple[str, ...] = ()
+    too_late: tuple[str, ...] = ()
+
+
+def decide(
+    group: NetworkSecurityGroup, direction: SecurityRuleDirection, flow: Flow, surroundings: Surroundings
+) -> Decision:
+    """The first rule by priority that is about a flow; Azure's default rules come last, in the body or not.
+
+    A flow to a name without an address is one to some public address. A rule for some source ports may be about it.
+
+    Raises:
+        Malformed: the body holds no rules, or a rule up to the deciding one lacks a value that decides.
+    """
+    doubtful: list[_Candidate] = []
+    candidates = iter(_candidates(group, direction))
+    for candidate in candidates:
+        match = candidate.match(flow, surroundings)
+        if match is _Match.PERHAPS:
+            doubtful.append(candidate)
+        elif match is _Match.YES:
+            if any(other.access is not candidate.access for other in doubtful):
+                names = tuple(other.name for other in (*doubtful, candidate))
+                evidence = tuple(piece for other in (*doubtful, candidate) for piece in other.evidence)
+                return Decision(None, "", evidence, names)
+            late = [rest for rest in candidates if rest.own and rest.access is not candidate.access]
+            too_late = tuple(rest.name for rest in late if rest.match(flow, surroundings) is _Match.YES)
+            return Decision(candidate.access, candidate.name, candidate.evidence, (), too_late)
+    raise AssertionError("the last default rule is about every flow")  # pragma: no cover
+
+
+class _Candidate(NamedTuple):
+    name: str
+    access: SecurityRuleAccess
+    boxes: Sequence[Box]
+    evidence: tuple[Evidence, ...]
+    all_source_ports: bool = True
+    own: bool = False
+
+    def match(self, flow: Flow, surroundings: Surroundings) -> _Match:
+        """Whether the rule is about a flow."""
+        matches = [_box_match(box, flow, surroundings) for box in self.boxes if box.protocol == flow.protocol]
+        found = matches[0] if matches else _Match.NO
+        return _Match.PERHAPS if found is _Match.YES and not self.all_source_ports else found
+
+
+def _candidates(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> Iterator[_Candidate]:
+    """The group's rules by priority, then Azure's own, which cannot be changed.
+
+    Source: https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules
+    """
+    for rule in ordered_rules(group, direction):
+        fields = (SecurityRule.name, SecurityRule.priority, SecurityRule.access)
+        name = rule.name or rule.pointer
+        access = rule.access or SecurityRuleAccess.DENY
+        told = tuple(rule.at(field) for field in fields)
+        yield _Candidate(f"{name} ({rule.priority})", access, boxes(rule), told, _all_source_ports(rule), own=True)
+    end = "InBound" if direction is SecurityRuleDirection.INBOUND else "OutBound"
+    allow, deny = SecurityRuleAccess.ALLOW, SecurityRuleAccess.DENY
+    anyone, network = Endpoints(EVERYTHING), Endpoints(tags=frozenset({"virtualnetwork"}))
+    internet, probes = Endpoints(PUBLIC), Endpoints(_OF_THE_PLATFORM["azureloadbalancer"])
+    middle = ("AllowInternetOutBound", anyone, internet) if end == "OutBound" else (
+        "AllowAzureLoadBalancerInBound", probes, anyone
+    )  # fmt: skip
+    yield _default(f"AllowVnet{end} (65000)", allow, network, network)
+    yield _default(f"{middle[0]} (65001)", allow, middle[1], middle[2])
+    yield _default(f"DenyAll{end} (65500)", deny, anyone, anyone)
+
+
+def _default(name: str, access: SecurityRuleAccess, source: Endpoints, destination: Endpoints) -> _Candidate:
+    every = _PROTOCOLS[SecurityRuleProtocol.ANY]
+    return _Candidate(name, access, [Box(protocol, source, destination, ALL_PORTS) for protocol in every], ())
+
+
+def _box_match(box: Box, flow: Flow, surroundings: Surroundings) -> _Match:
+    port = _Match.YES if flow.port is None or flow.port in box.ports else _Match.NO
+    source = _end_match(box.sources, _only(flow.source), surroundings)
+    destination = _end_match(box.destinations, _only(flow.destination) if flow.destination else PUBLIC, surroundings)
+    matches = {port, source, destination}
+    if _Match.NO in matches:
+        return _Match.NO
+    return _Match.PERHAPS if _Match.PERHAPS in matches else _Match.YES
+
+
+def _end_match(side: Endpoints, end: AddressSet, surroundings: Surroundings) -> _Match:
+    """Whether a side of a rule holds all, none or some of the addresses that an end of the flow can have."""
+    whole = {ANY_TAG, INTERNET}
+    found = [surroundings.behind(tag) for tag in sorted(side.tags - whole)]
+    surely = AddressSet.union_of([side.addresses, *(behind.surely for behind in found)])
+    if surely.covers(end):
+        return _Match.YES
+    perhaps = AddressSet.union_of([surely, *(behind.perhaps for behind in found)])
+    return _Match.NO if perhaps.intersection(end).empty else _Match.PERHAPS
+
+
+def _only(address: Address) -> AddressSet:
+    return AddressSet.of([ip_network(address)])
+
+
+class Unreachable(NamedTuple):
+    """A rule that never decides anything, and the rules before it that decide all that it is about."""
+
+    rule: SecurityRule
+    by: tuple[SecurityRule, ...]
+
+
+def unreachable(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> tuple[Unreachable, ...]:
+    """The group's own rules of a direction that are never reached, by priority.
+
+    Raises:
+        Malformed: the body holds no rules, or a rule lacks a value that decides.
+    """
+    before: list[tuple[SecurityRule, list[Box]]] = []
+    found: list[Unreachable] = []
+    for rule in ordered_rules(group, direction):
+        own = boxes(rule)
+        decided = [box for _, earlier in before for box in earlier]
+        if not any(_without(box, decided) for box in own):
+            by = tuple(other for other, earlier in before if any(_meet(one, box) for one in earlier for box in own))
+            found.append(Unreachable(rule, by))
+        if _all_source_ports(rule):
+            before.append((rule, own))
+    return tuple(found)
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return one.protocol == other.protocol and list(_cut(other, one)) != [other]
 
 
 def _without(box: Box, decided: Iterable[Box]) -> list[Box]:

@@ -1,0 +1,104 @@
+"""What tags and application security groups mean where a security group stands.
+
+Source: https://learn.microsoft.com/azure/virtual-network/service-tags-overview: VirtualNetwork is the network's own
+address space, that of peered networks and of networks behind a gateway, the address of the host, and the prefixes of
+user-defined routes; it "might also contain default routes".
+"""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from aks_audit.facts import (
+    Estate,
+    Malformed,
+    Network,
+    NetworkInterface,
+    Subnet,
+    VirtualNetwork,
+)
+from aks_audit.facts.enumerations import PeeringState
+from aks_audit.facts.networking import InterfaceIPConfiguration, VirtualNetworkPeering
+from aks_audit.network.addresses import PRIVATE, AddressSet
+from aks_audit.network.security_rules import PLATFORM_ADDRESS, Behind, Surroundings
+
+GATEWAY_SUBNET = "gatewaysubnet"
+
+
+def surroundings(subnet: Subnet) -> Surroundings:
+    """What tags mean to the security groups of a subnet and of the interfaces in it.
+
+    Raises:
+        NotCollected: the virtual network, a peered one whose prefixes the peering does not tell, or the route table
+            was not read.
+        Malformed: the network states no address space.
+    """
+    network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
+    own = space(network)
+    routed = list(_routed(subnet))
+    surely = AddressSet.of(
+        [*own, *_peered(network), *(prefix for prefix in routed if prefix.prefixlen), PLATFORM_ADDRESS]
+    )
+    defaults = AddressSet.of(prefix for prefix in routed if not prefix.prefixlen)
+    perhaps = defaults.union(PRIVATE) if _has_gateway(network) else defaults
+    return Surroundings(
+        Behind(surely, perhaps.difference(surely)),
+        lambda group: _members(subnet.estate, AddressSet.of(own), group),
+    )
+
+
+def space(network: VirtualNetwork) -> tuple[Network, ...]:
+    """The address space of a network.
+
+    Raises:
+        Malformed: it states none.
+    """
+    if not network.address_space:
+        raise Malformed(network.id, network.at(VirtualNetwork.address_space).pointer, "a network without address space")
+    return network.address_space
+
+
+def connected(network: VirtualNetwork) -> Iterator[VirtualNetworkPeering]:
+    """The network's peerings over which it reaches the other side."""
+    for peering in network.peerings or ():
+        if peering.state is PeeringState.CONNECTED and peering.allow_virtual_network_access is not False:
+            yield peering
+
+
+def _peered(network: VirtualNetwork) -> Iterator[Network]:
+    for peering in connected(network):
+        told = peering.remote_virtual_network_address_space or peering.remote_address_space
+        if told is None and peering.remote:
+            told = space(network.estate.resource(VirtualNetwork, peering.remote.id))
+        yield from told or ()
+
+
+def _routed(subnet: Subnet) -> Iterator[Network]:
+    table = subnet.route_table.read() if subnet.route_table else None
+    for route in (table.routes if table else None) or ():
+        try:
+            yield ip_network((route.address_prefix or "").strip(), strict=False)
+        except ValueError:
+            continue  # a service tag: public addresses, which are on the internet whatever VirtualNetwork holds
+
+
+def _has_gateway(network: VirtualNetwork) -> bool:
+    subnets = network.subnets or ()
+    return any(subnet.name.lower() == GATEWAY_SUBNET for subnet in subnets) or any(
+        peering.use_remote_gateways for peering in connected(network)
+    )
+
+
+def _members(estate: Estate, network: AddressSet, group: str) -> Behind:
+    """The addresses of the interfaces in a group, which are all in one network; those of scale sets are not known."""
+    inside: list[Network] = []
+    outside: list[Network] = []
+    for interface in estate.every(NetworkInterface):
+        for configuration in interface.ip_configurations or ():
+            if configuration.address:
+                (inside if _is_member(configuration, group) else outside).append(configuration.address)
+    surely = AddressSet.of(inside)
+    return Behind(surely, network.difference(surely).difference(AddressSet.of(outside)))
+
+
+def _is_member(configuration: InterfaceIPConfiguration, group: str) -> bool:
+    return any(link.id.lower() == group for link in configuration.application_security_groups or ())
