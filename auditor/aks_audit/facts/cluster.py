@@ -151,6 +151,8 @@ class ManagedCluster(AzureResource):
     TYPE = "Microsoft.ContainerService/managedClusters"
 
     location = text("location")
+    fqdn = text("properties.fqdn")
+    private_fqdn = text("properties.privateFQDN")
     agent_pools = parts("properties.agentPoolProfiles", AgentPool)
     current_kubernetes_version = text("properties.currentKubernetesVersion")
     power_state = Choice("properties.powerState.code", PowerState)
