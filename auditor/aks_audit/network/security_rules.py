@@ -259,19 +259,25 @@ class Decision(NamedTuple):
 
 
 def decide(
-    group: NetworkSecurityGroup, direction: SecurityRuleDirection, flow: Flow, surroundings: Surroundings
+    group: NetworkSecurityGroup,
+    direction: SecurityRuleDirection,
+    flow: Flow,
+    surroundings: Surroundings,
+    senders: AddressSet | None = None,
 ) -> Decision:
     """The first rule by priority that is about a flow; Azure's default rules come last, in the body or not.
 
     A flow to a name without an address is one to some public address. A rule for some source ports may be about it.
+    `senders` are the addresses that the source may have, where that is not `flow.source` alone.
 
     Raises:
         Malformed: the body holds no rules, or a rule up to the deciding one lacks a value that decides.
     """
     doubtful: list[_Candidate] = []
+    asked = _Asked(flow, senders or _only(flow.source), surroundings)
     candidates = iter(_candidates(group, direction))
     for candidate in candidates:
-        match = candidate.match(flow, surroundings)
+        match = candidate.match(asked)
         if match is _Match.PERHAPS:
             doubtful.append(candidate)
         elif match is _Match.YES:
@@ -280,9 +286,20 @@ def decide(
                 evidence = tuple(piece for other in (*doubtful, candidate) for piece in other.evidence)
                 return Decision(None, "", evidence, names)
             late = [rest for rest in candidates if rest.own and rest.access is not candidate.access]
-            too_late = tuple(rest.name for rest in late if rest.match(flow, surroundings) is _Match.YES)
+            too_late = tuple(rest.name for rest in late if rest.match(asked) is _Match.YES)
             return Decision(candidate.access, candidate.name, candidate.evidence, (), too_late)
     raise AssertionError("the last default rule is about every flow")  # pragma: no cover
+
+
+class _Asked(NamedTuple):
+    flow: Flow
+    senders: AddressSet
+    surroundings: Surroundings
+
+    @property
+    def receivers(self) -> AddressSet:
+        """The addresses that the destination may have."""
+        return PUBLIC if self.flow.destination is None else _only(self.flow.destination)
 
 
 class _Candidate(NamedTuple):
@@ -293,9 +310,9 @@ class _Candidate(NamedTuple):
     all_source_ports: bool = True
     own: bool = False
 
-    def match(self, flow: Flow, surroundings: Surroundings) -> _Match:
+    def match(self, asked: _Asked) -> _Match:
         """Whether the rule is about a flow."""
-        matches = [_box_match(box, flow, surroundings) for box in self.boxes if box.protocol == flow.protocol]
+        matches = [_box_match(box, asked) for box in self.boxes if box.protocol == asked.flow.protocol]
         found = matches[0] if matches else _Match.NO
         return _Match.PERHAPS if found is _Match.YES and not self.all_source_ports else found
 
@@ -328,10 +345,10 @@ def _default(name: str, access: SecurityRuleAccess, source: Endpoints, destinati
     return _Candidate(name, access, [Box(protocol, source, destination, ALL_PORTS) for protocol in every], ())
 
 
-def _box_match(box: Box, flow: Flow, surroundings: Surroundings) -> _Match:
-    port = _Match.YES if flow.port is None or flow.port in box.ports else _Match.NO
-    source = _end_match(box.sources, _only(flow.source), surroundings)
-    destination = _end_match(box.destinations, _only(flow.destination) if flow.destination else PUBLIC, surroundings)
+def _box_match(box: Box, asked: _Asked) -> _Match:
+    port = _Match.YES if asked.flow.port is None or asked.flow.port in box.ports else _Match.NO
+    source = _end_match(box.sources, asked.senders, asked.surroundings)
+    destination = _end_match(box.destinations, asked.receivers, asked.surroundings)
     matches = {port, source, destination}
     if _Match.NO in matches:
         return _Match.NO
