@@ -17,8 +17,10 @@ from aks_audit.facts.enumerations import (
     NetworkPluginMode,
     NetworkPolicy,
     NodeOSUpgradeChannel,
+    NodeProvisioningMode,
     OSType,
     OutboundType,
+    PodIPAllocationMode,
     PowerState,
     PublicNetworkAccess,
     RestrictionLevel,
@@ -70,6 +72,7 @@ class PoolScale(View):
 
     count = number("count")
     min_count = number("minCount")
+    max_count = number("maxCount")
 
 
 class PortRange(View):
@@ -94,6 +97,8 @@ class AgentPool(AzureResource):
     count = number("count")
     min_count = number("minCount")
     max_count = number("maxCount")
+    max_pods = number("maxPods")
+    pod_ip_allocation_mode = Choice("podIPAllocationMode", PodIPAllocationMode)
     manual_scales = parts("virtualMachinesProfile.scale.manual", PoolScale)
     auto_scales = one_or_more("virtualMachinesProfile.scale.autoscale", PoolScale)
     max_surge = text("upgradeSettings.maxSurge")
@@ -152,10 +157,10 @@ class ManagedCluster(AzureResource):
 
     location = text("location")
     fqdn = text("properties.fqdn")
-    private_fqdn = text("properties.privateFQDN")
     agent_pools = parts("properties.agentPoolProfiles", AgentPool)
     current_kubernetes_version = text("properties.currentKubernetesVersion")
     power_state = Choice("properties.powerState.code", PowerState)
+    node_provisioning_mode = Choice("properties.nodeProvisioningProfile.mode", NodeProvisioningMode)
     node_resource_group = text("properties.nodeResourceGroup")
     node_resource_group_restriction = Choice("properties.nodeResourceGroupProfile.restrictionLevel", RestrictionLevel)
     sku_tier = Choice("sku.tier", SkuTier)
@@ -166,6 +171,7 @@ class ManagedCluster(AzureResource):
     enable_private_cluster = flag("properties.apiServerAccessProfile.enablePrivateCluster")
     enable_private_cluster_public_fqdn = flag("properties.apiServerAccessProfile.enablePrivateClusterPublicFQDN")
     private_dns_zone = text("properties.apiServerAccessProfile.privateDNSZone")
+    private_fqdn = text("properties.privateFQDN")
     authorized_ip_ranges = networks("properties.apiServerAccessProfile.authorizedIPRanges")
     disable_run_command = flag("properties.apiServerAccessProfile.disableRunCommand")
     enable_vnet_integration = flag("properties.apiServerAccessProfile.enableVnetIntegration")

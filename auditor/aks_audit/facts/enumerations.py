@@ -133,6 +133,20 @@ class AgentPoolType(StrEnum):
     VIRTUAL_MACHINES = "VirtualMachines"
 
 
+class PodIPAllocationMode(StrEnum):
+    """How pods get addresses of their subnet (`podIPAllocationMode`); absent means DynamicIndividual."""
+
+    DYNAMIC_INDIVIDUAL = "DynamicIndividual"
+    STATIC_BLOCK = "StaticBlock"
+
+
+class NodeProvisioningMode(StrEnum):
+    """Whether nodes are added beside the agent pools (`nodeProvisioningProfile.mode`)."""
+
+    MANUAL = "Manual"
+    AUTO = "Auto"
+
+
 class OSType(StrEnum):
     """The nodes' operating system (`osType`)."""
 
@@ -289,6 +303,13 @@ class LinkState(StrEnum):
 
     IN_PROGRESS = "InProgress"
     COMPLETED = "Completed"
+
+
+class ResolutionPolicy(StrEnum):
+    """What becomes of a name that a linked private zone does not hold (`resolutionPolicy` of the link)."""
+
+    DEFAULT = "Default"
+    NX_DOMAIN_REDIRECT = "NxDomainRedirect"
 
 
 class DdosProtectionMode(StrEnum):
