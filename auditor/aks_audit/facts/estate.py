@@ -1,6 +1,7 @@
 """The estate: everything in a snapshot as linked facts."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +18,7 @@ INSIDE = "kubernetes"
 """The type of a gap that stands for everything inside a cluster."""
 
 R = TypeVar("R", bound=AzureResource)
+T = TypeVar("T")
 
 
 class Estate:
@@ -37,6 +39,7 @@ class Estate:
             for scope in scopes(document.id):
                 self._by_scope.setdefault((document.type.lower(), scope), []).append(document)
         self._interface_groups: dict[str, frozenset[str]] = {}
+        self._once: dict[tuple[Callable[[Any], Any], str], Any] = {}
 
     def resource(self, kind: type[R], resource_id: str) -> R:
         """The resource with this id.
@@ -79,6 +82,14 @@ class Estate:
             found = (link.id for link in group.network_interfaces or ())
             self._interface_groups[key] = frozenset(scope for interface in found for scope in scopes(interface))
         return self._interface_groups[key]
+
+    def once(self, analysis: Callable[[R], T], resource: R) -> T:
+        """What an analysis says of a resource, which it is asked once; what it raises is not kept."""
+        key = (analysis, fold(resource.id))
+        if key not in self._once:
+            self._once[key] = analysis(resource)
+        found: T = self._once[key]
+        return found
 
     def every(self, kind: type[R]) -> tuple[R, ...]:
         """All resources of a type that were read, in order of id."""

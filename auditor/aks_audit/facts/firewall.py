@@ -12,7 +12,7 @@ from aks_audit.facts.enumerations import (
     RuleCollectionType,
     ThreatIntelMode,
 )
-from aks_audit.facts.field import Choice, View, flag, number, parts, text, texts
+from aks_audit.facts.field import Choice, View, flag, number, part, parts, text, texts
 from aks_audit.facts.link import Holding, link, links
 from aks_audit.facts.networking import PublicIPAddress, Subnet
 from aks_audit.facts.resource import AzureResource
@@ -143,6 +143,20 @@ class FirewallIPConfiguration(View):
     subnet = link("properties.subnet", Subnet)
 
 
+class AdditionalProperties(View):
+    """Settings of a firewall without a policy. Every value is a text, and the keys themselves have dots in them."""
+
+    __slots__ = ()
+
+    dns_proxy = text("Network.DNS.EnableProxy")
+    proxy_required = text("Network.DNS.RequireProxyForNetworkRules")
+    private_ranges = text("Network.SNAT.PrivateRanges")
+
+    def find(self, path: str) -> tuple[object, str]:
+        """The raw value at a key, dots and all, and its JSON pointer."""
+        return self._find_without_case([path])
+
+
 class AzureFirewall(AzureResource):
     """An Azure Firewall, in a virtual network or in a Virtual WAN hub."""
 
@@ -154,9 +168,17 @@ class AzureFirewall(AzureResource):
     tier = Choice("properties.sku.tier", FirewallTier)
     ip_configurations = parts("properties.ipConfigurations", FirewallIPConfiguration)
     hub_private_ip_address = text("properties.hubIPAddresses.privateIPAddress")
+    hub_public_ip_count = number("properties.hubIPAddresses.publicIPs.count")
     virtual_hub = link("properties.virtualHub", AzureResource)
     firewall_policy = link("properties.firewallPolicy", FirewallPolicy)
     threat_intel_mode = Choice("properties.threatIntelMode", ThreatIntelMode)
+    additional_properties = part("properties.additionalProperties", AdditionalProperties)
     nat_rule_collections = parts("properties.natRuleCollections", ClassicRuleCollection)
     network_rule_collections = parts("properties.networkRuleCollections", ClassicRuleCollection)
     application_rule_collections = parts("properties.applicationRuleCollections", ClassicRuleCollection)
+
+    @property
+    def private_addresses(self) -> tuple[str, ...]:
+        """The addresses that routes lead to, in its virtual network or in its Virtual WAN hub."""
+        own = [configuration.private_ip_address for configuration in self.ip_configurations or ()]
+        return tuple(address for address in [*own, self.hub_private_ip_address] if address)

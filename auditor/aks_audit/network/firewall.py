@@ -1,0 +1,406 @@
+"""What an Azure Firewall does with a flow, by its policy and its parents, or by its classic rules.
+
+The first rule that matches decides. What no rule matches is denied, but for Azure's own infrastructure, whose names are
+not published. A rule may match or not, or it cannot be told: which addresses a service tag or a name has, or which
+names a web category has, stands in no body. Such a doubt counts only where the rule would do another thing with the
+flow than what comes after it.
+
+Sources: https://learn.microsoft.com/azure/firewall/rule-processing,
+https://learn.microsoft.com/azure/firewall/fqdn-filtering-network-rules and
+https://learn.microsoft.com/azure/firewall/snat-private-range.
+"""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple, TypeAlias
+
+from aks_audit.facts import Evidence, Malformed
+from aks_audit.facts.enumerations import RuleCollectionAction, ThreatIntelMode
+from aks_audit.facts.firewall import AzureFirewall
+from aks_audit.network.addresses import EVERYTHING, PRIVATE, PUBLIC, AddressSet
+from aks_audit.network.firewall_rules import (
+    ALL_PORTS,
+    APPLICATION,
+    NAT,
+    NETWORK,
+    Conditions,
+    PlacedRule,
+    RuleName,
+    Service,
+    placed_rules,
+    written_addresses,
+)
+from aks_audit.network.flows import Address, Flow
+from aks_audit.network.security_rules import covers
+
+Answer: TypeAlias = bool | str
+"""Whether a rule matches; a text says why that cannot be told."""
+
+_KNOWN_PORTS = {80: "http", 443: "https", 1433: "mssql"}
+_BROAD_TAGS = ("azurecloud", "azurefrontdoor")
+"""Service tags that hold addresses of many services, so that what is known of a name may not name them."""
+_INFRASTRUCTURE = (".blob.core.windows.net", ".blob.storage.azure.net", ".table.core.windows.net")
+"""Where names of Azure's own infrastructure are (images, managed disks, diagnostics), which no rule needs to allow."""
+
+
+class FirewallAction(StrEnum):
+    """What becomes of a flow."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    DNAT = "dnat"
+    UNDECIDED = "undecided"
+
+
+_ACTIONS = {
+    RuleCollectionAction.ALLOW: FirewallAction.ALLOW,
+    RuleCollectionAction.DENY: FirewallAction.DENY,
+    RuleCollectionAction.DNAT: FirewallAction.DNAT,
+    RuleCollectionAction.SNAT: FirewallAction.ALLOW,
+}
+
+
+class KnownDestination(NamedTuple):
+    """What is known about a host name beside the snapshot, such as from documentation.
+
+    `public`: it stands for public addresses. `service_tags` and `fqdn_tags` (lower case) hold it; None where that is
+    not known at all.
+    """
+
+    public: bool = False
+    service_tags: frozenset[str] | None = None
+    fqdn_tags: frozenset[str] | None = None
+
+
+NOTHING_KNOWN = KnownDestination()
+
+
+class FirewallVerdict(NamedTuple):
+    """What the firewall does, why, and the rule that decides (None: no rule does).
+
+    `translated_address` (or a name) and `translated_port` are a DNAT rule's. `snat` says whether the source is replaced
+    by the firewall's own address (None: cannot be told). Known bad destinations go by `threat_intelligence` before any
+    rule; which they are is not known here.
+    """
+
+    action: FirewallAction
+    reason: str
+    rule: RuleName | None = None
+    evidence: tuple[Evidence, ...] = ()
+    translated_address: str | None = None
+    translated_port: int | None = None
+    snat: bool | None = None
+    threat_intelligence: ThreatIntelMode | None = None
+
+
+class SourceVerdict(NamedTuple):
+    """What the firewall does with a flow from any of some addresses."""
+
+    sources: AddressSet
+    verdict: FirewallVerdict
+
+
+class _Doubt(NamedTuple):
+    rule: PlacedRule
+    reason: str
+
+
+class _Piece(NamedTuple):
+    """Sources that no rule has decided about yet, and the rules that may have."""
+
+    sources: AddressSet
+    doubts: tuple[_Doubt, ...] = ()
+
+
+def judge(firewall: AzureFirewall, flow: Flow, known: KnownDestination = NOTHING_KNOWN) -> FirewallVerdict:
+    """What the firewall does with a flow.
+
+    Raises:
+        NotCollected: a policy, a parent, their rule collection groups, or an IP group was not read.
+        Malformed: a rule lacks what it is made of.
+    """
+    return judge_sources(firewall, AddressSet.of([ip_network(flow.source)]), flow, known)[0].verdict
+
+
+def judge_sources(
+    firewall: AzureFirewall, sources: AddressSet, flow: Flow, known: KnownDestination = NOTHING_KNOWN
+) -> tuple[SourceVerdict, ...]:
+    """What the firewall does with a flow from each of many addresses (the flow's own source is not looked at).
+
+    Raises:
+        NotCollected, Malformed: as `judge`.
+    """
+    question = _Question(firewall, flow, known)
+    decided = list(question.decide(sources))
+    threat = threat_intelligence(firewall)
+    return tuple(SourceVerdict(piece.sources, piece.verdict._replace(threat_intelligence=threat)) for piece in decided)
+
+
+def threat_intelligence(firewall: AzureFirewall) -> ThreatIntelMode | None:
+    """What is done with known bad destinations: the policy's mode, or the firewall's own where it has no policy."""
+    policy = firewall.firewall_policy
+    return firewall.threat_intel_mode if policy is None else policy.read().threat_intel_mode
+
+
+def dns_proxy(firewall: AzureFirewall) -> bool | None:
+    """Whether the firewall answers DNS queries; None where neither the policy nor the firewall says so."""
+    policy = firewall.firewall_policy
+    if policy is not None:
+        return policy.read().dns_proxy
+    properties = firewall.additional_properties
+    written = properties.dns_proxy if properties else None
+    return None if written is None else written.lower() == "true"
+
+
+def not_translated(firewall: AzureFirewall) -> AddressSet:
+    """The destinations to which network rules keep the source: private ones, unless the ranges are set.
+
+    Raises:
+        Malformed: a range is none.
+    """
+    policy = firewall.firewall_policy
+    properties = firewall.additional_properties
+    listed: Sequence[str] | None = None
+    if policy is not None:
+        listed = policy.read().private_ranges
+    elif properties and properties.private_ranges:
+        listed = properties.private_ranges.split(",")
+    if listed is None:
+        return PRIVATE
+    return AddressSet.union_of(_private_range(firewall, written.strip()) for written in listed)
+
+
+def _private_range(firewall: AzureFirewall, written: str) -> AddressSet:
+    found = PRIVATE if written.lower() == "ianaprivateranges" else written_addresses(written)
+    if found is None:
+        raise Malformed(firewall.id, "/properties", f"{written!r} is no private range")
+    return found
+
+
+class _Question:
+    """One flow, put to one firewall's rules for any sources."""
+
+    __slots__ = ("firewall", "flow", "known", "proxy", "rules")
+
+    def __init__(self, firewall: AzureFirewall, flow: Flow, known: KnownDestination) -> None:
+        self.firewall = firewall
+        self.flow = flow
+        self.known = known
+        self.proxy = dns_proxy(firewall)
+        self.rules = firewall.estate.once(placed_rules, firewall)
+
+    def decide(self, sources: AddressSet) -> Iterator[SourceVerdict]:
+        """Every source once, with what becomes of its flow."""
+        pieces = [_Piece(sources)]
+        for rule in self.rules:
+            answer = self.matches(rule, self.flow)
+            if answer is False:
+                continue
+            left: list[_Piece] = []
+            for piece in pieces:
+                inside = piece.sources.intersection(rule.conditions.sources)
+                if inside.empty:
+                    left.append(piece)
+                    continue
+                if answer is True:
+                    yield from self._decided(rule, _Piece(inside, piece.doubts))
+                else:
+                    left.append(_Piece(inside, (*piece.doubts, _Doubt(rule, answer))))
+                outside = piece.sources.difference(inside)
+                if not outside.empty:
+                    left.append(_Piece(outside, piece.doubts))
+            pieces = left
+        for piece in pieces:
+            yield SourceVerdict(piece.sources, self._by_default(piece))
+
+    def _decided(self, rule: PlacedRule, piece: _Piece) -> Iterator[SourceVerdict]:
+        if rule.kind is NAT:
+            yield from self._translated(rule, piece)
+            return
+        verdict = FirewallVerdict(
+            _ACTIONS[rule.action],
+            f"{_KINDS[rule.kind]} rule {rule.name} {_VERBS[_ACTIONS[rule.action]]} it",
+            rule.name,
+            rule.evidence,
+            snat=self._snat(rule, self.flow),
+        )
+        yield SourceVerdict(piece.sources, _unless_doubted(verdict, piece.doubts))
+
+    def _translated(self, rule: PlacedRule, piece: _Piece) -> Iterator[SourceVerdict]:
+        """A DNAT rule lets its flow through, unless a network rule denies it as translated."""
+        address, port = _translation(rule)
+        named = isinstance(address, str)
+        flow = self.flow._replace(
+            destination=None if isinstance(address, str) else address, name=str(address) if named else None, port=port
+        )
+        verdict = FirewallVerdict(
+            FirewallAction.DNAT,
+            f"DNAT rule {rule.name} sends it to {address} port {port}",
+            rule.name,
+            rule.evidence,
+            translated_address=str(address),
+            translated_port=port,
+        )
+        inner = _Question(self.firewall, flow, NOTHING_KNOWN)
+        inner.rules = tuple(other for other in self.rules if other.kind is NETWORK)
+        for part in inner.decide(piece.sources):
+            if part.verdict.action is FirewallAction.UNDECIDED or (
+                part.verdict.action is FirewallAction.DENY and part.verdict.rule
+            ):
+                yield SourceVerdict(part.sources, _unless_doubted(part.verdict, piece.doubts))
+            else:
+                yield SourceVerdict(part.sources, _unless_doubted(verdict, piece.doubts))
+
+    def _by_default(self, piece: _Piece) -> FirewallVerdict:
+        name = self.flow.name or ""
+        denied = FirewallVerdict(FirewallAction.DENY, "No rule of the firewall allows it, so it is denied")
+        if self.flow.protocol == "tcp" and name.endswith(_INFRASTRUCTURE):
+            told = f"No rule allows it, and whether Azure's built-in infrastructure rules allow {name} is not published"
+            denied = FirewallVerdict(FirewallAction.UNDECIDED, told)
+        return _unless_doubted(denied, piece.doubts)
+
+    def matches(self, rule: PlacedRule, flow: Flow) -> Answer:
+        """Whether a flow from one of a rule's sources matches it."""
+        wanted = rule.conditions
+        if rule.kind is APPLICATION:
+            return _both(_service(wanted, flow), self._names(wanted, flow))
+        return _both(_transport(wanted, flow), self._destination(wanted, flow))
+
+    def _destination(self, wanted: Conditions, flow: Flow) -> Answer:
+        if flow.destination is not None:
+            written: Answer = _holds(wanted.addresses, flow.destination)
+        else:
+            written = self._unknown_address(wanted.addresses, flow)
+        tags = [self._tag(tag, flow) for tag in sorted(wanted.service_tags)]
+        return _either([written, *tags, *(self._network_fqdn(fqdn, flow) for fqdn in wanted.fqdns)])
+
+    def _unknown_address(self, addresses: AddressSet, flow: Flow) -> Answer:
+        if addresses.empty:
+            return False
+        if addresses.v4 == EVERYTHING.v4 or (self.known.public and addresses.v4 == PUBLIC.v4):
+            return True
+        if self.known.public and addresses.intersection(PUBLIC).empty:
+            return False
+        return f"the address of {flow.name} is not known"
+
+    def _tag(self, tag: str, flow: Flow) -> Answer:
+        if flow.destination is not None and _holds(PUBLIC, flow.destination) is False:
+            return False
+        if self.known.service_tags is None or flow.destination is not None:
+            return f"which addresses the service tag {tag} holds is not known"
+        if any(covers(tag, held) for held in self.known.service_tags):
+            return True
+        broad = tag.startswith(_BROAD_TAGS)
+        return f"whether the service tag {tag} holds {flow.name} is not known" if broad else False
+
+    def _network_fqdn(self, fqdn: str, flow: Flow) -> Answer:
+        """A network rule's name stands for the addresses that the firewall itself gets for it."""
+        if flow.name is None:
+            return f"which addresses {fqdn} has is not known"
+        if flow.name != fqdn:
+            return False
+        return True if self.proxy else f"without DNS proxy, the firewall may get another address for {fqdn}"
+
+    def _names(self, wanted: Conditions, flow: Flow) -> Answer:
+        named: list[Answer] = [_pattern(pattern, flow.name) for pattern in wanted.fqdns]
+        named += [self._fqdn_tag(tag) for tag in wanted.fqdn_tags]
+        named += [_url(url, flow.name) for url in wanted.urls]
+        named += [f"which names the web category {category} holds is not known" for category in wanted.web_categories]
+        restricted = not wanted.addresses.empty or bool(wanted.service_tags)
+        return _both(_either(named), self._destination(wanted._replace(fqdns=()), flow) if restricted else True)
+
+    def _fqdn_tag(self, tag: str) -> Answer:
+        if self.known.fqdn_tags is None:
+            return f"which names the FQDN tag {tag} holds is not known"
+        return tag in self.known.fqdn_tags
+
+    def _snat(self, rule: PlacedRule, flow: Flow) -> bool | None:
+        if rule.kind is APPLICATION:
+            return True
+        kept = not_translated(self.firewall)
+        if flow.destination is None:
+            return True if self.known.public and kept.intersection(PUBLIC).empty else None
+        return not _holds(kept, flow.destination)
+
+
+_KINDS = {NAT: "DNAT", NETWORK: "Network", APPLICATION: "Application"}
+_VERBS = {FirewallAction.ALLOW: "allows", FirewallAction.DENY: "denies"}
+
+
+def _unless_doubted(verdict: FirewallVerdict, doubts: Sequence[_Doubt]) -> FirewallVerdict:
+    """The verdict, unless an earlier rule that may match would have done another thing."""
+    other = next((doubt for doubt in doubts if _ACTIONS[doubt.rule.action] is not verdict.action), None)
+    if other is None or verdict.action is FirewallAction.UNDECIDED:
+        return verdict
+    reason = f"Rule {other.rule.name} would {_ACTIONS[other.rule.action]} it if it matches, and {other.reason}"
+    return FirewallVerdict(FirewallAction.UNDECIDED, reason, other.rule.name, other.rule.evidence)
+
+
+def _translation(rule: PlacedRule) -> tuple[Address | str, int]:
+    view = rule.view
+    address, port = view.translated_address or view.translated_fqdn, view.translated_port
+    if address is None or port is None or not port.isascii() or not port.isdigit():
+        raise Malformed(view.document.id, view.pointer, "a DNAT rule without what it translates to")
+    try:
+        return ip_address(address.strip()), int(port)
+    except ValueError:
+        return address.strip().lower(), int(port)
+
+
+def _transport(wanted: Conditions, flow: Flow) -> Answer:
+    if not wanted.protocols & {"any", flow.protocol}:
+        return False
+    if flow.protocol == "icmp" or wanted.ports == ALL_PORTS:
+        return True
+    if flow.port is None:
+        return "the port is not known"
+    return flow.port in wanted.ports
+
+
+def _service(wanted: Conditions, flow: Flow) -> Answer:
+    """Application rules are asked about HTTP, HTTPS and MSSQL alone, by their port and what usually is spoken there."""
+    if flow.protocol != "tcp":
+        return False
+    if flow.port is None:
+        return "the port is not known"
+    usual = _KNOWN_PORTS.get(flow.port)
+    if usual is not None:
+        return Service(usual, flow.port) in wanted.services
+    return any(service.port == flow.port for service in wanted.services)
+
+
+def _holds(addresses: AddressSet, address: Address) -> bool:
+    family = addresses.v4 if address.version == 4 else addresses.v6  # noqa: PLR2004 - IPv4
+    return int(address) in family
+
+
+def _pattern(pattern: str, name: str | None) -> Answer:
+    """Whether a name is one of an application rule's; an asterisk at the left stands for anything, dots included."""
+    if pattern == "*":
+        return True
+    if name is None:
+        return f"whether the host name is {pattern} is not known"
+    if pattern == name or (pattern.startswith("*") and name.endswith(pattern[1:])):
+        return True
+    if name.startswith("*") and pattern.endswith(name[1:]):
+        return f"{pattern} is only a part of {name}"
+    return False
+
+
+def _url(url: str, name: str | None) -> Answer:
+    host, _, _ = url.removeprefix("https://").removeprefix("http://").partition("/")
+    matched = _pattern(host, name)
+    return f"{url} is about paths, too" if matched is True else matched
+
+
+def _both(first: Answer, second: Answer) -> Answer:
+    if first is False or second is False:
+        return False
+    return second if first is True else first
+
+
+def _either(answers: Sequence[Answer]) -> Answer:
+    if any(answer is True for answer in answers):
+        return True
+    return next((answer for answer in answers if answer is not False), False)
