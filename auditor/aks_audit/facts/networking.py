@@ -63,6 +63,7 @@ class Route(View):
     address_prefix = text("properties.addressPrefix")
     next_hop_type = Choice("properties.nextHopType", RouteNextHopType)
     next_hop_ip_address = text("properties.nextHopIpAddress")
+    next_hop_ip_addresses = texts("properties.nextHop.nextHopIpAddresses")
 
 
 class RouteTable(AzureResource):
@@ -209,6 +210,14 @@ class FrontendIPConfiguration(AzureResource):
     subnet = link("properties.subnet", Subnet)
 
 
+class BackendAddress(View):
+    """A back end that a load balancer knows by its address."""
+
+    __slots__ = ()
+
+    ip_address = text("properties.ipAddress")
+
+
 class BackendAddressPool(View):
     """The back ends of a load balancer."""
 
@@ -217,6 +226,7 @@ class BackendAddressPool(View):
     own_id = text("id")
     name = text("name")
     ip_configurations = links("properties.backendIPConfigurations", AzureResource)
+    addresses = parts("properties.loadBalancerBackendAddresses", BackendAddress)
 
 
 class OutboundRule(View):
@@ -269,6 +279,7 @@ class ScaleSetNetworkInterface(View):
     name = text("name")
     network_security_group = link("properties.networkSecurityGroup", NetworkSecurityGroup)
     ip_configurations = parts("properties.ipConfigurations", ScaleSetIPConfiguration)
+    enable_ip_forwarding = flag("properties.enableIPForwarding")
 
 
 class VirtualMachineScaleSet(AzureResource):

@@ -1,46 +1,256 @@
-"""Where a subnet's traffic to the internet goes by its own route table.
+"""Where a subnet's traffic goes: by its own route table, and by the routes that Azure adds.
 
-Longest prefix first, over the whole public address space, so that a default route split in halves is one default
-route, and a more specific way out beside an appliance is seen. Routes for service tags are specific routes whose
-addresses are not known here: they are left to the rules about specific routes.
+Azure takes the route with the longest prefix; of equal prefixes a user-defined one before what a gateway learned by
+BGP before Azure's own. Azure's own are: the network's address space and that of its peers, everything else to the
+internet, and private space that is in neither to nobody, unless a user-defined route for 0.0.0.0/0 takes its place.
+Routes to the network and its peers win over what a gateway learned, even by a shorter prefix; those of service
+endpoints win over all.
+Source: https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview
+
+What Azure does not say in its resources is a doubt of the route that was found, by name: which routes a gateway
+learned, and which addresses are behind a service tag or a service endpoint. The routes of single addresses that private
+endpoints bring into their network and its peers are not known here.
 """
 
 import re
-from collections.abc import Sequence
-from ipaddress import IPv4Network, ip_network
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
-from aks_audit.facts import Malformed, Route, RouteNextHopType, RouteTable
+from aks_audit.facts import (
+    Evidence,
+    Field,
+    Malformed,
+    Network,
+    Route,
+    RouteNextHopType,
+    RouteTable,
+    Subnet,
+    View,
+    VirtualNetwork,
+)
+from aks_audit.facts.enumerations import PeeringState
+from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.network.addresses import PUBLIC, AddressSet
+from aks_audit.network.flows import Address
+from aks_audit.results import Missing
+
+T = TypeVar("T")
+
+Family: TypeAlias = Literal[4, 6]
+_V4: Family = 4
 
 _SERVICE_TAG = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
+_GATEWAY_SUBNETS = frozenset({"gatewaysubnet", "routeserversubnet"})
+_DEFAULT = IPv4Network("0.0.0.0/0")
+_DEFAULTS = (_DEFAULT, IPv6Network("::/0"))
+_DROPPED = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+
+
+class RouteSource(StrEnum):
+    """Who made a route."""
+
+    USER = "user"
+    SYSTEM = "system"
+    PEERING = "peering"
+
+
+class NextHopKind(StrEnum):
+    """What a route leads to."""
+
+    VIRTUAL_NETWORK = "virtual network"
+    PEERING = "peering"
+    INTERNET = "internet"
+    APPLIANCE = "appliance"
+    GATEWAY = "gateway"
+    NONE = "none"
+
+
+_KINDS = {
+    RouteNextHopType.VIRTUAL_NETWORK_GATEWAY: NextHopKind.GATEWAY,
+    RouteNextHopType.VNET_LOCAL: NextHopKind.VIRTUAL_NETWORK,
+    RouteNextHopType.INTERNET: NextHopKind.INTERNET,
+    RouteNextHopType.VIRTUAL_APPLIANCE: NextHopKind.APPLIANCE,
+    RouteNextHopType.VIRTUAL_APPLIANCE_ECMP: NextHopKind.APPLIANCE,
+    RouteNextHopType.NONE: NextHopKind.NONE,
+}
+
+
+class NextHop(NamedTuple):
+    """What a route leads to: the addresses of appliances, or the id of the peer's network."""
+
+    kind: NextHopKind
+    addresses: tuple[Address, ...] = ()
+    network: str = ""
+
+    @property
+    def address(self) -> Address | None:
+        """The appliance's address, the first of several; None where the route leads to no appliance."""
+        return self.addresses[0] if self.addresses else None
+
+
+class EffectiveRoute(NamedTuple):
+    """The route that decides; `name` is that of the user-defined route or of the peering.
+
+    `doubts` say which route that cannot be seen may win instead; empty: none can.
+    """
+
+    source: RouteSource
+    prefix: Network
+    next_hop: NextHop
+    name: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    doubts: tuple[Missing, ...] = ()
+
+
+class GatewayReach(NamedTuple):
+    """How gateways give their routes to a network; not `certain` where a subnet for one says not that one is there."""
+
+    said: str
+    evidence: Evidence
+    certain: bool
 
 
 class InternetRoutes(NamedTuple):
-    """How a route table sends IPv4 traffic to public addresses.
+    """How a route table sends traffic of one family to public addresses.
 
-    `shares` gives, for each next hop type (None: no user-defined route, so Azure's own), how many public IPv4
-    addresses go that way by prefix routes; `by_type` the routes that say so, the most specific first.
+    `shares` gives, for each next hop type (None: no user-defined route, so Azure's own), how many public addresses go
+    that way by prefix routes; `by_type` the routes that say so, the most specific first.
     """
 
     shares: dict[RouteNextHopType | None, int]
     by_type: dict[RouteNextHopType, tuple[Route, ...]]
 
 
-def internet_routes(table: RouteTable) -> InternetRoutes:
-    """Evaluate a route table for all public IPv4 destinations.
+def effective_route(subnet: Subnet, destination: Address) -> EffectiveRoute:
+    """The route by which a subnet's traffic to an address leaves.
+
+    Raises:
+        NotCollected: the subnet's network or route table was not read.
+        Malformed: a network, peering or route lacks what decides.
+    """
+    network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
+    table = subnet.route_table.read() if subnet.route_table else None
+    routes = [route for route in _routes(network, table) if destination in route.prefix]
+    best = max(routes, key=lambda route: (route.prefix.prefixlen, route.source is RouteSource.USER))
+    inside = any(route.source is RouteSource.PEERING or _is_local(route) for route in routes)
+    return best._replace(doubts=tuple(_doubts(_Question(subnet, network, table, best, destination), inside=inside)))
+
+
+def default_route(table: RouteTable, family: Family = 4) -> Route | None:
+    """The user-defined route for all addresses of a family; None where there is none."""
+    wanted = _DEFAULTS[0] if family == _V4 else _DEFAULTS[1]
+    return next((route for network, _, route in _prefix_routes(_all_routes(table)) if network == wanted), None)
+
+
+def tag_routes(table: RouteTable) -> tuple[Route, ...]:
+    """The routes for service tags."""
+    return tuple(route for route in _all_routes(table) if _destination(route) is None)
+
+
+def next_hop_addresses(route: Route) -> tuple[Address, ...]:
+    """The addresses of the appliances that a route leads to; empty for a route that leads to none.
+
+    Raises:
+        Malformed: a route to an appliance names no address, or one that is none.
+    """
+    if route.next_hop_type is RouteNextHopType.VIRTUAL_APPLIANCE_ECMP:
+        written = route.next_hop_ip_addresses or ()
+    elif route.next_hop_type is RouteNextHopType.VIRTUAL_APPLIANCE:
+        written = (route.next_hop_ip_address,) if route.next_hop_ip_address else ()
+    else:
+        return ()
+    if not written:
+        raise Malformed(route.document.id, route.pointer, "a route to an appliance without its address")
+    try:
+        return tuple(ip_address(one.strip()) for one in written)
+    except ValueError as error:
+        raise Malformed(route.document.id, route.pointer, str(error)) from None
+
+
+def propagates(table: RouteTable | None) -> bool:
+    """Whether routes that gateways learned reach subnets with this route table; without a table they do."""
+    return table is None or not table.disable_bgp_route_propagation
+
+
+def gateways_in_reach(network: VirtualNetwork) -> tuple[GatewayReach, ...]:
+    """The gateways and route servers that give routes to a network: its own, and those of peers that it uses.
+
+    Raises:
+        Malformed: the network lacks its list of subnets, or a peering what decides.
+    """
+    return (*_own_gateways(network), *_gateways_of_peers(network))
+
+
+def _own_gateways(network: VirtualNetwork) -> Iterator[GatewayReach]:
+    if network.subnets is None:
+        raise Malformed(network.id, network.at(VirtualNetwork.subnets).pointer, "a network without its subnets")
+    for subnet in network.subnets:
+        if subnet.name.lower() in _GATEWAY_SUBNETS:
+            there = bool(subnet.ip_configurations)
+            yield GatewayReach(f"{subnet.name} of {network.name}", subnet.at(Subnet.ip_configurations), certain=there)
+
+
+def _gateways_of_peers(network: VirtualNetwork) -> Iterator[GatewayReach]:
+    uses = VirtualNetworkPeering.use_remote_gateways
+    for peering in network.peerings or ():
+        if stated(peering, VirtualNetworkPeering.state) is PeeringState.CONNECTED and stated(peering, uses):
+            yield GatewayReach(f"the peer's by peering {peering.name}", peering.at(uses), certain=True)
+
+
+def peer_prefixes(peering: VirtualNetworkPeering) -> tuple[Network, ...]:
+    """The remote prefixes that a peering leads to; none unless it is connected and lets traffic through.
+
+    Raises:
+        Malformed: the peering lacks what decides.
+    """
+    if stated(peering, VirtualNetworkPeering.state) is not PeeringState.CONNECTED:
+        return ()
+    if not stated(peering, VirtualNetworkPeering.allow_virtual_network_access):
+        return ()
+    return remote_prefixes(peering)
+
+
+def remote_prefixes(peering: VirtualNetworkPeering) -> tuple[Network, ...]:
+    """The remote prefixes that a peering knows, whether it works or not.
+
+    Raises:
+        Malformed: it names none.
+    """
+    known = peering.remote_address_space
+    return known if known is not None else stated(peering, VirtualNetworkPeering.remote_virtual_network_address_space)
+
+
+def stated(view: View, field: Field[T]) -> T:
+    """The value of a field that Azure always sends.
+
+    Raises:
+        Malformed: the body does not hold it.
+    """
+    value: T | None = field.__get__(view, type(view))
+    if value is None:
+        raise Malformed(view.document.id, view.at(field).pointer, "Azure sends this value always; it was lost")
+    return value
+
+
+def internet_routes(table: RouteTable, family: Family = 4) -> InternetRoutes:
+    """Evaluate a route table for all public destinations of a family.
+
+    So a default route split in halves is one default route, and a more specific way out beside an appliance is seen.
+    Routes for service tags are left out.
 
     Raises:
         Malformed: the body holds no list of routes, or a route lacks its prefix or next hop, or has one that is
             neither a prefix nor the name of a service tag.
     """
-    if table.routes is None:
-        raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
-    left = PUBLIC.v4
+    left = PUBLIC.v4 if family == _V4 else PUBLIC.v6
     shares: dict[RouteNextHopType | None, int] = {}
     used: dict[RouteNextHopType, list[Route]] = {}
-    for network, hop, route in sorted(_prefix_routes(table.routes), key=lambda item: -item[0].prefixlen):
-        taken = left & AddressSet.of([network]).v4
+    found = [item for item in _prefix_routes(_all_routes(table)) if item[0].version == family]
+    for network, hop, route in sorted(found, key=lambda item: -item[0].prefixlen):
+        both = AddressSet.of([network])
+        taken = left & (both.v4 if family == _V4 else both.v6)
         if taken:
             shares[hop] = shares.get(hop, 0) + taken.size
             used.setdefault(hop, []).append(route)
@@ -50,19 +260,94 @@ def internet_routes(table: RouteTable) -> InternetRoutes:
     return InternetRoutes(shares, {hop: tuple(routes) for hop, routes in used.items()})
 
 
-def _prefix_routes(routes: Sequence[Route]) -> list[tuple[IPv4Network, RouteNextHopType, Route]]:
-    found: list[tuple[IPv4Network, RouteNextHopType, Route]] = []
+def _all_routes(table: RouteTable) -> tuple[Route, ...]:
+    if table.routes is None:
+        raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
+    return table.routes
+
+
+def _prefix_routes(routes: Sequence[Route]) -> list[tuple[Network, RouteNextHopType, Route]]:
+    found: list[tuple[Network, RouteNextHopType, Route]] = []
     for route in routes:
-        prefix, hop = route.address_prefix, route.next_hop_type
-        if prefix is None or hop is None:
-            raise Malformed(route.document.id, route.pointer, "a route without its prefix or next hop type")
-        try:
-            network = ip_network(prefix.strip(), strict=False)
-        except ValueError:
-            if _SERVICE_TAG.fullmatch(prefix):
-                continue
-            problem = f"{prefix!r} is neither an address prefix nor a service tag"
-            raise Malformed(route.document.id, route.pointer, problem) from None
-        if isinstance(network, IPv4Network):
+        hop = route.next_hop_type
+        network = _destination(route)
+        if hop is None:
+            raise Malformed(route.document.id, route.pointer, "a route without its next hop type")
+        if network:
             found.append((network, hop, route))
     return found
+
+
+def _destination(route: Route) -> Network | None:
+    """The prefix of a route; None for a route for a service tag."""
+    prefix = route.address_prefix
+    if prefix is None:
+        raise Malformed(route.document.id, route.pointer, "a route without its prefix")
+    try:
+        return ip_network(prefix.strip(), strict=False)
+    except ValueError:
+        if _SERVICE_TAG.fullmatch(prefix):
+            return None
+        problem = f"{prefix!r} is neither an address prefix nor a service tag"
+        raise Malformed(route.document.id, route.pointer, problem) from None
+
+
+def _routes(network: VirtualNetwork, table: RouteTable | None) -> Iterator[EffectiveRoute]:
+    attached = _prefix_routes(_all_routes(table)) if table else []
+    for prefix, hop, route in attached:
+        next_hop = NextHop(_KINDS[hop], next_hop_addresses(route))
+        shown = tuple(route.at(field) for field in (Route.address_prefix, Route.next_hop_type))
+        yield EffectiveRoute(RouteSource.USER, prefix, next_hop, route.name or "", shown)
+    space = network.at(VirtualNetwork.address_space)
+    for prefix in stated(network, VirtualNetwork.address_space):
+        yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.VIRTUAL_NETWORK), "", (space,))
+    for peering in network.peerings or ():
+        yield from _peering_routes(peering)
+    for prefix in _DEFAULTS:
+        yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.INTERNET))
+    if not any(prefix == _DEFAULT for prefix, _, _ in attached):
+        for prefix in _DROPPED:
+            yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.NONE))
+
+
+def _peering_routes(peering: VirtualNetworkPeering) -> Iterator[EffectiveRoute]:
+    remote = peering.remote.id if peering.remote else ""
+    shown = (peering.at(VirtualNetworkPeering.state), peering.at(VirtualNetworkPeering.remote_address_space))
+    hop = NextHop(NextHopKind.PEERING, network=remote)
+    for prefix in peer_prefixes(peering):
+        yield EffectiveRoute(RouteSource.PEERING, prefix, hop, peering.name or "", shown)
+
+
+def _is_local(route: EffectiveRoute) -> bool:
+    return route.source is RouteSource.SYSTEM and route.next_hop.kind is NextHopKind.VIRTUAL_NETWORK
+
+
+class _Question(NamedTuple):
+    subnet: Subnet
+    network: VirtualNetwork
+    table: RouteTable | None
+    best: EffectiveRoute
+    destination: Address
+
+
+def _doubts(asked: _Question, *, inside: bool) -> Iterator[Missing]:
+    """What may win over the best route that is known; `inside`: the address is the network's own or a peer's."""
+    subnet, best = asked.subnet, asked.best
+    public = AddressSet.of([ip_network(asked.destination)])
+    public = public.intersection(PUBLIC)
+    exact = best.source is RouteSource.USER and best.prefix.prefixlen == best.prefix.max_prefixlen
+    if not public.empty:
+        for endpoint in subnet.service_endpoints or ():
+            what = f"whether {asked.destination} is an address of service endpoint {endpoint.service}"
+            yield _doubt(subnet.id, f"{what} is not known; if so, it is reached directly")
+        for route in tag_routes(asked.table) if asked.table and not exact else ():
+            what = f"whether {asked.destination} is an address of service tag {route.address_prefix}"
+            yield _doubt(route.document.id, f"{what} (route {route.name}) is not known")
+    if not inside and not exact and propagates(asked.table):
+        for gateway in gateways_in_reach(asked.network):
+            what = f"which routes {gateway.said} gives to {asked.network.name} is not known; one may be more specific"
+            yield _doubt(asked.network.id, what)
+
+
+def _doubt(what: str, reason: str) -> Missing:
+    return Missing(what=what, kind="not-sent", reason=reason)
