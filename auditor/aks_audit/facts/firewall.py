@@ -149,6 +149,7 @@ class AdditionalProperties(View):
     __slots__ = ()
 
     dns_proxy = text("Network.DNS.EnableProxy")
+    dns_servers = text("Network.DNS.Servers")
     proxy_required = text("Network.DNS.RequireProxyForNetworkRules")
     private_ranges = text("Network.SNAT.PrivateRanges")
 

@@ -1,13 +1,17 @@
-"""Facts about names: private DNS zones, their links and records, and DNS resolvers.
+"""Facts about names: private DNS zones, their links and records.
 
-Source: Microsoft.Network/privateDnsZones 2024-06-01 and Microsoft.Network/dnsResolvers 2025-05-01 as on the wire.
+Source: Microsoft.Network/privateDnsZones 2024-06-01 as on the wire.
 """
 
-from aks_audit.facts.enumerations import LinkState
+from aks_audit.facts.cluster import ManagedCluster
+from aks_audit.facts.enumerations import LinkState, ResolutionPolicy
 from aks_audit.facts.field import Choice, View, flag, parts, text
 from aks_audit.facts.link import Holding, link
 from aks_audit.facts.networking import VirtualNetwork
 from aks_audit.facts.resource import AzureResource
+from aks_audit.facts.resource_id import parse
+from aks_audit.facts.unread import Malformed, NotCollected
+from aks_audit.results import Missing
 
 
 class ARecord(View):
@@ -30,6 +34,16 @@ class ARecordSet(AzureResource):
     is_auto_registered = flag("properties.isAutoRegistered")
 
 
+class CNameRecordSet(AzureResource):
+    """The other name that a name in a private zone stands for."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/privateDnsZones/CNAME"
+
+    cname = text("properties.cnameRecord.cname")
+
+
 class VirtualNetworkLink(AzureResource):
     """A virtual network in which a private zone is asked before public DNS."""
 
@@ -40,7 +54,7 @@ class VirtualNetworkLink(AzureResource):
     virtual_network = link("properties.virtualNetwork", VirtualNetwork)
     registration_enabled = flag("properties.registrationEnabled")
     state = Choice("properties.virtualNetworkLinkState", LinkState)
-    resolution_policy = text("properties.resolutionPolicy")
+    resolution_policy = Choice("properties.resolutionPolicy", ResolutionPolicy)
 
 
 class PrivateDnsZone(AzureResource):
@@ -59,3 +73,39 @@ class PrivateDnsZone(AzureResource):
     def a_records(self) -> Holding[ARecordSet]:
         """Its IPv4 records."""
         return self.estate.within(ARecordSet, self.id)
+
+    @property
+    def cname_records(self) -> Holding[CNameRecordSet]:
+        """Its other names. They are read with the A records, so that these are all where those are."""
+        return self.estate.within(CNameRecordSet, self.id)
+
+    def holds(self, name: str) -> bool:
+        """Whether a host name, in any case, lies in this zone."""
+        zone = self.name.lower()
+        return name.lower() == zone or name.lower().endswith(f".{zone}")
+
+
+def api_server_zone(cluster: ManagedCluster) -> PrivateDnsZone | None:
+    """The zone that holds the private name of a cluster's API server: one's own, or AKS's in the node resource group.
+
+    None where the cluster has no private name in a private zone: it is public, or its mode of private DNS is none.
+
+    Raises:
+        NotCollected: the zone was not read, or the node resource group holds none for the name.
+        Malformed: the cluster has AKS's zone, and no private name.
+    """
+    told = cluster.private_dns_zone
+    if told and parse(told).type.lower() == PrivateDnsZone.TYPE.lower():
+        return cluster.estate.resource(PrivateDnsZone, told)
+    if not cluster.enable_private_cluster or (told and told.lower() == "none"):
+        return None
+    name = cluster.private_fqdn
+    if name is None:
+        raise Malformed(cluster.id, cluster.at(ManagedCluster.private_fqdn).pointer, "a private cluster without a name")
+    zones = cluster.estate.within(PrivateDnsZone, cluster.node_group_id)
+    found = next((zone for zone in zones if zone.holds(name)), None)
+    if found is None:
+        zones.whole()
+        reason = f"no private DNS zone in {cluster.node_group_id} holds {name}"
+        raise NotCollected(Missing(what=cluster.node_group_id, kind="not-read", reason=reason))
+    return found
