@@ -50,6 +50,7 @@ from aks_audit.facts.networking import (
 )
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.subjects import (
+    ClusterFirewall,
     ClusterNetwork,
     ClusterRouteTable,
     ClusterSecurityGroup,
@@ -60,7 +61,7 @@ from aks_audit.facts.subjects import (
     UnreadSubject,
 )
 from aks_audit.facts.unread import Malformed, NotCollected, UnheardOf, Unread
-from aks_audit.results import Evidence
+from aks_audit.results import Evidence, Missing
 
 __all__ = [
     "AddOn",
@@ -69,6 +70,7 @@ __all__ = [
     "AgentPoolType",
     "AzureResource",
     "ClusterAccess",
+    "ClusterFirewall",
     "ClusterNetwork",
     "ClusterRouteTable",
     "ClusterSecurityGroup",
@@ -87,6 +89,7 @@ __all__ = [
     "LoadBalancingRule",
     "Malformed",
     "ManagedCluster",
+    "Missing",
     "NatGateway",
     "Network",
     "NetworkDataplane",

@@ -14,9 +14,11 @@ from ipaddress import IPv4Address, ip_address
 from typing import NamedTuple, assert_never
 
 from aks_audit.facts import (
+    Evidence,
     FrontendIPConfiguration,
     LoadBalancer,
     Malformed,
+    Missing,
     Network,
     NetworkInterface,
     NotCollected,
@@ -36,7 +38,6 @@ from aks_audit.facts.name_resolution import (
 )
 from aks_audit.facts.networking import Delegation, InterfaceIPConfiguration
 from aks_audit.network.flows import Address
-from aks_audit.results import Evidence, Missing
 
 AZURE_DNS = IPv4Address("168.63.129.16")
 """Azure's own DNS, at the same address in every network; it knows from which network it is asked."""
