@@ -16,6 +16,7 @@ LABELS = {
     "ClusterSubnet": {"group", "vnet", "subnet", "subscription"},
     "ClusterNetwork": {"group", "vnet", "subscription"},
     "ClusterRouteTable": {"group", "table", "subscription"},
+    "ClusterFirewall": {"group", "firewall", "policy", "subscription"},
     "ClusterSecurityGroup": {"group", "nsg", "subscription"},
 }
 

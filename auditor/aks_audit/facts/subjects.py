@@ -4,15 +4,19 @@ A subject that could not be read, or whose very list could not, is an `UnreadSub
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, StandalonePool
 from aks_audit.facts.estate import Estate
+from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.link import Link
 from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet, VirtualNetwork
 from aks_audit.facts.resource_id import parse, within
-from aks_audit.facts.unread import Unread
+from aks_audit.facts.unread import Malformed, Unread
 from aks_audit.results import Missing
+
+_DEFAULT_ROUTES = frozenset({"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"})
 
 
 class SubnetUse(NamedTuple):
@@ -87,6 +91,44 @@ class ClusterNetwork(VirtualNetwork):
         return {"group": own.group, "vnet": own.name, "subscription": own.subscription}
 
 
+class FirewallUse(NamedTuple):
+    """A cluster's subnet whose default route leads to a firewall, by their ids."""
+
+    cluster: str
+    subnet: str
+
+
+class ClusterFirewall(AzureFirewall):
+    """An Azure Firewall that the default route of clusters' subnets leads to, judged once for all of them."""
+
+    __slots__ = ("uses",)
+
+    uses: tuple[FirewallUse, ...]
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The ids of the clusters that it serves."""
+        return tuple(sorted({use.cluster for use in self.uses}, key=str.lower))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs; `policy` is the policy's id."""
+        own = self.parsed
+        labels = {"group": own.group, "firewall": own.name, "subscription": own.subscription}
+        with suppress(Unread):
+            labels["policy"] = self.firewall_policy.id if self.firewall_policy else ""
+        return labels
+
+    def subnets(self, cluster: str = "") -> tuple[Subnet, ...]:
+        """The subnets of a cluster (by default, of all) whose default route leads here.
+
+        Raises:
+            NotCollected: one of them was not read.
+        """
+        wanted = {use.subnet for use in self.uses if not cluster or use.cluster.lower() == cluster.lower()}
+        return tuple(self.estate.resource(Subnet, subnet) for subnet in sorted(wanted))
+
+
 class UnreadSubject(NamedTuple):
     """A subject, or a list of subjects, that could not be read: rules about it are unknown."""
 
@@ -103,6 +145,7 @@ Subject: TypeAlias = (
     | ClusterSecurityGroup
     | ClusterRouteTable
     | ClusterNetwork
+    | ClusterFirewall
 )
 
 F = TypeVar("F")
@@ -124,6 +167,7 @@ class Subjects:
                 ClusterAccess: self._accesses,
                 ClusterSubnet: self._subnets,
                 ClusterSecurityGroup: self._security_groups,
+                ClusterFirewall: self._firewalls,
                 ClusterRouteTable: self._route_tables,
                 ClusterNetwork: self._networks,
             }
@@ -247,6 +291,26 @@ class Subjects:
                 else:
                     serving.setdefault(found.lower(), (found, set()))[1].add(cluster.id)
 
+    def _firewalls(self) -> Iterator[ClusterFirewall | UnreadSubject]:
+        serving: dict[str, tuple[str, set[FirewallUse]]] = {}
+        for subnet in self.of(ClusterSubnet):
+            if isinstance(subnet, UnreadSubject):
+                yield subnet
+            elif isinstance(subnet, ClusterSubnet):
+                users = {use.cluster for use in subnet.uses if use.kind in {"node", "pod"}}
+                try:
+                    found = _firewall_ids(subnet) if users else ()
+                except Unread as unread:
+                    yield UnreadSubject(subnet.id, _in_order(users), unread.missing)
+                else:
+                    for firewall_id in found:
+                        uses = serving.setdefault(firewall_id.lower(), (firewall_id, set()))[1]
+                        uses.update(FirewallUse(user, subnet.id) for user in users)
+        for firewall_id, served in serving.values():
+            firewall = self._estate.resource(ClusterFirewall, firewall_id)
+            firewall.uses = tuple(sorted(served))
+            yield firewall
+
     def _node_groups(self, clusters: Iterable[str]) -> Iterator[str]:
         for cluster_id in clusters:
             try:
@@ -288,6 +352,45 @@ def _scale_set_subnets(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Lin
             for address in interface.ip_configurations or ():
                 if address.subnet:
                     yield address.subnet
+
+
+def _firewall_ids(subnet: ClusterSubnet) -> tuple[str, ...]:
+    """The ids of the firewalls that a subnet's default route (or a half of one) leads to.
+
+    Raises:
+        NotCollected: what the route leads to may be a firewall that was not read.
+        Malformed: the route table, or a firewall, cannot be read.
+    """
+    if subnet.route_table is None:
+        return ()
+    table = subnet.route_table.read()
+    if table.routes is None:
+        raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
+    hops = [route.next_hop_ip_address for route in table.routes if route.address_prefix in _DEFAULT_ROUTES]
+    found: list[str] = []
+    for address in dict.fromkeys(hop for hop in hops if hop):
+        found += _at_address(subnet, address)
+    return tuple(dict.fromkeys(found))
+
+
+def _at_address(subnet: ClusterSubnet, address: str) -> list[str]:
+    """The ids of the firewalls at an address in the subnet's network, in a peer of it, or in a Virtual WAN hub."""
+    estate = subnet.estate
+    network = estate.resource(VirtualNetwork, subnet.virtual_network_id)
+    peers = [peering.remote.id for peering in network.peerings or () if peering.remote]
+    near = {network.id.lower(), *map(str.lower, peers)}
+    same = [one for one in estate.every(AzureFirewall) if address in one.private_addresses]
+    found = [one.id for one in same if one.virtual_hub or near & set(_networks_of(one))]
+    if not found:
+        for subscription in sorted({parse(one).subscription for one in near}):
+            estate.within(AzureFirewall, f"/subscriptions/{subscription}").whole()
+    return found
+
+
+def _networks_of(firewall: AzureFirewall) -> Iterator[str]:
+    for configuration in firewall.ip_configurations or ():
+        if configuration.subnet:
+            yield parse(configuration.subnet.id).parent.lower()
 
 
 def _node_security_groups(cluster: ManagedCluster) -> Iterator[str]:
