@@ -25,6 +25,7 @@ _SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGro
 _HUB = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/rg-hub/providers"
 _NODES = f"{_SUBSCRIPTION}/rg-aks-prod-nodes/providers"
 _NETWORK = f"{_SUBSCRIPTION}/rg-network/providers/Microsoft.Network"
+_ZONE = f"{_HUB}/Microsoft.Network/privateDnsZones/privatelink.westeurope.azmk8s.io"
 CLUSTER = f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerService/managedClusters/aks-prod"
 ALIASES = {
     "cluster": CLUSTER,
@@ -39,6 +40,12 @@ ALIASES = {
     "safeguards": f"{CLUSTER}/providers/Microsoft.ContainerService/deploymentSafeguards/default",
     "hub-vnet": f"{_HUB}/Microsoft.Network/virtualNetworks/vnet-hub",
     "firewall": f"{_HUB}/Microsoft.Network/azureFirewalls/fw-hub",
+    "zone": _ZONE,
+    "zone-link": f"{_ZONE}/virtualNetworkLinks/aks",
+    "zone-link-hub": f"{_ZONE}/virtualNetworkLinks/hub",
+    "record": f"{_ZONE}/A/aks-prod-a1b2c3d4",
+    "endpoint": f"{_NODES}/Microsoft.Network/privateEndpoints/kube-apiserver",
+    "endpoint-nic": f"{_NODES}/Microsoft.Network/networkInterfaces/kube-apiserver.nic.a1b2c3d4",
 }
 
 
