@@ -9,6 +9,7 @@ from contextlib import suppress
 from aks_audit.facts.enumerations import (
     AgentPoolMode,
     AgentPoolType,
+    ArtifactSource,
     IdentityType,
     InfrastructureEncryption,
     LoadBalancerSku,
@@ -50,6 +51,7 @@ from aks_audit.facts.networking import (
     Subnet,
     VirtualMachineScaleSet,
 )
+from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.unread import Malformed, NotCollected, Unread
@@ -65,11 +67,20 @@ class AddOn(View):
     secret_rotation = text("config.enableSecretRotation")
 
 
+class AssignedIdentity(View):
+    """A user-assigned identity as a cluster's body holds it, under the identity's id."""
+
+    __slots__ = ()
+
+    principal_id = text("principalId")
+
+
 class PoolScale(View):
     """One VM size of a pool of type VirtualMachines: a fixed `count`, or a least and a greatest number of nodes."""
 
     __slots__ = ()
 
+    vm_size = text("vmSize")
     count = number("count")
     min_count = number("minCount")
     max_count = number("maxCount")
@@ -192,7 +203,12 @@ class ManagedCluster(AzureResource):
 
     identity_type = Choice("identity.type", IdentityType)
     service_principal_client_id = text("properties.servicePrincipalProfile.clientId")
+    identity_principal_id = text("identity.principalId")
+    user_assigned_identities = part("identity.userAssignedIdentities", View)
     kubelet_identity = text("properties.identityProfile.kubeletidentity.resourceId")
+    kubelet_object_id = text("properties.identityProfile.kubeletidentity.objectId")
+    bootstrap_artifact_source = Choice("properties.bootstrapProfile.artifactSource", ArtifactSource)
+    bootstrap_registry = link("properties.bootstrapProfile.containerRegistryId", ContainerRegistry)
     aad_managed = flag("properties.aadProfile.managed")
     aad_server_app_id = text("properties.aadProfile.serverAppID")
     aad_azure_rbac = flag("properties.aadProfile.enableAzureRBAC")
@@ -253,6 +269,24 @@ class ManagedCluster(AzureResource):
         if self.agent_pools is None:
             raise Malformed(self.id, "/properties/agentPoolProfiles", "a cluster without its list of agent pools")
         return self.agent_pools
+
+    @property
+    def identity_principals(self) -> tuple[str, ...]:
+        """The object ids of the identities that the control plane acts with; empty for a service principal.
+
+        Raises:
+            Malformed: there is an identity whose object id the body does not hold.
+        """
+        alone = self.identity_principal_id
+        assigned = self.user_assigned_identities
+        found = [alone] if alone else []
+        for name, node in assigned.node.items() if assigned else ():
+            pointer = f"/identity/userAssignedIdentities/{name.replace('~', '~0').replace('/', '~1')}"
+            view = AssignedIdentity(self.estate, self.document, node, pointer) if isinstance(node, dict) else None
+            if view is None or view.principal_id is None:
+                raise Malformed(self.id, pointer, "an identity without its object id")
+            found.append(view.principal_id)
+        return tuple(found)
 
     @property
     def node_group_id(self) -> str:

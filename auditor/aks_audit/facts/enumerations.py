@@ -115,6 +115,13 @@ class IdentityType(StrEnum):
     NONE = "None"
 
 
+class ArtifactSource(StrEnum):
+    """Where nodes get what they start with (`bootstrapProfile.artifactSource`)."""
+
+    DIRECT = "Direct"
+    CACHE = "Cache"
+
+
 class AgentPoolMode(StrEnum):
     """What an agent pool is for (`mode`)."""
 
@@ -316,5 +323,31 @@ class DdosProtectionMode(StrEnum):
     """How a public address is protected against floods (`ddosSettings.protectionMode`)."""
 
     VIRTUAL_NETWORK_INHERITED = "VirtualNetworkInherited"
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class PrincipalType(StrEnum):
+    """What a principal of a role assignment is (`principalType`)."""
+
+    USER = "User"
+    GROUP = "Group"
+    SERVICE_PRINCIPAL = "ServicePrincipal"
+    FOREIGN_GROUP = "ForeignGroup"
+    DEVICE = "Device"
+
+
+class RegistryTier(StrEnum):
+    """The tier of a container registry (`sku.name`)."""
+
+    CLASSIC = "Classic"
+    BASIC = "Basic"
+    STANDARD = "Standard"
+    PREMIUM = "Premium"
+
+
+class Switch(StrEnum):
+    """Whether something of a container registry is on (`zoneRedundancy`, `policies.*.status`, `encryption.status`)."""
+
     ENABLED = "Enabled"
     DISABLED = "Disabled"

@@ -17,6 +17,8 @@ from aks_audit.snapshot import GRAPH, Gap, Resource, Snapshot, instant
 INSIDE = "kubernetes"
 """The type of a gap that stands for everything inside a cluster."""
 
+_ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
+
 R = TypeVar("R", bound=AzureResource)
 T = TypeVar("T")
 
@@ -91,6 +93,14 @@ class Estate:
         found: T = self._once[key]
         return found
 
+    def indexed(self, index: "Callable[[Estate], T]") -> T:
+        """An index of the whole estate, which is made once."""
+        key = (index, "")
+        if key not in self._once:
+            self._once[key] = index(self)
+        found: T = self._once[key]
+        return found
+
     def every(self, kind: type[R]) -> tuple[R, ...]:
         """All resources of a type that were read, in order of id."""
         return tuple(kind(self, document, document.body) for document in self._by_type.get(kind.TYPE.lower(), ()))
@@ -123,7 +133,7 @@ class Estate:
     def _add(self, records: list[tuple[Resource, Document]]) -> None:
         latest = _latest(records)
         document = latest[0]
-        bodies = {msgspec.json.encode(one.body, order="deterministic") for one in latest} if len(latest) > 1 else {b""}
+        bodies = set(map(_content, latest)) if len(latest) > 1 else {b""}
         own = parse(document.id).type
         strange = [one.type for one in latest if own and one.type.lower() != own.lower()]
         if len(bodies) == 1 and not strange:
@@ -159,6 +169,19 @@ class Estate:
             f"{about} is not in the snapshot" if itself else f"the list of {kind} in {about} is not in the snapshot"
         )
         return Missing(what=about, kind="not-read", reason=reason, action=f"{kind}/read", scope=about)
+
+
+def _content(document: Document) -> bytes:
+    """The body as bytes that are the same for the same state.
+
+    An assignment above subscriptions is listed with each of them, and names its role by the one that was asked.
+    """
+    body = document.body
+    properties = body.get("properties")
+    if document.type.lower() == _ROLE_ASSIGNMENTS and isinstance(properties, dict):
+        role = properties.get("roleDefinitionId")
+        body = {**body, "properties": {**properties, "roleDefinitionId": str(role).rpartition("/")[2]}}
+    return msgspec.json.encode(body, order="deterministic")
 
 
 def _latest(records: list[tuple[Resource, Document]]) -> list[Document]:
