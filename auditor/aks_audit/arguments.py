@@ -30,6 +30,30 @@ examples:
 
 """
 
+PATH_EXAMPLES = """\
+examples:
+  aks-audit path aks-payments --demo --from node --to mcr.microsoft.com:443
+                                            may a node pull images, and which firewall rule says so?
+  aks-audit path aks-shop --snapshot estate.jsonl --from user --to 10.20.0.5:5432
+                                            do nodes of pool "user" reach a database in a peered network?
+  aks-audit path aks-shop --snapshot estate.jsonl --from shop/web-7d9f --to internet
+                                            with which public address does this pod leave?
+  aks-audit path aks-shop --snapshot estate.jsonl --from node --to ntp.ubuntu.com:123 --protocol udp
+  aks-audit path aks-shop --subscription shop --from node --to api-server
+                                            reads live state, then walks
+
+how to read it:
+  each line is a hop in the order that a packet meets it; below it stands what decides, and the values that say so
+    ✓  lets it through     ✗  stops it     ?  cannot be told from what was read     ●  leads on
+  the last line says how it ends and by what. Answers come back by themselves, and are not walked.
+
+exit codes:
+  0  allowed
+  1  blocked
+  2  wrong usage, or input that cannot be read
+  3  unknown: something on the way was not read, or cannot be known from Azure's resources
+"""
+
 COLLECT_EXAMPLES = """\
 examples:
   aks-audit collect -o estate.jsonl                     all subscriptions that the signed-in identity sees
@@ -110,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("rule", metavar="RULE", help="the rule's id, such as AKS-IAM-04")
     _add(commands, "checklists", "list the checklists", "List the checklists.")
+    _add_path(commands)
     _add_collect(commands)
     _add_import(commands)
     _add_permissions(commands)
@@ -167,6 +192,45 @@ def _add_scan(commands: "Commands") -> None:
         default="high",
         help="exit with 1 on failures this severe or worse (default: high)",
     )
+
+
+def _add_path(commands: "Commands") -> None:
+    path = _add(
+        commands,
+        "path",
+        "walk a connection hop by hop",
+        "Walk a connection from a node or pod hop by hop, as Azure would carry it: DNS, masquerade, security\n"
+        "groups, routes, peerings, the firewall with the rule that decides, and the public address it leaves with.",
+        PATH_EXAMPLES,
+    )
+    path.add_argument("of", metavar="CLUSTER", help="the cluster, by name or id")
+    path.add_argument(
+        "--from",
+        dest="origin",
+        required=True,
+        metavar="WHERE",
+        help="node (of the first system pool), the name of an agent pool, or a pod as NAMESPACE/POD",
+    )
+    path.add_argument(
+        "--to",
+        dest="target",
+        required=True,
+        metavar="WHERE",
+        help="HOST[:PORT], an address with or without port, internet, or api-server (default port: 443)",
+    )
+    path.add_argument("--protocol", choices=("tcp", "udp", "icmp"), default="tcp", help="default: tcp")
+    path.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    _add_live(path)
+    path.add_argument("--keep-snapshot", type=Path, metavar="FILE", help="also write what was read live")
+    source = path.add_mutually_exclusive_group()
+    source.add_argument(
+        "--snapshot",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="snapshot files (.jsonl, .jsonl.gz), or folders of them",
+    )
+    source.add_argument("--demo", action="store_true", help="walk in the built-in sample estate")
 
 
 def _add_collect(commands: "Commands") -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from aks_audit.permission_check import Need
     from aks_audit.report import Report, Reporter
-    from aks_audit.snapshot import Collected, Gap
+    from aks_audit.snapshot import Collected, Gap, Snapshot
     from aks_audit.sources.live import Request
 
 OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
@@ -88,7 +89,7 @@ def _reader_left() -> None:
 
 
 def _scan(arguments: "Namespace", progress: Progress) -> int:
-    from aks_audit import engine, report, snapshot  # noqa: PLC0415 - only a scan needs them
+    from aks_audit import engine, report  # noqa: PLC0415 - only a scan needs them
     from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
     from aks_audit.facts import Estate  # noqa: PLC0415
     from aks_audit.results import Severity  # noqa: PLC0415
@@ -101,11 +102,7 @@ def _scan(arguments: "Namespace", progress: Progress) -> int:
     if arguments.output:
         _must_hold(arguments.output, "aks-audit.json")
     checklists = choose(load_checklists(), tuple(arguments.checklist))
-    recorded = (
-        snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
-        if _is_recorded(arguments)
-        else snapshot.of(_live(arguments, arguments.keep_snapshot, progress), arguments.keep_snapshot)
-    )
+    recorded = _snapshot(arguments, progress)
     rules = engine.load_rules()
     if arguments.checklist:
         asked = {item.rule for checklist in checklists for item in checklist.item}
@@ -116,6 +113,34 @@ def _scan(arguments: "Namespace", progress: Progress) -> int:
     if document.failures(Severity(arguments.fail_on)):
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
+
+
+def _path(arguments: "Namespace", progress: Progress) -> int:
+    from aks_audit.facts import Estate  # noqa: PLC0415
+    from aks_audit.path import Question, as_json, as_text, ask, find_cluster  # noqa: PLC0415
+
+    if _is_recorded(arguments):
+        _refuse_what_is_live(arguments)
+    else:
+        arguments.cluster = arguments.cluster or [arguments.of]
+        if arguments.dry_run:
+            return _plan(arguments, progress)
+    estate = Estate(_snapshot(arguments, progress))
+    question = Question(find_cluster(estate, arguments.of), arguments.origin, arguments.target, arguments.protocol)
+    walked = ask(estate, question)
+    width = shutil.get_terminal_size((100, 24)).columns
+    json = arguments.format == "json"
+    _print((as_json(question, walked) if json else as_text(question, walked, colour=_colours(), width=width)).encode())
+    return {"allowed": OK, "blocked": FINDINGS, "unknown": INCOMPLETE}[walked.end]
+
+
+def _snapshot(arguments: "Namespace", progress: Progress) -> "Snapshot":
+    """What is recorded, or is read live."""
+    from aks_audit import snapshot  # noqa: PLC0415
+
+    if _is_recorded(arguments):
+        return snapshot.read([_demo()] if arguments.demo else arguments.snapshot)
+    return snapshot.of(_live(arguments, arguments.keep_snapshot, progress), arguments.keep_snapshot)
 
 
 def _is_recorded(arguments: "Namespace") -> bool:
@@ -207,7 +232,7 @@ def _plan(arguments: "Namespace", progress: Progress) -> int:
     finally:
         progress.close()
     sys.stdout.write(printable(planned.text))
-    for path in filter(None, (arguments.output, getattr(arguments, "keep_snapshot", None))):
+    for path in filter(None, (getattr(arguments, name, None) for name in ("output", "keep_snapshot"))):
         progress.note(f"nothing is written to {path}: this was a dry run")
     return OK if planned.complete else INCOMPLETE
 
@@ -243,7 +268,7 @@ def _reporters(wanted: tuple[str, ...] | None, output: Path | None) -> list["Rep
 def _deliver(document: "Report", reporters: list["Reporter"], output: Path | None, progress: Progress) -> None:
     from aks_audit.snapshot import write_atomically  # noqa: PLC0415
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    colour = _colours()
     for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
         data = reporter.render(document, colour=colour and reporter.file_name is None)
         if reporter.file_name is None or output is None:
@@ -252,6 +277,11 @@ def _deliver(document: "Report", reporters: list["Reporter"], output: Path | Non
             path = output / reporter.file_name
             write_atomically(path, data)
             progress.note(f"wrote {path}")
+
+
+def _colours() -> bool:
+    """Whether standard output is a terminal that shows colours, and nobody minds."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _print(data: bytes) -> None:
@@ -373,6 +403,7 @@ _COMMANDS: dict[str, Callable[["Namespace", Progress], int]] = {
     "rules": _rules,
     "explain": _explain,
     "checklists": _checklists,
+    "path": _path,
     "collect": _collect,
     "import": _import,
     "permissions": _permissions,

@@ -1,10 +1,21 @@
 """A flow: who opens a connection, to whom, and how. The question that each analysis of the network answers."""
 
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple, TypeAlias
 
+from aks_audit.facts import Evidence
+
 Address: TypeAlias = IPv4Address | IPv6Address
 FlowProtocol: TypeAlias = Literal["tcp", "udp", "icmp"]
+
+
+class Passage(StrEnum):
+    """Whether a connection gets through a hop, or to its destination."""
+
+    ALLOWED = "allowed"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
 
 
 class Flow(NamedTuple):
@@ -19,3 +30,16 @@ class Flow(NamedTuple):
     name: str | None
     protocol: FlowProtocol
     port: int | None
+
+
+class Destination(NamedTuple):
+    """Where a connection is to go: an address, a host name in lower case, or neither, for the internet as such.
+
+    With both, the address is known past all DNS; `evidence` says from where.
+    """
+
+    address: Address | None
+    name: str | None
+    protocol: FlowProtocol
+    port: int | None
+    evidence: tuple[Evidence, ...] = ()

@@ -17,6 +17,7 @@ from aks_audit.facts import (
     Evidence,
     Malformed,
     ManagedCluster,
+    Missing,
     Network,
     NetworkPlugin,
     NetworkPluginMode,
@@ -28,7 +29,6 @@ from aks_audit.facts import (
 from aks_audit.facts.workloads import Node, Pod
 from aks_audit.network.addresses import AddressSet
 from aks_audit.network.flows import Address
-from aks_audit.results import Missing
 
 _NODE_NAME = re.compile(
     r"(?:aks-)?([a-z0-9]{1,12})-\d{8}-vmss[0-9a-z]{6}|aks([a-z0-9]{1,6})[0-9a-z]{6}$", re.IGNORECASE

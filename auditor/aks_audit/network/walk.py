@@ -1,0 +1,557 @@
+"""A connection from a cluster, walked hop by hop as Azure would carry it: what lets it through, and what stops it.
+
+The way out alone is walked: answers come back, since security groups and firewalls know the connections they let
+through. Whether anything listens at the other end is not asked.
+"""
+
+from collections.abc import Generator, Iterator
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+
+from aks_audit.facts import (
+    AzureResource,
+    Evidence,
+    ManagedCluster,
+    Missing,
+    Network,
+    NetworkPlugin,
+    NetworkPluginMode,
+    NetworkPolicy,
+    NetworkSecurityGroup,
+    RouteTable,
+    ScaleSetNetworkInterface,
+    SecurityRuleAccess,
+    SecurityRuleDirection,
+    Subnet,
+    Unread,
+    VirtualNetwork,
+)
+from aks_audit.facts.firewall import AzureFirewall
+from aks_audit.facts.networking import PrivateEndpoint, VirtualNetworkPeering
+from aks_audit.facts.resource_id import parse
+from aks_audit.network.addresses import PUBLIC, AddressSet
+from aks_audit.network.dns import Answer, Resolution, resolve
+from aks_audit.network.firewall import FirewallAction, KnownDestination, judge_sources
+from aks_audit.network.flows import Address, Destination, Flow, Passage
+from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
+from aks_audit.network.origins import (
+    Origin,
+    Sender,
+    as_node,
+    as_pod,
+    interfaces,
+    keeps_its_address,
+    why_masqueraded,
+)
+from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
+from aks_audit.network.security_rules import Decision, decide
+from aks_audit.network.surroundings import space, surroundings
+from aks_audit.network.translation import firewall_translation, node_translation
+
+_MOST_ROUTES = 8
+"""A connection that was routed so often goes in circles."""
+
+_SOME_PUBLIC_IPV6 = IPv6Address("2600::1")
+_PLATFORM: Final = (IPv4Address("168.63.129.16"), IPv4Address("169.254.169.254"))
+OUTBOUND, INBOUND = SecurityRuleDirection.OUTBOUND, SecurityRuleDirection.INBOUND
+
+
+class HopKind(StrEnum):
+    """What a hop is."""
+
+    SOURCE = "source"
+    NAME = "name"
+    NETWORK_POLICY = "network policy"
+    MASQUERADE = "masquerade"
+    SECURITY_GROUP = "security group"
+    ROUTE = "route"
+    PEERING = "peering"
+    FIREWALL = "firewall"
+    APPLIANCE = "appliance"
+    TRANSLATION = "NAT"
+    DESTINATION = "destination"
+
+
+class Hop(NamedTuple):
+    """A step on the way: what it is, the ARM id of where, whether it lets the connection through, and why in words.
+
+    `passage` is None where the hop only leads on. `by` names the rule or route that decides.
+    """
+
+    kind: HopKind
+    where: str
+    passage: Passage | None
+    says: str
+    by: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+
+class Walk(NamedTuple):
+    """The hops, in order."""
+
+    hops: tuple[Hop, ...]
+
+    @property
+    def decided_by(self) -> Hop:
+        """The hop that decides how it ends: what blocks, or what cannot be told; else the last.
+
+        After a hop that may lead another way, nothing later decides; after one that may block, a block does.
+        """
+        unsure: Hop | None = None
+        for hop in self.hops:
+            if hop.passage is Passage.BLOCKED or (hop.passage is Passage.UNKNOWN and hop.kind in _LEADING):
+                return hop
+            if hop.passage is Passage.UNKNOWN:
+                unsure = unsure or hop
+        return unsure or self.hops[-1]
+
+    @property
+    def end(self) -> Passage:
+        """How it ends."""
+        return self.decided_by.passage or Passage.ALLOWED
+
+
+_LEADING = frozenset({HopKind.SOURCE, HopKind.NAME, HopKind.MASQUERADE, HopKind.ROUTE, HopKind.APPLIANCE})
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[Hop, None, T]
+
+
+class _Under(NamedTuple):
+    """A connection on its way: where it is now, and what it looks like there."""
+
+    origin: Origin
+    sender: Sender
+    flow: Flow
+    firewall: AzureFirewall | None = None
+
+    @property
+    def estate_network(self) -> VirtualNetwork:
+        """The network where it is now."""
+        subnet = self.sender.subnet
+        return subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
+
+    @property
+    def whose(self) -> str:
+        """The destination in words."""
+        return self.flow.name or (str(self.flow.destination) if self.flow.destination else "the internet")
+
+
+def walk(origin: Origin, destination: Destination) -> Walk:
+    """Walk from a node or pod to a destination; what was not read is a hop that cannot be told."""
+    return Walk(tuple(_walk(origin, destination)))
+
+
+def _walk(origin: Origin, destination: Destination) -> Iterator[Hop]:
+    yield _source(origin)
+    resolved = yield from _told(HopKind.NAME, origin.subnet.virtual_network_id, _named(origin, destination))
+    if resolved is None or (yield from _ends_at_once(origin, resolved)):
+        return
+    if origin.pod:
+        yield from _told(HopKind.NETWORK_POLICY, origin.cluster.id, _network_policy(origin))
+    sender = yield from _told(HopKind.MASQUERADE, origin.cluster.id, _masquerade(origin, resolved))
+    if sender is None:
+        return
+    flow = Flow(sender.example, resolved.address, resolved.name, resolved.protocol, resolved.port)
+    under = _Under(origin, sender, flow)
+    yield from _told(HopKind.SECURITY_GROUP, origin.pool.id, _on_interfaces(under))
+    yield from _on_subnet(under, sender.subnet, OUTBOUND)
+    for _ in range(_MOST_ROUTES):
+        onward = yield from _told(HopKind.ROUTE, under.sender.subnet.id, _routed(under))
+        if onward is None:
+            return
+        under = onward
+    yield Hop(HopKind.ROUTE, under.sender.subnet.id, Passage.BLOCKED, "The routes lead in circles")
+
+
+def _told(kind: HopKind, where: str, steps: Steps[T]) -> Steps[T | None]:
+    """The steps; where something on the way was not read, a hop says so, and the result is None."""
+    try:
+        return (yield from steps)
+    except Unread as unread:
+        yield Hop(kind, where, Passage.UNKNOWN, f"Cannot be told: {unread}", missing=unread.missing)
+        return None
+
+
+def _source(origin: Origin) -> Hop:
+    subnet = origin.subnet.name
+    if origin.pod:
+        namespace, name = origin.pod.parsed.names
+        says = (
+            f"Pod {name} of namespace {namespace}, address {origin.pod_address}, on a node of pool {origin.pool.name}"
+        )
+        evidence = (origin.pod.at(type(origin.pod).pod_ip), origin.pod.at(type(origin.pod).node_name))
+        return Hop(HopKind.SOURCE, origin.pod.id, None, says, evidence=evidence)
+    at = f"address {origin.address}" if origin.address else f"some address of {_prefixes(origin.subnet)}"
+    says = f"A node of pool {origin.pool.name} in subnet {subnet}, {at}"
+    return Hop(HopKind.SOURCE, origin.pool.id, None, says, evidence=(origin.subnet.at(Subnet.address_prefix),))
+
+
+def _prefixes(subnet: Subnet) -> str:
+    return ", ".join(map(str, subnet.prefixes)) or "the subnet"
+
+
+def _named(origin: Origin, destination: Destination) -> Steps[Destination | None]:
+    """The destination as the network's DNS tells it; an address, and the internet as such, need none."""
+    if destination.name is None:
+        return destination
+    if destination.address is not None:
+        says = f"{destination.name} is {destination.address} for the nodes, whatever DNS says"
+        yield Hop(HopKind.NAME, origin.cluster.id, None, says, evidence=destination.evidence)
+        return destination
+    network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
+    resolution = resolve(network, destination.name)
+    way = "; ".join(step.said for step in resolution.steps)
+    told = _hop_of_name(destination.name, network, resolution, way)
+    yield told
+    if told.passage is not None:
+        return None
+    return destination._replace(address=min(resolution.addresses, default=None))
+
+
+def _hop_of_name(name: str, network: VirtualNetwork, resolution: Resolution, way: str) -> Hop:
+    told: dict[Answer, tuple[str, Passage | None]] = {
+        Answer.ADDRESSES: (f"{name} is {', '.join(map(str, sorted(resolution.addresses)))}", None),
+        Answer.PUBLIC: (f"{name} is left to public DNS", None),
+        Answer.NOTHING: (f"{name} resolves to nothing", Passage.BLOCKED),
+        Answer.DIFFERENT: (f"The DNS servers of {network.name} differ about {name}", Passage.UNKNOWN),
+    }
+    says, passage = told[resolution.answer]
+    return Hop(HopKind.NAME, network.id, passage, f"{says}: {way}" if way else says, "", resolution.evidence)
+
+
+def _ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
+    """Destinations that no route is asked for."""
+    address, cluster = destination.address, origin.cluster
+    if address is None:
+        return False
+    services = (*(cluster.service_cidrs or ()), *([cluster.service_cidr] if cluster.service_cidr else ()))
+    own_pods = cluster.network_plugin is not NetworkPlugin.AZURE or _is_overlay(cluster)
+    pods = (*(cluster.pod_cidrs or ()), *([cluster.pod_cidr] if cluster.pod_cidr else ())) if own_pods else ()
+    if address in _PLATFORM:
+        says = f"{address} is Azure's own address on every host: it is reached past all routes, which is not analysed"
+    elif any(address in prefix for prefix in services):
+        says = f"{address} is a Service of the cluster, which stays inside the cluster: it is not analysed yet"
+    elif any(address in prefix for prefix in pods):
+        says = f"{address} is a pod of the cluster, which stays inside the cluster: it is not analysed yet"
+    else:
+        return False
+    yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says)
+    return True
+
+
+def _is_overlay(cluster: ManagedCluster) -> bool:
+    return cluster.network_plugin_mode is NetworkPluginMode.OVERLAY
+
+
+def _policies(kind: str) -> type[AzureResource]:
+    return type("Policies", (AzureResource,), {"__slots__": (), "TYPE": kind})
+
+
+_OF_EVERY_ENGINE = ("networkpolicies.networking.k8s.io",)
+_OF_ENGINE = {
+    NetworkPolicy.AZURE: _OF_EVERY_ENGINE,
+    NetworkPolicy.CILIUM: (
+        *_OF_EVERY_ENGINE,
+        "ciliumnetworkpolicies.cilium.io",
+        "ciliumclusterwidenetworkpolicies.cilium.io",
+    ),
+    NetworkPolicy.CALICO: (
+        *_OF_EVERY_ENGINE,
+        "networkpolicies.crd.projectcalico.org",
+        "globalnetworkpolicies.crd.projectcalico.org",
+    ),
+}
+
+
+def _network_policy(origin: Origin) -> Steps[None]:
+    cluster, pod = origin.cluster, origin.pod
+    namespace = pod.parsed.names[0] if pod else ""
+    evidence = (cluster.at(ManagedCluster.network_policy),)
+    engine = cluster.network_policy
+    if engine not in _OF_ENGINE and cluster.network_plugin is not NetworkPlugin.NONE:
+        says = "The cluster has no network policy engine: no policy holds the pod back"
+        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
+        return
+    kinds = _OF_ENGINE.get(engine, ()) if engine else ()
+    found = [one for kind in kinds for one in cluster.estate.within(_policies(kind), cluster.id).whole()]
+    concerned = [one for one in found if len(one.parsed.names) == 1 or one.parsed.names[0] == namespace]
+    if kinds and not concerned:
+        says = f"No network policy is about namespace {namespace}"
+        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
+        return
+    names = ", ".join(one.name for one in concerned) or "of a network plugin that is not Azure's"
+    says = f"Network policies may hold the pod back, and are not analysed yet: {names}"
+    yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
+
+
+def _masquerade(origin: Origin, destination: Destination) -> Steps[Sender]:
+    if not origin.pod:
+        return as_node(origin)
+    network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
+    evidence = why_masqueraded(origin.cluster)
+    if keeps_its_address(origin, destination.address, AddressSet.of(space(network))):
+        says = f"The pod keeps its address {origin.pod_address}, which is one of the virtual network"
+        yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
+        return as_pod(origin)
+    sender = as_node(origin)
+    node = str(origin.address) if origin.address else f"some address of {_prefixes(origin.subnet)}"
+    flat = origin.cluster.network_plugin is NetworkPlugin.AZURE and not _is_overlay(origin.cluster)
+    unless = ", unless the cluster's own settings of ip-masq-agent exempt the destination" if flat else ""
+    says = f"The node's address takes the place of the pod's: {node}{unless}"
+    yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
+    return sender
+
+
+def _on_interfaces(under: _Under) -> Steps[None]:
+    """The group on the nodes' network interfaces; a packet meets it before that of the subnet on its way out."""
+    met: set[str] = set()
+    for interface in interfaces(under.origin.cluster, under.origin.pool):
+        group = interface.network_security_group
+        if group and group.id.lower() not in met:
+            met.add(group.id.lower())
+            evidence = interface.at(ScaleSetNetworkInterface.network_security_group)
+            yield from _told(HopKind.SECURITY_GROUP, group.id, _through(under, group.read(), "the nodes", evidence))
+    if not met:
+        under.origin.cluster.scale_sets.whole()
+
+
+def _on_subnet(under: _Under, subnet: Subnet, direction: SecurityRuleDirection) -> Steps[None]:
+    try:
+        group = subnet.network_security_group
+        if group is None:
+            return
+        evidence = subnet.at(Subnet.network_security_group)
+        yield from _through(under, group.read(), f"subnet {subnet.name}", evidence, (subnet, direction))
+    except Unread as unread:
+        yield Hop(
+            HopKind.SECURITY_GROUP, subnet.id, Passage.UNKNOWN, f"Cannot be told: {unread}", "", (), unread.missing
+        )
+
+
+def _through(
+    under: _Under,
+    group: NetworkSecurityGroup,
+    on: str,
+    attached: Evidence,
+    at: tuple[Subnet, SecurityRuleDirection] | None = None,
+) -> Steps[None]:
+    subnet, direction = at or (under.sender.subnet, OUTBOUND)
+    decision = decide(group, direction, under.flow, surroundings(subnet), under.sender.addresses)
+    yield _security_hop(group, on, direction, decision, attached)
+
+
+def _security_hop(
+    group: NetworkSecurityGroup, on: str, direction: SecurityRuleDirection, decision: Decision, attached: Evidence
+) -> Hop:
+    way = "out" if direction is OUTBOUND else "in"
+    evidence = (attached, *decision.evidence)
+    if decision.access is None:
+        rules = ", ".join(decision.doubts)
+        says = f"{group.name} on {on}: it hangs on addresses that are not known which rule decides: {rules}"
+        return Hop(HopKind.SECURITY_GROUP, group.id, Passage.UNKNOWN, says, rules, evidence)
+    lets = decision.access is SecurityRuleAccess.ALLOW
+    late = f"; never reached: {', '.join(decision.too_late)}" if decision.too_late else ""
+    says = f"{group.name} on {on} {f'lets it {way}' if lets else f'does not let it {way}'}{late}"
+    passage = Passage.ALLOWED if lets else Passage.BLOCKED
+    return Hop(HopKind.SECURITY_GROUP, group.id, passage, says, f"rule {decision.rule}", evidence)
+
+
+def _routed(under: _Under) -> Steps[_Under | None]:
+    """One route, and what it leads to; None at the end of the way."""
+    subnet = under.sender.subnet
+    address = under.flow.destination or _somewhere(subnet, under.flow.source)
+    route = effective_route(subnet, address)
+    yield _route_hop(under, route)
+    match route.next_hop.kind:
+        case NextHopKind.NONE:
+            return None
+        case NextHopKind.INTERNET:
+            yield from _told(HopKind.TRANSLATION, subnet.id, _translated(under))
+            return None
+        case NextHopKind.APPLIANCE:
+            return (yield from _at_appliance(under, route))
+        case NextHopKind.GATEWAY:
+            says = "What is behind the gateway is not known here"
+            yield Hop(HopKind.APPLIANCE, subnet.virtual_network_id, Passage.UNKNOWN, says)
+            return None
+        case NextHopKind.VIRTUAL_NETWORK:
+            yield from _arrived(under, under.estate_network)
+            return None
+        case NextHopKind.PEERING:
+            yield from _over_peering(under, route)
+            return None
+
+
+def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
+    subnet = under.sender.subnet
+    hop = route.next_hop
+    to = f"{hop.kind} {hop.address}" if hop.address else str(hop.kind)
+    table = f"{parse(subnet.route_table.id).name}/" if subnet.route_table else ""
+    made = {
+        RouteSource.USER: f"route {table}{route.name}",
+        RouteSource.PEERING: f"peering {route.name}",
+        RouteSource.SYSTEM: "Azure's own route",
+    }
+    if hop.kind is NextHopKind.NONE:
+        passage: Passage | None = Passage.BLOCKED
+        says = f"From {subnet.name}, {route.prefix} leads nowhere: packets are dropped"
+    else:
+        passage = None
+        says = f"From {subnet.name}, {route.prefix} leads to {to}"
+    if route.doubts:
+        passage = Passage.UNKNOWN
+        says = f"{says}; but {'; '.join(doubt.reason for doubt in route.doubts)}"
+    by = made[route.source]
+    return Hop(HopKind.ROUTE, subnet.id, passage, says, by, route.evidence, route.doubts)
+
+
+def _somewhere(subnet: Subnet, source: Address) -> Address:
+    """A public address that no user-defined route names more closely than the whole internet, or half of it."""
+    if not isinstance(source, IPv4Address):
+        return _SOME_PUBLIC_IPV6
+    table = subnet.route_table.read() if subnet.route_table else None
+    return IPv4Address((PUBLIC.v4 - AddressSet.of(_special(table)).v4).ranges[0][0])
+
+
+def _special(table: RouteTable | None) -> Iterator[Network]:
+    for route in (table.routes if table else None) or ():
+        try:
+            prefix = ip_network((route.address_prefix or "").strip(), strict=False)
+        except ValueError:
+            continue  # a service tag, whose addresses the route's own doubts are about
+        if prefix.prefixlen > 1:
+            yield prefix
+
+
+def _translated(under: _Under) -> Steps[None]:
+    firewall, subnet = under.firewall, under.sender.subnet
+    found = (
+        firewall_translation(firewall)
+        if firewall
+        else node_translation(under.origin.cluster, under.origin.pool, subnet)
+    )
+    yield Hop(HopKind.TRANSLATION, found.where, found.passage, found.says, found.by, found.evidence)
+
+
+def _at_appliance(under: _Under, route: EffectiveRoute) -> Steps[_Under | None]:
+    address = route.next_hop.address
+    if address is None:
+        return None
+    found = resolve_appliance(under.estate_network, address)
+    if found.peering:
+        yield _peering_hop(under.sender.subnet.virtual_network_id, found.peering, found.kind)
+    resource = found.resource
+    if found.kind is ApplianceKind.AZURE_FIREWALL and isinstance(resource, AzureFirewall):
+        return (yield from _told(HopKind.FIREWALL, resource.id, _at_firewall(under, resource)))
+    yield _appliance_hop(found, address)
+    return None
+
+
+def _peering_hop(network: str, peering: VirtualNetworkPeering, kind: ApplianceKind | None = None) -> Hop:
+    remote = parse(peering.remote.id).name if peering.remote else "its peer"
+    evidence = (
+        peering.at(VirtualNetworkPeering.state),
+        peering.at(VirtualNetworkPeering.allow_virtual_network_access),
+    )
+    blocked = kind is ApplianceKind.UNREACHABLE
+    says = f"From {parse(network).name} to {remote}"
+    if blocked:
+        says = f"{says}, which is not connected"
+    passage = Passage.BLOCKED if blocked else Passage.ALLOWED
+    return Hop(HopKind.PEERING, network, passage, says, f"peering {peering.name or ''}".strip(), evidence)
+
+
+def _appliance_hop(found: Appliance, address: Address) -> Hop:
+    resource = found.resource
+    name = f"{resource.name}, " if resource else ""
+    where = resource.id if resource else found.network_id
+    if found.kind.forwards:
+        says = f"At {address} is {name}{found.kind}: what it lets through is not known here"
+        return Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, resource.name if resource else "", found.evidence)
+    says = f"At {address} is {name}{found.kind}: packets are dropped"
+    return Hop(HopKind.APPLIANCE, where, Passage.BLOCKED, says, resource.name if resource else "", found.evidence)
+
+
+def _at_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]:
+    flow = under.flow
+    known = KnownDestination(public=flow.destination is None)
+    judged = judge_sources(firewall, under.sender.addresses, flow, known)
+    verdict = judged[0].verdict
+    by = f"rule {verdict.rule}" if verdict.rule else ""
+    if any(other.verdict.action is not verdict.action for other in judged):
+        says = f"{firewall.name} does not treat all addresses of the sender alike: {verdict.reason}"
+        yield Hop(HopKind.FIREWALL, firewall.id, Passage.UNKNOWN, says, by, verdict.evidence)
+        return None
+    passage = _PASSAGES[verdict.action]
+    yield Hop(HopKind.FIREWALL, firewall.id, passage, f"{firewall.name}: {verdict.reason}", by, verdict.evidence)
+    if passage is not Passage.ALLOWED:
+        return None
+    return (yield from _behind_firewall(under, firewall))
+
+
+_PASSAGES = {
+    FirewallAction.ALLOW: Passage.ALLOWED,
+    FirewallAction.DENY: Passage.BLOCKED,
+    FirewallAction.DNAT: Passage.UNKNOWN,
+    FirewallAction.UNDECIDED: Passage.UNKNOWN,
+}
+
+
+def _behind_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]:
+    for configuration in firewall.ip_configurations or ():
+        if configuration.subnet:
+            subnet = configuration.subnet.read()
+            return under._replace(sender=under.sender._replace(subnet=subnet), firewall=firewall)
+    says = "How the Virtual WAN hub of the firewall routes on is not known here"
+    yield Hop(HopKind.APPLIANCE, firewall.id, Passage.UNKNOWN, says)
+    return None
+
+
+def _over_peering(under: _Under, route: EffectiveRoute) -> Steps[None]:
+    network = under.estate_network
+    for peering in network.peerings or ():
+        if peering.remote and peering.remote.id.lower() == route.next_hop.network.lower():
+            yield _peering_hop(network.id, peering)
+    remote = network.estate.resource(VirtualNetwork, route.next_hop.network)
+    yield from _arrived(under, remote)
+
+
+def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
+    """The subnet at the other end, its group and what is known to have the address."""
+    address = under.flow.destination
+    if address is None:
+        return
+    subnet = next((one for one in network.subnets or () if any(address in prefix for prefix in one.prefixes)), None)
+    if subnet is None:
+        says = f"{address} is in {network.name}, but in none of its subnets: nobody is there"
+        yield Hop(
+            HopKind.DESTINATION, network.id, Passage.BLOCKED, says, evidence=(network.at(VirtualNetwork.subnets),)
+        )
+        return
+    endpoint = _private_endpoint(network, address)
+    if endpoint is None or (subnet.private_endpoint_network_policies or "").lower() in _JUDGED:
+        yield from _on_subnet(under, subnet, INBOUND)
+    what = f"private endpoint {endpoint.name}" if endpoint else f"subnet {subnet.name}"
+    says = f"{under.whose} is {f'{address}, ' if under.flow.name else ''}in {what} of {network.name}"
+    where = endpoint.id if endpoint else subnet.id
+    evidence = (subnet.at(Subnet.address_prefix),)
+    yield Hop(HopKind.DESTINATION, where, Passage.ALLOWED, says, evidence=evidence)
+
+
+_JUDGED = frozenset({"enabled", "networksecuritygroupenabled"})
+"""The policies of a subnet with which its security group is asked about private endpoints too."""
+
+
+def _private_endpoint(network: VirtualNetwork, address: Address) -> PrivateEndpoint | None:
+    for endpoint in network.estate.every(PrivateEndpoint):
+        for interface in endpoint.network_interfaces or ():
+            try:
+                configurations = interface.read().ip_configurations or ()
+            except Unread:
+                continue
+            if any(one.address and address in one.address for one in configurations):
+                return endpoint
+    return None

@@ -1,0 +1,315 @@
+"""`aks-audit path`: the question as a person writes it, and the walk as text for a terminal or as JSON."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import msgspec
+
+from aks_audit import __version__
+from aks_audit.errors import AuditError
+from aks_audit.facts import AgentPool, Estate, ManagedCluster, Unread
+from aks_audit.facts.resource_id import parse
+from aks_audit.facts.workloads import Pod
+from aks_audit.network.api_servers import api_server
+from aks_audit.network.flows import Address, Destination, FlowProtocol, Passage
+from aks_audit.network.origins import Origin, first_pool, of_pod, of_pool
+from aks_audit.network.walk import Hop, HopKind, Walk, walk
+from aks_audit.progress import one_line
+from aks_audit.results import Evidence, JsonValue, Missing, Record
+
+SCHEMA = "aks-audit/path/1"
+
+_HTTPS = 443
+_MOST_NAMES = 12
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?", re.IGNORECASE)
+
+
+class PathError(AuditError):
+    """A question that cannot be asked; the message says what there is to ask about."""
+
+
+class Question(NamedTuple):
+    """What was asked: the words for both ends, and the protocol."""
+
+    cluster: ManagedCluster
+    source: str
+    target: str
+    protocol: FlowProtocol
+
+
+def ask(estate: Estate, question: Question) -> Walk:
+    """Walk from where the question starts to where it goes.
+
+    Raises:
+        PathError: there is no such pool or pod, or the destination cannot be understood.
+    """
+    cluster = question.cluster
+    target = question.target.strip()
+    asked = None if target.lower() == "api-server" else destination(target, question.protocol)
+    try:
+        origin = _origin(estate, cluster, question.source)
+        return walk(origin, asked or api_server(cluster))
+    except Unread as unread:
+        says = f"Where it starts, or is to go, cannot be told: {unread}"
+        return Walk((Hop(HopKind.SOURCE, cluster.id, Passage.UNKNOWN, says, missing=unread.missing),))
+
+
+def find_cluster(estate: Estate, wanted: str) -> ManagedCluster:
+    """The cluster of a name or id, without case.
+
+    Raises:
+        PathError: there is none, or more than one of that name.
+    """
+    clusters = estate.every(ManagedCluster)
+    exact = [one for one in clusters if one.id.lower() == wanted.lower().rstrip("/")]
+    found = exact or [one for one in clusters if one.name.lower() == wanted.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise PathError(f"{len(found)} clusters are called {wanted!r}; name one by its id: {_listed(_ids(found))}")
+    for missing in estate.gaps(ManagedCluster):
+        if wanted.lower() in {missing.what.lower(), parse(missing.what).name.lower()}:
+            raise PathError(f"cluster {wanted!r} could not be read: {missing.reason}")
+    raise PathError(f"no cluster {wanted!r}; there are: {_listed([one.name for one in clusters])}")
+
+
+def destination(written: str, protocol: FlowProtocol) -> Destination:
+    """What `HOST[:PORT]`, an address or `internet` stands for; port 443 where none is given.
+
+    Raises:
+        PathError: it is none of these.
+    """
+    host, port = _host_and_port(written)
+    number = None if protocol == "icmp" else _port(port, written)
+    if protocol == "icmp" and port:
+        raise PathError(f"{written!r} has a port, and icmp has none")
+    if host.lower() == "internet":
+        return Destination(None, None, protocol, number)
+    if address := _address(host):
+        return Destination(address, None, protocol, number)
+    if not _HOST.fullmatch(host) or re.fullmatch(r"[0-9.]+", host):
+        raise PathError(
+            f"{written!r} is no destination; give HOST[:PORT], an address, internet or api-server, such as "
+            "mcr.microsoft.com:443, 10.0.0.4:5432 or [2001:db8::1]:443"
+        )
+    return Destination(None, host.lower().rstrip("."), protocol, number)
+
+
+def _host_and_port(written: str) -> tuple[str, str]:
+    if found := re.fullmatch(r"\[([^\]]+)\](?::(.*))?", written):
+        return found[1], found[2] or ""
+    if written.count(":") > 1:
+        return written, ""
+    host, _, port = written.partition(":")
+    return host, port
+
+
+def _port(written: str, whole: str) -> int:
+    if not written:
+        return _HTTPS
+    if not re.fullmatch(r"[0-9]{1,5}", written) or not 0 < int(written) <= 65535:  # noqa: PLR2004 - the last port
+        raise PathError(f"{written!r} in {whole!r} is no port; give a number from 1 to 65535, such as 443")
+    return int(written)
+
+
+def _address(host: str) -> Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _origin(estate: Estate, cluster: ManagedCluster, source: str) -> Origin:
+    if "/" in source:
+        return of_pod(_pod(estate, cluster, source), cluster)
+    if source.lower() == "node":
+        return of_pool(first_pool(cluster), cluster)
+    return of_pool(_pool(cluster, source), cluster)
+
+
+def _pool(cluster: ManagedCluster, wanted: str) -> AgentPool:
+    for pool in cluster.pools:
+        if pool.name.lower() == wanted.lower():
+            return pool
+    names = _listed([pool.name for pool in cluster.pools])
+    raise PathError(f"no pool {wanted!r} in {cluster.name}; there are: node (any), {names}, or a pod as NAMESPACE/POD")
+
+
+def _pod(estate: Estate, cluster: ManagedCluster, wanted: str) -> Pod:
+    pods = estate.within(Pod, cluster.id)
+    names = tuple(wanted.split("/"))
+    for pod in pods:
+        if pod.parsed.names == names:
+            return pod
+    pods.whole()
+    same = [f"{'/'.join(pod.parsed.names)}" for pod in pods if pod.parsed.names[:1] == names[:1]]
+    there = same or sorted({f"{pod.parsed.names[0]}/…" for pod in pods})
+    raise PathError(f"no pod {wanted!r} in {cluster.name}; there are: {_listed(there)}")
+
+
+def _ids(clusters: Sequence[ManagedCluster]) -> list[str]:
+    return [cluster.id for cluster in clusters]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(sorted(names, key=str.lower)[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown or "none"
+
+
+class HopRecord(Record, frozen=True):
+    """A hop as JSON."""
+
+    kind: str
+    where: str
+    passage: str | None
+    says: str
+    by: str
+    evidence: tuple[Evidence, ...]
+    missing: tuple[Missing, ...]
+
+
+class WalkRecord(Record, frozen=True):
+    """A walk as JSON; `decided_by` is the position of the hop that decides, from 0."""
+
+    schema: str
+    tool: str
+    cluster: str
+    source: str
+    target: str
+    protocol: str
+    end: str
+    decided_by: int
+    hops: tuple[HopRecord, ...]
+
+
+def as_json(question: Question, walked: Walk) -> str:
+    """The walk as JSON, stable: docs/path.md says what stands where."""
+    record = WalkRecord(
+        schema=SCHEMA,
+        tool=f"aks-audit {__version__}",
+        cluster=question.cluster.id,
+        source=question.source,
+        target=question.target,
+        protocol=question.protocol,
+        end=walked.end,
+        decided_by=walked.hops.index(walked.decided_by),
+        hops=tuple(HopRecord(*hop) for hop in walked.hops),
+    )
+    return json.dumps(msgspec.to_builtins(record), indent=2, ensure_ascii=False) + "\n"
+
+
+class _Style(StrEnum):
+    NONE = ""
+    STRONG = "1"
+    QUIET = "2"
+    ALLOWED = "32"
+    BLOCKED = "1;31"
+    UNKNOWN = "33"
+
+
+_OF_PASSAGE = {
+    Passage.ALLOWED: ("✓", _Style.ALLOWED),
+    Passage.BLOCKED: ("✗", _Style.BLOCKED),
+    Passage.UNKNOWN: ("?", _Style.UNKNOWN),
+    None: ("●", _Style.QUIET),
+}
+_TITLES = max(len(kind) for kind in HopKind)
+_NARROW = 60
+_WIDEST = 110
+_MOST_EVIDENCE = 4
+_LONGEST_VALUE = 60
+
+
+def as_text(question: Question, walked: Walk, *, colour: bool, width: int) -> str:
+    """The walk for a terminal of so many columns; with escape codes for colour only if asked."""
+    pen = _Pen(colour, max(min(width, _WIDEST), 20))
+    return "\n".join(_text(question, walked, pen)) + "\n"
+
+
+class _Pen(NamedTuple):
+    """Puts text on lines: harmless to a terminal, as wide as it is, coloured if asked."""
+
+    colour: bool
+    width: int
+
+    def styled(self, text: str, style: _Style) -> str:
+        """Text in a style."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.colour and style and text else text
+
+    def wrapped(self, text: str, style: _Style, first: str, rest: str) -> Iterator[str]:
+        """Lines of a text that start with `first`, the later ones with `rest`, neither of them in the style."""
+        lines = textwrap.wrap(one_line(text), max(self.width - len(rest), 10), break_on_hyphens=False) or [""]
+        for number, line in enumerate(lines):
+            yield f"{rest if number else first}{self.styled(line, style)}"
+
+
+def _text(question: Question, walked: Walk, pen: _Pen) -> Iterator[str]:
+    icmp = "" if question.protocol == "tcp" else f" ({question.protocol})"
+    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{icmp}"
+    yield from pen.wrapped(asked, _Style.STRONG, "", "    ")
+    yield ""
+    decides = walked.decided_by
+    for number, hop in enumerate(walked.hops):
+        yield from _hop(hop, pen, last=number == len(walked.hops) - 1)
+    yield ""
+    mark, style = _OF_PASSAGE[walked.end]
+    by = decides.by or (parse(decides.where).name if decides.where else "")
+    why = f" by {decides.kind} {by}".rstrip() if walked.end is not Passage.ALLOWED else ""
+    yield from pen.wrapped(f"{mark} {walked.end}{why}", style, "", "  ")
+
+
+def _source_words(source: str) -> str:
+    if "/" in source:
+        return f"pod {source}"
+    return "a node" if source.lower() == "node" else f"pool {source}"
+
+
+def _hop(hop: Hop, pen: _Pen, *, last: bool) -> Iterator[str]:
+    mark, style = _OF_PASSAGE[hop.passage]
+    line = " " if last else "│"
+    narrow = pen.width < _NARROW
+    title = f"{hop.kind:{_TITLES}}"
+    head = f"{mark} {title.strip()}" if narrow else f"{mark} {title}  "
+    rest = f"{line}   " if narrow else f"{line}{' ' * (_TITLES + 3)}"
+    painted = f"{pen.styled(mark, style)} {pen.styled(title.strip() if narrow else title, _Style.STRONG)}"
+    if narrow:
+        yield painted
+        yield from pen.wrapped(hop.says, _Style.NONE, rest, rest)
+    else:
+        first, *others = pen.wrapped(hop.says, _Style.NONE, " " * len(head), rest)
+        yield f"{painted}  {first[len(head) :]}"
+        yield from others
+    quiet = pen.styled(line, _Style.QUIET) + rest[1:]
+    if hop.by:
+        yield from (quiet + text[len(rest) :] for text in pen.wrapped(f"by {hop.by}", _Style.NONE, rest, rest))
+    for evidence in _evidence(hop):
+        yield from (quiet + text[len(rest) :] for text in pen.wrapped(evidence, _Style.QUIET, rest, rest))
+    for missing in hop.missing:
+        if missing.action:
+            text = f"it takes {missing.action} on {missing.scope or missing.what}"
+            yield from (quiet + piece[len(rest) :] for piece in pen.wrapped(text, _Style.QUIET, rest, rest))
+    if not last:
+        yield pen.styled("│", _Style.QUIET)
+
+
+def _evidence(hop: Hop) -> Iterator[str]:
+    for piece in hop.evidence[:_MOST_EVIDENCE]:
+        yield f"{parse(piece.resource).name} {piece.pointer} = {_value(piece.value)}"
+    if (more := len(hop.evidence) - _MOST_EVIDENCE) > 0:
+        yield f"and {more} more, which --format json has"
+
+
+def _value(value: JsonValue) -> str:
+    """A value, short: of an id the name, of anything long the beginning."""
+    if isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))
+    if isinstance(value, str) and value.lower().startswith("/subscriptions/"):
+        return parse(value).name or value
+    written = json.dumps(value, ensure_ascii=False)
+    return written if len(written) <= _LONGEST_VALUE else f"{written[: _LONGEST_VALUE - 1]}…"
