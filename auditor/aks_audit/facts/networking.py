@@ -126,6 +126,7 @@ class Subnet(AzureResource):
     ip_configurations = links("properties.ipConfigurations", AzureResource)
     private_endpoints = links("properties.privateEndpoints", AzureResource)
     default_outbound_access = flag("properties.defaultOutboundAccess")
+    private_endpoint_network_policies = text("properties.privateEndpointNetworkPolicies")
 
     @property
     def prefixes(self) -> tuple[Network, ...]:
