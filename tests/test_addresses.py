@@ -53,6 +53,7 @@ def test_union_intersection_difference_and_subset_are_those_of_sets(
     one, other = RangeSet(left), RangeSet(right)
     assert numbers(one | other) == listed(left) | listed(right)
     assert numbers(one & other) == listed(left) & listed(right)
+    assert one.meets(other) == bool(listed(left) & listed(right))
     assert numbers(one - other) == listed(left) - listed(right)
     assert (one <= other) == (listed(left) <= listed(right))
     assert (one == other) == (listed(left) == listed(right))

@@ -61,6 +61,13 @@ class RangeSet:
     def __sub__(self, other: Self) -> "RangeSet":
         return RangeSet(_subtract(self.ranges, other.ranges))
 
+    def meets(self, other: Self) -> bool:
+        """Whether the sets have a number in common; fast where one begins after the other has ended."""
+        own, others = self.ranges, other.ranges
+        if not own or not others or own[-1][1] < others[0][0] or others[-1][1] < own[0][0]:
+            return False
+        return any(True for _ in _intersect(own, others))
+
     def __le__(self, other: Self) -> bool:
         """Whether every number of this set is in the other."""
         return not self - other

@@ -87,8 +87,10 @@ class Endpoints(NamedTuple):
 
     def common(self, other: "Endpoints") -> "Endpoints":
         """What both hold, `other` being a side as a rule states it. Of two tags that meet, one covers the other."""
-        tags = {tag for tag in self.tags if other.holds(tag)} | {tag for tag in other.tags if self.holds(tag)}
         addresses = self.addresses.intersection(other.addresses)
+        if not self.tags or not other.tags:
+            return Endpoints(addresses, frozenset(), self.without)
+        tags = {tag for tag in self.tags if other.holds(tag)} | {tag for tag in other.tags if self.holds(tag)}
         return Endpoints(addresses, frozenset(tags), self.without)
 
 
@@ -397,13 +399,13 @@ def unreachable(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
 
 
 def _meet(one: Box, other: Box) -> bool:
-    return one.protocol == other.protocol and list(_cut(other, one)) != [other]
+    return one.protocol == other.protocol and one.ports.meets(other.ports) and list(_cut(other, one)) != [other]
 
 
 def _without(box: Box, decided: Iterable[Box]) -> list[Box]:
     pieces = [box]
     for other in decided:
-        if other.protocol == box.protocol:
+        if other.protocol == box.protocol and other.ports.meets(box.ports):
             pieces = [left for piece in pieces for left in _cut(piece, other)]
     return pieces
 
