@@ -59,24 +59,28 @@ def timed(clusters: int, count: int, sizes: Sizes, profile: cProfile.Profile | N
 
 
 def main() -> None:
-    """Time each size, print a table, what the largest's outcomes are, and where its time went if asked to."""
+    """Time each size and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clusters", type=int, nargs="+", default=[250, 500, 1000])
     parser.add_argument("--hubs", type=int, default=20)
     parser.add_argument("--shared", type=int, default=Sizes().shared, help="clusters with one NSG and route table")
-    parser.add_argument("--profile", action="store_true", help="show where the time of the last size went")
+    parser.add_argument("--profile", action="store_true", help="show where the time went")
     arguments = parser.parse_args()
     sizes = Sizes(shared=arguments.shared)
     print(f"{arguments.hubs} hubs, {sizes.firewall_rules:,} rules a firewall policy, {sizes.security_rules} rules a")
     print(f"security group and {sizes.routes} routes a table, each of these for {sizes.shared} clusters")
     print(f"{'clusters':>8} {'link s':>8} {'judge s':>8} {'total s':>8} {'ms/cluster':>11} {'findings':>9}")
-    profile = None
     for clusters in arguments.clusters:
-        last = arguments.profile and clusters == arguments.clusters[-1]
-        profile = cProfile.Profile() if last else None
+        profile = cProfile.Profile() if arguments.profile else None
         done = timed(clusters, arguments.hubs, sizes, profile)
         print(done.row(), flush=True)
-    print(", ".join(f"{count:,} {outcome}" for outcome, count in Counter(f.outcome for f in done.findings).items()))
+        show(done, profile)
+
+
+def show(done: Timing, profile: cProfile.Profile | None) -> None:
+    """Print what an estate's outcomes are, and where its time went if that was recorded."""
+    outcomes = Counter(str(finding.outcome) for finding in done.findings)
+    print(f"{'':8} {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes.items())}", flush=True)
     if profile:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
 

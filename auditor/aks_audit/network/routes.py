@@ -13,8 +13,9 @@ endpoints bring into their network and its peers are not known here.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -146,7 +147,7 @@ def default_route(table: RouteTable, family: Family = 4) -> Route | None:
 
 def tag_routes(table: RouteTable) -> tuple[Route, ...]:
     """The routes for service tags."""
-    return tuple(route for route in _all_routes(table) if _destination(route) is None)
+    return tuple(route for route in _all_routes(table) if destination(route) is None)
 
 
 def next_hop_addresses(route: Route) -> tuple[Address, ...]:
@@ -244,6 +245,10 @@ def internet_routes(table: RouteTable, family: Family = 4) -> InternetRoutes:
         Malformed: the body holds no list of routes, or a route lacks its prefix or next hop, or has one that is
             neither a prefix nor the name of a service tag.
     """
+    return table.estate.once(_INTERNET_ROUTES[family], table)
+
+
+def _internet_routes(family: Family, table: RouteTable) -> InternetRoutes:
     left = PUBLIC.v4 if family == _V4 else PUBLIC.v6
     shares: dict[RouteNextHopType | None, int] = {}
     used: dict[RouteNextHopType, list[Route]] = {}
@@ -260,6 +265,12 @@ def internet_routes(table: RouteTable, family: Family = 4) -> InternetRoutes:
     return InternetRoutes(shares, {hop: tuple(routes) for hop, routes in used.items()})
 
 
+_INTERNET_ROUTES: Mapping[Family, Callable[[RouteTable], InternetRoutes]] = {
+    4: partial(_internet_routes, 4),
+    6: partial(_internet_routes, 6),
+}
+
+
 def _all_routes(table: RouteTable) -> tuple[Route, ...]:
     if table.routes is None:
         raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
@@ -270,7 +281,7 @@ def _prefix_routes(routes: Sequence[Route]) -> list[tuple[Network, RouteNextHopT
     found: list[tuple[Network, RouteNextHopType, Route]] = []
     for route in routes:
         hop = route.next_hop_type
-        network = _destination(route)
+        network = destination(route)
         if hop is None:
             raise Malformed(route.document.id, route.pointer, "a route without its next hop type")
         if network:
@@ -278,8 +289,12 @@ def _prefix_routes(routes: Sequence[Route]) -> list[tuple[Network, RouteNextHopT
     return found
 
 
-def _destination(route: Route) -> Network | None:
-    """The prefix of a route; None for a route for a service tag."""
+def destination(route: Route) -> Network | None:
+    """The prefix of a route; None for a route for a service tag.
+
+    Raises:
+        Malformed: the route has neither.
+    """
     prefix = route.address_prefix
     if prefix is None:
         raise Malformed(route.document.id, route.pointer, "a route without its prefix")
