@@ -118,7 +118,7 @@ def total(demands: Iterable[Demand]) -> Demand:
     return Demand(
         sum(demand.least for demand in every),
         None if None in most else sum(number for number in most if number is not None),
-        tuple(dict.fromkeys(item for demand in every for item in demand.evidence)),
+        tuple({(item.resource, item.pointer): item for demand in every for item in demand.evidence}.values()),
         "; ".join(dict.fromkeys(demand.doubt for demand in every if demand.doubt)),
     )
 

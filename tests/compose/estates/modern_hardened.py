@@ -215,7 +215,7 @@ def _filtered(network: Body) -> list[Body]:
     nodes = {
         "vnetSubnetID": subnet_id(network, "snet-filtered"),
         "podSubnetID": subnet_id(network, "snet-filtered-pods"),
-        "maxPods": 110,
+        "maxPods": 90,
     }
     pools = [
         hardened_pool("system", 3, **nodes, **_SYSTEM),
