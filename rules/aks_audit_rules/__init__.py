@@ -12,6 +12,7 @@ from aks_audit_rules import (
     nodes,
     retirements,
     security_groups,
+    subnets,
     upgrades,
     workload_protection,
 )
@@ -28,6 +29,7 @@ RULES = (
     *nodes.RULES,
     *retirements.RULES,
     *security_groups.RULES,
+    *subnets.RULES,
     *upgrades.RULES,
     *workload_protection.RULES,
 )
