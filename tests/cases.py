@@ -27,6 +27,7 @@ _NODES = f"{_SUBSCRIPTION}/rg-aks-prod-nodes/providers"
 _NETWORK = f"{_SUBSCRIPTION}/rg-network/providers/Microsoft.Network"
 _ZONE = f"{_HUB}/Microsoft.Network/privateDnsZones/privatelink.westeurope.azmk8s.io"
 CLUSTER = f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerService/managedClusters/aks-prod"
+_ROLE = "providers/Microsoft.Authorization/roleAssignments/77777777-0000-4000-8000-00000000000"
 ALIASES = {
     "cluster": CLUSTER,
     "vnet": f"{_NETWORK}/virtualNetworks/vnet-aks-prod",
@@ -40,12 +41,23 @@ ALIASES = {
     "safeguards": f"{CLUSTER}/providers/Microsoft.ContainerService/deploymentSafeguards/default",
     "hub-vnet": f"{_HUB}/Microsoft.Network/virtualNetworks/vnet-hub",
     "firewall": f"{_HUB}/Microsoft.Network/azureFirewalls/fw-hub",
+    "firewall-policy": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub",
+    "firewall-rules": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub/ruleCollectionGroups/rcg-aks",
+    "firewall-policy": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub",
     "zone": _ZONE,
     "zone-link": f"{_ZONE}/virtualNetworkLinks/aks",
     "zone-link-hub": f"{_ZONE}/virtualNetworkLinks/hub",
     "record": f"{_ZONE}/A/aks-prod-a1b2c3d4",
     "endpoint": f"{_NODES}/Microsoft.Network/privateEndpoints/kube-apiserver",
     "endpoint-nic": f"{_NODES}/Microsoft.Network/networkInterfaces/kube-apiserver.nic.a1b2c3d4",
+    "registry": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerRegistry/registries/craksprod",
+    "role-owner": f"{_SUBSCRIPTION.rsplit('/', 1)[0]}/{_ROLE}1",
+    "role-contributor": f"{_SUBSCRIPTION}/rg-aks-prod/{_ROLE}2",
+    "role-kubernetes": f"{CLUSTER}/{_ROLE}3",
+    "role-pull": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerRegistry/registries/craksprod/{_ROLE}4",
+    "role-network": f"{_NETWORK}/virtualNetworks/vnet-aks-prod/{_ROLE}5",
+    "role-zone": f"{_HUB}/Microsoft.Network/privateDnsZones/privatelink.westeurope.azmk8s.io/{_ROLE}6",
+    "role-reader": f"{_SUBSCRIPTION.rsplit('/', 1)[0]}/{_ROLE}7",
 }
 
 

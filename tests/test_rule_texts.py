@@ -15,7 +15,9 @@ LABELS = {
     "ClusterAccess": {"group", "name", "subscription"},
     "ClusterSubnet": {"group", "vnet", "subnet", "subscription"},
     "ClusterNetwork": {"group", "vnet", "subscription"},
+    "ClusterRegistry": {"group", "registry", "subscription"},
     "ClusterRouteTable": {"group", "table", "subscription"},
+    "ClusterZone": {"group", "zone", "subscription"},
     "ClusterFirewall": {"group", "firewall", "policy", "subscription"},
     "ClusterSecurityGroup": {"group", "nsg", "subscription"},
 }

@@ -24,7 +24,7 @@ MOST_PUBLIC_IPV4 = 2**16
 """As many public IPv4 addresses as one /16; the ways out of one organisation are far fewer."""
 
 
-def _private(cluster: ManagedCluster) -> bool:
+def is_private(cluster: ManagedCluster) -> bool:
     """Whether the cluster is private. Absent means public, Azure's default.
 
     Raises:
@@ -46,7 +46,7 @@ class PrivateDnsMode(StrEnum):
     ZONE = "zone"
 
 
-def _private_dns_mode(cluster: ManagedCluster) -> PrivateDnsMode | None:
+def dns_mode(cluster: ManagedCluster) -> PrivateDnsMode | None:
     """The mode of private DNS, compared without case, or None where the body has none.
 
     Raises:
@@ -99,7 +99,7 @@ def private_cluster(cluster: ManagedCluster) -> Verdict:
     """
     evidence = cluster.at(ManagedCluster.enable_private_cluster)
     integration = cluster.at(ManagedCluster.enable_vnet_integration)
-    if not _private(cluster):
+    if not is_private(cluster):
         if cluster.enable_vnet_integration:
             return fails("The API server is public, although integrated in the VNet", evidence, integration)
         return fails("The API server is public", evidence)
@@ -126,11 +126,11 @@ def no_public_fqdn(cluster: ManagedCluster) -> Verdict:
     Change: in place; kubeconfigs with the public name have to be fetched anew
     References: https://learn.microsoft.com/azure/aks/private-clusters
     """
-    if not _private(cluster):
+    if not is_private(cluster):
         return not_applicable("The cluster is public", cluster.at(ManagedCluster.enable_private_cluster))
     evidence = cluster.at(ManagedCluster.enable_private_cluster_public_fqdn)
     zone = cluster.at(ManagedCluster.private_dns_zone)
-    mode = _private_dns_mode(cluster)
+    mode = dns_mode(cluster)
     if mode is PrivateDnsMode.NONE:
         return not_applicable("Without a private DNS zone the public FQDN is the cluster's only name", zone)
     if cluster.enable_private_cluster_public_fqdn is not False:
@@ -168,7 +168,7 @@ def authorized_ranges(cluster: ManagedCluster) -> Verdict:
     of administrators and build agents, or they are locked out
     References: https://learn.microsoft.com/azure/aks/api-server-authorized-ip-ranges
     """
-    if _private(cluster):
+    if is_private(cluster):
         return not_applicable("The cluster is private", cluster.at(ManagedCluster.enable_private_cluster))
     evidence = cluster.at(ManagedCluster.authorized_ip_ranges)
     if cluster.authorized_ip_ranges:
@@ -206,7 +206,7 @@ def authorized_ranges_restrict(cluster: ManagedCluster) -> Verdict:
     Change: in place, within two minutes; whoever is in none of the new ranges is locked out
     References: https://learn.microsoft.com/azure/aks/api-server-authorized-ip-ranges
     """
-    if _private(cluster):
+    if is_private(cluster):
         return not_applicable("The cluster is private", cluster.at(ManagedCluster.enable_private_cluster))
     evidence = cluster.at(ManagedCluster.authorized_ip_ranges)
     if not cluster.authorized_ip_ranges:
@@ -237,7 +237,7 @@ def no_ranges_on_private_cluster(cluster: ManagedCluster) -> Verdict:
     References: https://learn.microsoft.com/azure/aks/private-clusters
     https://learn.microsoft.com/azure/aks/api-server-authorized-ip-ranges
     """
-    if not _private(cluster):
+    if not is_private(cluster):
         return not_applicable("The cluster is public", cluster.at(ManagedCluster.enable_private_cluster))
     evidence = cluster.at(ManagedCluster.authorized_ip_ranges)
     if cluster.authorized_ip_ranges is None:
@@ -321,10 +321,10 @@ def private_dns_mode(cluster: ManagedCluster) -> Verdict:
     Change: new cluster; an existing one can only go from a zone to none, with new node images
     References: https://learn.microsoft.com/azure/aks/private-clusters
     """
-    if not _private(cluster):
+    if not is_private(cluster):
         return not_applicable("The cluster is public", cluster.at(ManagedCluster.enable_private_cluster))
     evidence = cluster.at(ManagedCluster.private_dns_zone)
-    match _private_dns_mode(cluster):
+    match dns_mode(cluster):
         case PrivateDnsMode.ZONE:
             return passes("The cluster uses a private DNS zone of your own", evidence)
         case PrivateDnsMode.SYSTEM | PrivateDnsMode.NONE as mode:
@@ -354,13 +354,13 @@ def resolvable_name(cluster: ManagedCluster) -> Verdict:
     Change: in place; the name then resolves to the private address, and opens nothing
     References: https://learn.microsoft.com/azure/aks/private-clusters
     """
-    if not _private(cluster):
+    if not is_private(cluster):
         return not_applicable("The cluster is public", cluster.at(ManagedCluster.enable_private_cluster))
     zone = cluster.at(ManagedCluster.private_dns_zone)
     fqdn = cluster.at(ManagedCluster.enable_private_cluster_public_fqdn)
     if cluster.enable_private_cluster_public_fqdn:
         return passes("The cluster has a public FQDN", fqdn)
-    match _private_dns_mode(cluster):
+    match dns_mode(cluster):
         case PrivateDnsMode.SYSTEM | PrivateDnsMode.ZONE:
             return passes("The cluster has a private DNS zone", zone)
         case PrivateDnsMode.NONE if cluster.enable_private_cluster_public_fqdn is False:
@@ -398,7 +398,7 @@ def public_network_access(cluster: ManagedCluster) -> Verdict:
         case PublicNetworkAccess.SECURED_BY_PERIMETER:
             return undecided("Public network access is governed by a network security perimeter", evidence)
         case PublicNetworkAccess.ENABLED | None:
-            if _private(cluster):
+            if is_private(cluster):
                 private = cluster.at(ManagedCluster.enable_private_cluster)
                 return not_applicable("The cluster is private and has no public endpoint", private, evidence)
             return fails("The public API server is open to public networks", evidence)

@@ -85,18 +85,18 @@ class PrivateDnsZone(AzureResource):
         return name.lower() == zone or name.lower().endswith(f".{zone}")
 
 
-def api_server_zone(cluster: ManagedCluster) -> PrivateDnsZone | None:
-    """The zone that holds the private name of a cluster's API server: one's own, or AKS's in the node resource group.
+def api_server_zone_id(cluster: ManagedCluster) -> str | None:
+    """The id of the zone that holds the private name of a cluster's API server: one's own, or AKS's among its nodes.
 
     None where the cluster has no private name in a private zone: it is public, or its mode of private DNS is none.
 
     Raises:
-        NotCollected: the zone was not read, or the node resource group holds none for the name.
-        Malformed: the cluster has AKS's zone, and no private name.
+        NotCollected: the zone is AKS's, and the node resource group holds none for the name as far as was read.
+        Malformed: the zone is AKS's, and the cluster has no private name.
     """
     told = cluster.private_dns_zone
     if told and parse(told).type.lower() == PrivateDnsZone.TYPE.lower():
-        return cluster.estate.resource(PrivateDnsZone, told)
+        return told
     if not cluster.enable_private_cluster or (told and told.lower() == "none"):
         return None
     name = cluster.private_fqdn
@@ -108,4 +108,15 @@ def api_server_zone(cluster: ManagedCluster) -> PrivateDnsZone | None:
         zones.whole()
         reason = f"no private DNS zone in {cluster.node_group_id} holds {name}"
         raise NotCollected(Missing(what=cluster.node_group_id, kind="not-read", reason=reason))
-    return found
+    return found.id
+
+
+def api_server_zone(cluster: ManagedCluster) -> PrivateDnsZone | None:
+    """The zone of `api_server_zone_id`.
+
+    Raises:
+        NotCollected: it was not read, or is not there.
+        Malformed: the zone is AKS's, and the cluster has no private name.
+    """
+    zone = api_server_zone_id(cluster)
+    return cluster.estate.resource(PrivateDnsZone, zone) if zone else None

@@ -11,7 +11,10 @@ from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, St
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.link import Link
+from aks_audit.facts.name_resolution import PrivateDnsZone, api_server_zone_id
 from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet, VirtualNetwork
+from aks_audit.facts.registry import ContainerRegistry
+from aks_audit.facts.registry_use import RegistryUse, registries_of
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import Malformed, Unread
 from aks_audit.results import Missing
@@ -92,10 +95,11 @@ class ClusterNetwork(VirtualNetwork):
 
 
 class FirewallUse(NamedTuple):
-    """A cluster's subnet whose default route leads to a firewall, by their ids."""
+    """A cluster's subnet (`kind`: node or pod) whose default route leads to a firewall, by their ids."""
 
     cluster: str
     subnet: str
+    kind: str
 
 
 class ClusterFirewall(AzureFirewall):
@@ -119,14 +123,52 @@ class ClusterFirewall(AzureFirewall):
             labels["policy"] = self.firewall_policy.id if self.firewall_policy else ""
         return labels
 
-    def subnets(self, cluster: str = "") -> tuple[Subnet, ...]:
-        """The subnets of a cluster (by default, of all) whose default route leads here.
+    @property
+    def subnets(self) -> tuple[Subnet, ...]:
+        """The subnets of clusters whose default route leads here.
 
         Raises:
             NotCollected: one of them was not read.
         """
-        wanted = {use.subnet for use in self.uses if not cluster or use.cluster.lower() == cluster.lower()}
-        return tuple(self.estate.resource(Subnet, subnet) for subnet in sorted(wanted))
+        return tuple(self.estate.resource(Subnet, subnet) for subnet in sorted({use.subnet for use in self.uses}))
+
+    def node_subnets(self, cluster: ManagedCluster) -> tuple[Subnet, ...]:
+        """The subnets of a cluster's nodes whose default route leads here.
+
+        Raises:
+            NotCollected: one of them was not read.
+        """
+        ours = {use.subnet for use in self.uses if use.kind == "node" and use.cluster.lower() == cluster.id.lower()}
+        return tuple(self.estate.resource(Subnet, subnet) for subnet in sorted(ours))
+
+
+class ClusterRegistry(ContainerRegistry):
+    """A container registry that clusters pull from, judged once; `assumed` where only the subscription suggests it."""
+
+    __slots__ = ("assumed", "clusters")
+
+    clusters: tuple[str, ...]
+    assumed: bool
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {"group": own.group, "registry": own.name, "subscription": own.subscription}
+
+
+class ClusterZone(PrivateDnsZone):
+    """A private DNS zone with the names of clusters' API servers, judged once for all of them."""
+
+    __slots__ = ("clusters",)
+
+    clusters: tuple[str, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {"group": own.group, "zone": own.name, "subscription": own.subscription}
 
 
 class UnreadSubject(NamedTuple):
@@ -146,6 +188,8 @@ Subject: TypeAlias = (
     | ClusterRouteTable
     | ClusterNetwork
     | ClusterFirewall
+    | ClusterZone
+    | ClusterRegistry
 )
 
 F = TypeVar("F")
@@ -168,7 +212,9 @@ class Subjects:
                 ClusterSubnet: self._subnets,
                 ClusterSecurityGroup: self._security_groups,
                 ClusterFirewall: self._firewalls,
+                ClusterZone: self._zones,
                 ClusterRouteTable: self._route_tables,
+                ClusterRegistry: self._registries,
                 ClusterNetwork: self._networks,
             }
             self._found[kind] = tuple(sorted(_merged(finders[kind]()), key=lambda subject: subject.id.lower()))
@@ -297,19 +343,59 @@ class Subjects:
             if isinstance(subnet, UnreadSubject):
                 yield subnet
             elif isinstance(subnet, ClusterSubnet):
-                users = {use.cluster for use in subnet.uses if use.kind in {"node", "pod"}}
+                users = {(use.cluster, use.kind) for use in subnet.uses if use.kind in {"node", "pod"}}
                 try:
                     found = _firewall_ids(subnet) if users else ()
                 except Unread as unread:
-                    yield UnreadSubject(subnet.id, _in_order(users), unread.missing)
+                    yield UnreadSubject(subnet.id, subnet.clusters, unread.missing)
                 else:
                     for firewall_id in found:
                         uses = serving.setdefault(firewall_id.lower(), (firewall_id, set()))[1]
-                        uses.update(FirewallUse(user, subnet.id) for user in users)
+                        uses.update(FirewallUse(user, subnet.id, kind) for user, kind in users)
         for firewall_id, served in serving.values():
             firewall = self._estate.resource(ClusterFirewall, firewall_id)
             firewall.uses = tuple(sorted(served))
             yield firewall
+
+    def _registries(self) -> Iterator[ClusterRegistry | UnreadSubject]:
+        serving: dict[str, tuple[str, list[tuple[str, RegistryUse]]]] = {}
+        for cluster in self._clusters():
+            for found in _reading(cluster, lambda cluster: [registries_of(cluster)]):
+                if isinstance(found, UnreadSubject):
+                    yield found
+                    continue
+                for use in found.known:
+                    serving.setdefault(use.registry.lower(), (use.registry, []))[1].append((cluster.id, use))
+                if found.missing:
+                    yield UnreadSubject(cluster.id, (cluster.id,), found.missing)
+        for registry_id, uses in serving.values():
+            told = [cluster for cluster, use in uses if use.shown_by != "subscription"]
+            clusters = _in_order(told or (cluster for cluster, _ in uses))
+            try:
+                registry = self._estate.resource(ClusterRegistry, registry_id)
+            except Unread as unread:
+                yield UnreadSubject(registry_id, clusters, unread.missing)
+            else:
+                registry.clusters = clusters
+                registry.assumed = not told
+                yield registry
+
+    def _zones(self) -> Iterator[ClusterZone | UnreadSubject]:
+        serving: dict[str, tuple[str, set[str]]] = {}
+        for cluster in self._clusters():
+            for zone in _reading(cluster, _zone_ids):
+                if isinstance(zone, UnreadSubject):
+                    yield zone
+                else:
+                    serving.setdefault(zone.lower(), (zone, set()))[1].add(cluster.id)
+        for zone_id, clusters in serving.values():
+            try:
+                found = self._estate.resource(ClusterZone, zone_id)
+            except Unread as unread:
+                yield UnreadSubject(zone_id, _in_order(clusters), unread.missing)
+            else:
+                found.clusters = _in_order(clusters)
+                yield found
 
     def _node_groups(self, clusters: Iterable[str]) -> Iterator[str]:
         for cluster_id in clusters:
@@ -402,6 +488,12 @@ def _node_security_groups(cluster: ManagedCluster) -> Iterator[str]:
     for group in cluster.node_security_groups.whole():
         yield group.id
     cluster.scale_sets.whole()
+
+
+def _zone_ids(cluster: ManagedCluster) -> Iterator[str]:
+    zone = api_server_zone_id(cluster)
+    if zone:
+        yield zone
 
 
 def _in_order(clusters: Iterable[str]) -> tuple[str, ...]:

@@ -8,16 +8,17 @@ https://learn.microsoft.com/azure/firewall/dns-settings (a firewall asks Azure's
 is given servers). Public DNS itself is not asked: that a name is left to it is all that is known here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Address, ip_address
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, TypeVar, assert_never
 
 from aks_audit.facts import (
     Evidence,
     FrontendIPConfiguration,
     LoadBalancer,
     Malformed,
+    ManagedCluster,
     Missing,
     Network,
     NetworkInterface,
@@ -36,8 +37,16 @@ from aks_audit.facts.name_resolution import (
     PrivateDnsZone,
     VirtualNetworkLink,
 )
-from aks_audit.facts.networking import Delegation, InterfaceIPConfiguration
+from aks_audit.facts.networking import (
+    Delegation,
+    InterfaceIPConfiguration,
+    PrivateEndpoint,
+    PrivateLinkServiceConnection,
+)
+from aks_audit.facts.resource_id import parse
 from aks_audit.network.flows import Address
+
+T = TypeVar("T")
 
 AZURE_DNS = IPv4Address("168.63.129.16")
 """Azure's own DNS, at the same address in every network; it knows from which network it is asked."""
@@ -76,7 +85,7 @@ class Resolution(NamedTuple):
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """All that it was read from."""
-        return tuple(dict.fromkeys(evidence for step in self.steps for evidence in step.evidence))
+        return _once(evidence for step in self.steps for evidence in step.evidence)
 
 
 class Host(StrEnum):
@@ -99,6 +108,13 @@ class Server(NamedTuple):
     network: VirtualNetwork | None
     firewall: AzureFirewall | None
     evidence: tuple[Evidence, ...]
+
+
+def _once(items: Iterable[T]) -> tuple[T, ...]:
+    """The items in order, equal ones once. Evidence may hold lists, which have no hash."""
+    kept: list[T] = []
+    kept.extend(item for item in items if item not in kept)
+    return tuple(kept)
 
 
 def servers(network: VirtualNetwork) -> tuple[Server, ...]:
@@ -153,9 +169,11 @@ def addresses_of(records: ARecordSet) -> frozenset[IPv4Address]:
     """The addresses of a record set.
 
     Raises:
-        Malformed: one is missing or no IPv4 address.
+        Malformed: the list is missing, or one of them is missing or no IPv4 address.
     """
-    return frozenset(_ipv4(record) for record in records.records or ())
+    if records.records is None:
+        raise Malformed(records.id, records.at(ARecordSet.records).pointer, "an A record without its list of addresses")
+    return frozenset(_ipv4(record) for record in records.records)
 
 
 def _ipv4(record: ARecord) -> IPv4Address:
@@ -281,7 +299,7 @@ def _by_servers(asked: Sequence[Server], name: str, before: frozenset[str]) -> R
     first = answers[0]
     if all((one.answer, one.addresses) == (first.answer, first.addresses) for one in answers):
         return first
-    steps = tuple(dict.fromkeys(step for one in answers for step in one.steps))
+    steps = _once(step for one in answers for step in one.steps)
     return Resolution(Answer.DIFFERENT, frozenset(), steps)
 
 
@@ -431,3 +449,107 @@ def _beyond(network: VirtualNetwork, name: str) -> Resolution:
 
 def _listed(addresses: frozenset[IPv4Address]) -> str:
     return ", ".join(map(str, sorted(addresses))) or "no address"
+
+
+def answering_networks(network: VirtualNetwork) -> tuple[Server, ...]:
+    """The servers at the end of each chain of DNS proxies: those in whose networks a private zone has to be linked.
+
+    Raises:
+        NotCollected: a firewall's policy, or a network on the way, was not read.
+    """
+    return _once(_ends(servers(network), frozenset()))
+
+
+def _ends(asked: Sequence[Server], before: frozenset[str]) -> Iterator[Server]:
+    for server in asked:
+        proxy = dns_proxy(server.firewall) if server.firewall else None
+        if proxy is None or not proxy.servers or server.network is None or str(server.address) in before:
+            yield server
+        else:
+            further = _located(server.network, proxy.servers, proxy.evidence)
+            yield from _ends(further, before | {str(server.address)})
+
+
+class RealAddresses(NamedTuple):
+    """Where the API server of a private cluster really is, and what that was read from."""
+
+    addresses: frozenset[IPv4Address]
+    evidence: tuple[Evidence, ...]
+
+
+def endpoints_of(cluster: ManagedCluster) -> tuple[PrivateEndpoint, ...]:
+    """The private endpoints that AKS made for a cluster's API server, in its node resource group.
+
+    Raises:
+        NotCollected: none was read, and there may be one.
+    """
+    endpoints = cluster.estate.within(PrivateEndpoint, cluster.node_group_id)
+    found = tuple(endpoint for endpoint in endpoints if connections_to(endpoint, cluster.id))
+    if not found:
+        endpoints.whole()
+    return found
+
+
+def connections_to(endpoint: PrivateEndpoint, resource_id: str) -> tuple[PrivateLinkServiceConnection, ...]:
+    """The connections of a private endpoint that lead to a resource."""
+    return tuple(
+        connection
+        for connection in (*(endpoint.connections or ()), *(endpoint.manual_connections or ()))
+        if connection.private_link_service and connection.private_link_service.id.lower() == resource_id.lower()
+    )
+
+
+def api_server_addresses(cluster: ManagedCluster) -> RealAddresses:
+    """The private IPv4 addresses of a private cluster's API server.
+
+    With API Server VNet Integration they are those of the load balancer `kube-apiserver` in the node resource group,
+    else those of the private endpoint's network interfaces.
+    Source: https://learn.microsoft.com/azure/aks/api-server-vnet-integration
+
+    Raises:
+        NotCollected: the endpoint, its interface or the load balancer was not read, or is not there.
+        Malformed: one of them has no address.
+    """
+    found = _front_ends(cluster) if cluster.enable_vnet_integration else _endpoint_addresses(cluster)
+    if not found:
+        kind = "load balancer" if cluster.enable_vnet_integration else "private endpoint"
+        reason = f"{cluster.node_group_id} holds no {kind} of the API server"
+        raise NotCollected(Missing(what=cluster.node_group_id, kind="not-read", reason=reason))
+    addresses = (_address(view, text, evidence) for view, text, evidence in found)
+    private = frozenset(address for address in addresses if isinstance(address, IPv4Address))
+    return RealAddresses(private, tuple(evidence for _, _, evidence in found))
+
+
+def _endpoint_addresses(cluster: ManagedCluster) -> list[tuple[View, str | None, Evidence]]:
+    return [
+        (each, each.private_ip_address, each.at(InterfaceIPConfiguration.private_ip_address))
+        for endpoint in endpoints_of(cluster)
+        for interface in endpoint.network_interfaces or ()
+        for each in interface.read().ip_configurations or ()
+    ]
+
+
+def _front_ends(cluster: ManagedCluster) -> list[tuple[View, str | None, Evidence]]:
+    own = [balancer for balancer in cluster.node_load_balancers if balancer.name.lower() == "kube-apiserver"]
+    if not own:
+        cluster.node_load_balancers.whole()
+    return [
+        (frontend, frontend.private_ip_address, frontend.at(FrontendIPConfiguration.private_ip_address))
+        for balancer in own
+        for frontend in balancer.frontends or ()
+        if frontend.public_ip_address is None
+    ]
+
+
+def node_networks(cluster: ManagedCluster) -> tuple[VirtualNetwork, ...]:
+    """The networks that a cluster's nodes are in: those of its pools' subnets, else the one that AKS made for it.
+
+    Raises:
+        NotCollected: one of them was not read.
+    """
+    ids = {pool.node_subnet.id.lower(): pool.node_subnet.id for pool in cluster.pools if pool.node_subnet}
+    parents = {parse(subnet).parent.lower(): parse(subnet).parent for subnet in ids.values()}
+    found = [cluster.estate.resource(VirtualNetwork, parents[key]) for key in sorted(parents)]
+    if all(pool.node_subnet for pool in cluster.pools):
+        return tuple(found)
+    return (*found, *cluster.estate.within(VirtualNetwork, cluster.node_group_id).whole())
