@@ -41,7 +41,6 @@ ALIASES = {
     "safeguards": f"{CLUSTER}/providers/Microsoft.ContainerService/deploymentSafeguards/default",
     "hub-vnet": f"{_HUB}/Microsoft.Network/virtualNetworks/vnet-hub",
     "firewall": f"{_HUB}/Microsoft.Network/azureFirewalls/fw-hub",
-    "firewall-policy": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub",
     "firewall-rules": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub/ruleCollectionGroups/rcg-aks",
     "firewall-policy": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub",
     "zone": _ZONE,
