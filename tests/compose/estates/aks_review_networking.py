@@ -65,9 +65,8 @@ def records() -> list[Record]:
     on_nics = spoke_bodies[1]
     peer(spoke, hub)
     private = _private(spoke)
-    dns = private_zone(
-        _HUB, "privatelink.westeurope.azmk8s.io", [hub["id"], spoke["id"]], {private[0]["name"]: "10.3.4.4"}
-    )
+    host = private[0]["properties"]["privateFQDN"].partition(".")[0]
+    dns = private_zone(_HUB, "privatelink.westeurope.azmk8s.io", [hub["id"], spoke["id"]], {host: "10.3.4.4"})
     bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *private, *dns, *_public(spoke, on_nics), *_integrated(spoke)]
     return recorded([HUB, SPOKE], [*bodies, *_registry(spoke, hub)], day="2026-11-20")
 
@@ -85,7 +84,13 @@ def _hub() -> list[Body]:
         ],
     )
     addresses = [public_ip(_HUB, "pip-firewall", FIREWALL), public_ip(_HUB, "pip-bastion", "20.61.7.11")]
-    wall = firewall(_HUB, "fw-hub", subnet_id(network, "AzureFirewallSubnet"), ("10.0.1.4", addresses[0]["id"]))
+    wall = firewall(
+        _HUB,
+        "fw-hub",
+        subnet_id(network, "AzureFirewallSubnet"),
+        ("10.0.1.4", addresses[0]["id"]),
+        additionalProperties={"Network.DNS.EnableProxy": "true"},
+    )
     host = bastion(_HUB, "bas-hub", subnet_id(network, "AzureBastionSubnet"), addresses[1]["id"])
     jumpbox = network_interface(_HUB, "vm-jumpbox-nic", subnet_id(network, "snet-jumpbox"), "10.0.3.4")
     return [network, *addresses, wall, host, jumpbox]
