@@ -14,19 +14,32 @@ from aks_audit.facts import (
     Malformed,
     ManagedCluster,
     NatGateway,
+    Network,
     NetworkPlugin,
     OutboundRule,
     OutboundType,
+    PowerState,
     Route,
     RouteNextHopType,
+    RouteTable,
     ScaleSetIPConfiguration,
     ScaleSetNetworkInterface,
     Subnet,
     VirtualMachineScaleSet,
+    VirtualNetwork,
 )
 from aks_audit.facts.resource_id import parse
+from aks_audit.network.addresses import AddressSet
 from aks_audit.network.capacity import LARGEST_MAX_SURGE, full_scale_with_surge
-from aks_audit.network.routes import InternetRoutes, internet_routes
+from aks_audit.network.routes import (
+    Family,
+    InternetRoutes,
+    destination,
+    gateways_in_reach,
+    internet_routes,
+    propagates,
+    stated,
+)
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import (
@@ -43,6 +56,7 @@ MOST_KUBENET_NODES = 400
 """The most user-defined routes of a route table; kubenet needs one for each node."""
 
 CLOSED = frozenset({OutboundType.NONE, OutboundType.BLOCK})
+_V4 = 4
 FILTERED = frozenset({OutboundType.USER_DEFINED_ROUTING, *CLOSED})
 
 
@@ -101,14 +115,16 @@ def default_route_to_appliance(subnet: ClusterSubnet) -> Verdict:
 
     Severity: whatever runs in the subnet talks to the internet directly, and no log tells. Low where only routes for single
     addresses lead there: Microsoft's guide to Azure Firewall adds one for the firewall's own public address.
-    Decided: the subnet's route table, evaluated for all public IPv4 addresses, longest prefix first; so a default route in
-    halves counts as one. Next hop `VirtualAppliance` (or `VirtualApplianceEcmp`) passes; `VirtualNetworkGateway` (forced
+    Decided: the subnet's route table, evaluated for all public addresses of the subnet's families (IPv6 too, where it has an
+    IPv6 prefix), longest prefix first; so a default route in halves counts as one. Next hop `VirtualAppliance` (or `VirtualApplianceEcmp`) passes; `VirtualNetworkGateway` (forced
     tunnelling to one's own network) passes; `None` passes and says that nothing leaves: the controllers of some appliances
     (Aviatrix) put it there until they take the route over, so it is no fault. `Internet`, `VnetLocal`, a part of the public
     address space without a route, no route and no route table fail. Routes for service tags are left aside: their addresses are
     not known here. Whose a single address (/32) is cannot be seen either: accept the firewall's own as an exception. Not
     applicable to subnets for the API server alone, and where all clusters on the subnet have outbound type `none` or `block`.
-    Not seen: routes that a gateway or a Virtual WAN hub advertises, which stand in no route table, and IPv6.
+    Where the table leaves a part open and a gateway or route server gives its routes to the subnet (its network's own, or one
+    of a peer whose gateways it uses, such as a Virtual WAN hub, and propagation is not disabled), it is unknown, not a fault:
+    those routes stand in no body, and the default route may be among them. AKS-EGR-07 judges the propagation.
     Fix: az network route-table route create --resource-group {group} --route-table-name <route-table> --name default-to-firewall --address-prefix 0.0.0.0/0 --next-hop-type VirtualAppliance --next-hop-ip-address <firewall-private-ip> && az network vnet subnet update --resource-group {group} --vnet-name {vnet} --name {subnet} --route-table <route-table>
     Bicep: routeTables/routes properties.addressPrefix: '0.0.0.0/0', properties.nextHopType: 'VirtualAppliance'; subnet properties.routeTable.id
     Change: in place, and it cuts egress that the appliance does not allow
@@ -116,6 +132,12 @@ def default_route_to_appliance(subnet: ClusterSubnet) -> Verdict:
     https://learn.microsoft.com/azure/aks/limit-egress-traffic
     https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview
     """
+    excuse = needs_no_route(subnet)
+    return excuse or each(families(subnet), lambda family: _judge_family(subnet, family))
+
+
+def needs_no_route(subnet: ClusterSubnet) -> Verdict | None:
+    """Not applicable, where a subnet holds no nodes or pods, or only those of clusters without a way out; else None."""
     users = sorted({use.cluster for use in subnet.uses if use.kind in {"node", "pod"}})
     if not users:
         return not_applicable("The subnet holds no nodes and no pods")
@@ -123,10 +145,19 @@ def default_route_to_appliance(subnet: ClusterSubnet) -> Verdict:
     if all(cluster.outbound_type in CLOSED for cluster in clusters):
         stated = [cluster.at(ManagedCluster.outbound_type) for cluster in clusters]
         return not_applicable("AKS gives the clusters on this subnet no way out", *stated)
-    attached = subnet.at(Subnet.route_table)
-    if subnet.route_table is None:
-        return fails("The subnet has no route table: Azure's default route leads to the internet", attached)
-    return _judge_routes(internet_routes(subnet.route_table.read()), attached)
+    return None
+
+
+def families(subnet: Subnet) -> tuple[Family, ...]:
+    """The address families of a subnet.
+
+    Raises:
+        Malformed: it has no prefix.
+    """
+    versions = {prefix.version for prefix in subnet.prefixes}
+    if not versions:
+        raise Malformed(subnet.document.id, subnet.at(Subnet.address_prefixes).pointer, "a subnet without its prefixes")
+    return (4, 6) if versions == {4, 6} else (6,) if versions == {6} else (4,)
 
 
 _GOOD_HOPS = {
@@ -141,7 +172,24 @@ _BAD_HOPS = {
 }
 
 
-def _judge_routes(routes: InternetRoutes, attached: Evidence) -> Verdict:
+def _judge_family(subnet: ClusterSubnet, family: Family) -> Verdict:
+    attached = subnet.at(Subnet.route_table)
+    table = subnet.route_table.read() if subnet.route_table else None
+    routes = internet_routes(table, family) if table else InternetRoutes({None: 1}, {})
+    wrong = [route for hop in _BAD_HOPS for route in routes.by_type.get(hop, ())]
+    if None in routes.shares and not wrong and propagates(table):
+        network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
+        gateways = gateways_in_reach(network)
+        if gateways:
+            told = ", ".join(gateway.said for gateway in gateways)
+            message = f"No route of its own leads all traffic to the internet anywhere, and a gateway may ({told})"
+            return undecided(message, attached, *(gateway.evidence for gateway in gateways))
+    if table is None:
+        return fails("The subnet has no route table: Azure's default route leads to the internet", attached)
+    return _judge_routes(routes, attached, "public addresses" if family == _V4 else "public IPv6 addresses")
+
+
+def _judge_routes(routes: InternetRoutes, attached: Evidence, addresses: str) -> Verdict:
     problems = [
         f"route {route.name or 'without a name'} ({route.address_prefix}) leads {said}"
         for hop, said in _BAD_HOPS.items()
@@ -149,14 +197,12 @@ def _judge_routes(routes: InternetRoutes, attached: Evidence) -> Verdict:
     ]
     if None in routes.shares:
         whole = "no route for" if set(routes.shares) == {None} else "no route for a part of"
-        problems.append(
-            f"the route table has {whole} the public addresses: Azure's default route leads to the internet"
-        )
+        problems.append(f"the route table has {whole} the {addresses}: Azure's default route leads to the internet")
     if problems:
         wrong = [route for hop in _BAD_HOPS for route in routes.by_type.get(hop, ())]
         rest = [route for found in routes.by_type.values() for route in found if route not in wrong]
         past = sum(share for hop, share in routes.shares.items() if hop not in _GOOD_HOPS)
-        severity = Severity.LOW if past == len(wrong) else None  # each of these routes is for one address
+        severity = Severity.LOW if past == len(wrong) else Severity.HIGH  # each of these routes is for one address
         return fails(_sentence(problems), attached, *_shown([*wrong, *rest]), severity=severity)
     said = [said for hop, said in _GOOD_HOPS.items() if hop in routes.by_type]
     used = [route for found in routes.by_type.values() for route in found]
@@ -322,6 +368,98 @@ def _addresses(interface: ScaleSetNetworkInterface) -> tuple[ScaleSetIPConfigura
 
 
 @rule(
+    "AKS-EGR-08",
+    title="A kubenet cluster has a route table of its own, with a route for each node",
+    severity=Severity.HIGH,
+)
+def kubenet_routes(cluster: ManagedCluster) -> Verdict:
+    """With kubenet a pod is reached by a route to its node; Kubernetes writes these routes into the subnet's route table.
+
+    Without a table, or without a node's route, the pods of that node cannot talk to others. Two clusters that write into one
+    table take each other's routes for their own, and where their pod ranges overlap, packets go to the wrong cluster.
+
+    Severity: pods lose their connections to other nodes, among them to CoreDNS; a shared table fails at the first scale-out
+    of either cluster, or already with overlapping pod ranges.
+    Decided: `networkProfile.networkPlugin` `kubenet` only. Each subnet that pools name (`vnetSubnetID`) must have a route
+    table; no pool of another cluster with kubenet may be in a subnet of that table; and the table must hold at least as many
+    routes to `VirtualAppliance` inside `networkProfile.podCidr` as the pools there have nodes (`count`). It passes only where
+    the clusters of the table's subscription were listed. Not applicable to pools that name no subnet, since AKS makes their
+    network with its table. The routes of a stopped cluster are unknown.
+    Fix: az network route-table create --resource-group {group} --name <route-table> && az network vnet subnet update --ids <subnet id> --route-table <route-table id>
+    Bicep: subnet properties.routeTable.id, with one Microsoft.Network/routeTables for each cluster
+    Change: in place, and pods lose their connections until the routes are written again; rather move to Azure CNI Overlay
+    References: https://learn.microsoft.com/azure/aks/configure-kubenet
+    https://learn.microsoft.com/azure/aks/azure-cni-overlay
+    """
+    plugin = cluster.at(ManagedCluster.network_plugin)
+    if cluster.network_plugin is None:
+        return undecided("The cluster does not name its network plugin", plugin)
+    if cluster.network_plugin is not NetworkPlugin.KUBENET:
+        return not_applicable("The cluster does not use kubenet", plugin)
+    subnets = {pool.node_subnet.id.lower(): pool.node_subnet for pool in cluster.pools if pool.node_subnet}
+    if not subnets:
+        return not_applicable("AKS made the cluster's network itself, with its route table", plugin)
+    return each(subnets.values(), lambda link: _kubenet_subnet(cluster, link.read()))
+
+
+def _kubenet_subnet(cluster: ManagedCluster, subnet: Subnet) -> Verdict:
+    attached = subnet.at(Subnet.route_table)
+    if subnet.route_table is None:
+        return fails(f"Node subnet {subnet.name} has no route table", attached)
+    table = subnet.route_table.read()
+    questions = (_not_shared, _pod_routes)
+    return each(questions, lambda question: question(cluster, table))
+
+
+def _not_shared(cluster: ManagedCluster, table: RouteTable) -> Verdict:
+    served = {link.id.lower() for link in stated(table, RouteTable.subnets)}
+    shown = table.at(RouteTable.subnets)
+    clusters = cluster.estate.within(ManagedCluster, f"/subscriptions/{table.parsed.subscription}")
+    others = clusters.where(lambda other: other.id.lower() != cluster.id.lower())
+    shared = each_of_all(others, lambda other: _shares(other, served, shown))
+    if shared.outcome is Outcome.NOT_APPLICABLE:
+        return passes(f"No other kubenet cluster uses route table {table.name}", shown)
+    return shared
+
+
+def _shares(other: ManagedCluster, served: set[str], shown: Evidence) -> Verdict:
+    users = [pool for pool in other.pools if pool.node_subnet and pool.node_subnet.id.lower() in served]
+    if users and (other.network_plugin is NetworkPlugin.KUBENET):
+        message = f"Kubenet cluster {other.name} uses the same route table"
+        return fails(message, shown, *(pool.at(AgentPool.node_subnet) for pool in users))
+    return not_applicable("Other clusters use other route tables")
+
+
+def _pod_routes(cluster: ManagedCluster, table: RouteTable) -> Verdict:
+    """Whether the table has a route for each node of the pools in its subnets."""
+    pools = [pool for pool in cluster.pools if _is_on(pool, table)]
+    nodes = sum(stated(pool, AgentPool.count) for pool in pools)
+    pods = stated(cluster, ManagedCluster.pod_cidr)
+    written = sum(_is_pod_route(route, pods) for route in stated(table, RouteTable.routes))
+    shown = (table.at(RouteTable.routes), *(pool.at(AgentPool.count) for pool in pools))
+    if cluster.power_state is PowerState.STOPPED:
+        return undecided("The cluster is stopped, and its nodes are not there", cluster.at(ManagedCluster.power_state))
+    if written < nodes:
+        return fails(f"Route table {table.name} has {written} routes to pods, for {nodes} nodes", *shown)
+    return passes(f"Route table {table.name} has a route to the pods of each of {nodes} nodes", *shown)
+
+
+def _is_on(pool: AgentPool, table: RouteTable) -> bool:
+    attached = pool.node_subnet.read().route_table if pool.node_subnet else None
+    return attached is not None and attached.id.lower() == table.id.lower()
+
+
+def _is_pod_route(route: Route, pods: Network) -> bool:
+    prefix = destination(route)
+    return (
+        route.next_hop_type is RouteNextHopType.VIRTUAL_APPLIANCE
+        and prefix is not None
+        and AddressSet.of([pods]).covers(AddressSet.of([prefix]))
+        and prefix.prefixlen > pods.prefixlen
+    )
+
+
+@rule(
     "AKS-EGR-09",
     title="A kubenet cluster stays within 400 nodes at full scale-out and during upgrades",
     severity=Severity.MEDIUM,
@@ -405,6 +543,7 @@ RULES = (
     egress_is_forced,
     default_route_to_appliance,
     no_second_way_out,
+    kubenet_routes,
     kubenet_nodes_within_limit,
     nat_gateway_for_egress,
 )

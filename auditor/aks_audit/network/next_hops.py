@@ -145,9 +145,22 @@ def _firewalls(holding: Holding[AzureFirewall], network_id: str, address: Addres
                 yield Appliance(ApplianceKind.AZURE_FIREWALL, firewall, network_id, None, (shown,))
 
 
+def reaches_hub_of(network: VirtualNetwork, firewall: AzureFirewall) -> bool:
+    """Whether a network is connected to the Virtual WAN hub that a firewall is in."""
+    hubs = [peering for peering in network.peerings or () if peering.remote and _is_hub(peering.remote.id)]
+    prefixes = [prefix for peering in hubs for prefix in peer_prefixes(peering)]
+    hub = firewall.hub_private_ip_address if firewall.virtual_hub else None
+    address = _parsed(hub)
+    return address is not None and any(address in prefix for prefix in prefixes)
+
+
+def _is_hub(network_id: str) -> bool:
+    """A hub's own network is Microsoft's, called `HV_…`, and shows in peerings alone."""
+    return parse(network_id).name.lower().startswith("hv_")
+
+
 def _hub_firewalls(estate: Estate, network_id: str, address: Address) -> Iterator[Appliance]:
-    """Firewalls of Virtual WAN hubs; a hub's own network is Microsoft's, called `HV_…`, and shows in peerings alone."""
-    if parse(network_id).name.lower().startswith("hv_"):
+    if _is_hub(network_id):
         for firewall in estate.every(AzureFirewall):
             if firewall.virtual_hub and _is(firewall.hub_private_ip_address, address):
                 shown = firewall.at(AzureFirewall.hub_private_ip_address)
@@ -252,10 +265,15 @@ def _kind(forwards: bool) -> ApplianceKind:  # noqa: FBT001 - the one thing that
 
 
 def _is(written: str | None, address: Address) -> bool:
+    return _parsed(written) == address
+
+
+def _parsed(written: str | None) -> Address | None:
+    """An address; None for what is none, which then is at no address."""
     try:
-        return written is not None and ip_address(written.strip()) == address
+        return ip_address((written or "").strip())
     except ValueError:
-        return False
+        return None
 
 
 def _is_in(subnet: Link[Subnet] | None, network_id: str) -> bool:

@@ -83,7 +83,15 @@ def _hub() -> list[Body]:
         [balancing_rule(group.of("loadBalancers", "backend-lb"), "backend-lb", 0, **every_port)],
     )
     subnets = [subnet_id(network, "frontend"), subnet_id(network, "backend")]
-    return [network, guard, public, outside, inside, appliance_scale_set(group, "chkp-vmss", subnets, 2)]
+    gateways = appliance_scale_set(group, "chkp-vmss", subnets, 2)
+    for number, balancer in enumerate((outside, inside)):
+        balancer["properties"]["backendAddressPools"][0]["properties"]["backendIPConfigurations"] = [
+            reference(
+                f"{gateways['id']}/virtualMachines/{instance}/networkInterfaces/eth{number}/ipConfigurations/ipconfig{number}"
+            )
+            for instance in range(2)
+        ]
+    return [network, guard, public, outside, inside, gateways]
 
 
 def _spoke(group: Group, name: str, net: str) -> tuple[Body, Body]:
