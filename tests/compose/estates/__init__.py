@@ -7,10 +7,17 @@ from compose.estates import (
     aks_create_defaults,
     aks_review_networking,
     aks_security_summit,
+    api_server_vnet_integration,
     aviatrix_firenet_kubenet,
     azure_firewall_egress_2019,
     checkpoint_per_pod_egress,
+    dns_forwarders,
+    dual_stack,
     modern_hardened,
+    nat_gateway,
+    network_isolated,
+    shared_hub,
+    virtual_wan,
 )
 
 ESTATES: Mapping[str, Callable[[], list[Record]]] = {
@@ -22,3 +29,14 @@ ESTATES: Mapping[str, Callable[[], list[Record]]] = {
     "checkpoint-per-pod-egress": checkpoint_per_pod_egress.records,
     "modern-hardened": modern_hardened.records,
 }
+
+TOPOLOGIES: Mapping[str, Callable[[], list[Record]]] = {
+    "api-server-vnet-integration": api_server_vnet_integration.records,
+    "dns-forwarders": dns_forwarders.records,
+    "dual-stack": dual_stack.records,
+    "nat-gateway": nat_gateway.records,
+    "network-isolated": network_isolated.records,
+    "shared-hub": shared_hub.records,
+    "virtual-wan": virtual_wan.records,
+}
+"""Networks that the guides do not show."""
