@@ -372,8 +372,15 @@ def bastion(group: Group, name: str, subnet_id: str, address: str) -> Body:
     )
 
 
-def firewall(group: Group, name: str, subnet_id: str, addresses: tuple[str, str], **properties: object) -> Body:
-    """An Azure Firewall; `addresses` are its private address and the id of its public one."""
+def firewall(
+    group: Group,
+    name: str,
+    subnet_id: str,
+    addresses: tuple[str, str],
+    more: Sequence[str] = (),
+    **properties: object,
+) -> Body:
+    """An Azure Firewall; `addresses` are its private address and its public one's id, `more` those of further ones."""
     own = group.of("azureFirewalls", name)
     private, public = addresses
     configuration = {
@@ -386,7 +393,13 @@ def firewall(group: Group, name: str, subnet_id: str, addresses: tuple[str, str]
         "sku": {"name": "AZFW_VNet", "tier": "Standard"},
         "threatIntelMode": "Alert",
         "additionalProperties": {},
-        "ipConfigurations": [part(own, "azureFirewallIpConfigurations", "ipconfig", configuration)],
+        "ipConfigurations": [
+            part(own, "azureFirewallIpConfigurations", "ipconfig", configuration),
+            *(
+                part(own, "azureFirewallIpConfigurations", f"ipconfig-{n}", {"publicIPAddress": reference(address)})
+                for n, address in enumerate(more, start=2)
+            ),
+        ],
         "networkRuleCollections": [],
         "applicationRuleCollections": [],
         "natRuleCollections": [],

@@ -80,7 +80,6 @@ class PoolScale(View):
 
     __slots__ = ()
 
-    vm_size = text("vmSize")
     count = number("count")
     min_count = number("minCount")
     max_count = number("maxCount")
@@ -105,6 +104,7 @@ class AgentPool(AzureResource):
     mode = Choice("mode", AgentPoolMode)
     type = Choice("type", AgentPoolType)
     os_type = Choice("osType", OSType)
+    vm_size = text("vmSize")
     count = number("count")
     min_count = number("minCount")
     max_count = number("maxCount")

@@ -64,8 +64,8 @@ _ACTIONS = {
 class KnownDestination(NamedTuple):
     """What is known about a host name beside the snapshot, such as from documentation.
 
-    `public`: it stands for public addresses. `service_tags` and `fqdn_tags` (lower case) hold it; None where that is
-    not known at all.
+    `public`: it stands for public addresses, none of them the firewall's own. `service_tags` and `fqdn_tags` (lower
+    case) hold it; None where that is not known at all.
     """
 
     public: bool = False
@@ -265,6 +265,8 @@ class _Question:
         wanted = rule.conditions
         if rule.kind is APPLICATION:
             return _both(_service(wanted, flow), self._names(wanted, flow))
+        if rule.kind is NAT and flow.destination is None and self.known.public:
+            return False
         return _both(_transport(wanted, flow), self._destination(wanted, flow))
 
     def _destination(self, wanted: Conditions, flow: Flow) -> Answer:

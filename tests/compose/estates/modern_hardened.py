@@ -80,17 +80,25 @@ def _hub() -> list[Body]:
     own = _HUB.of("virtualNetworks", "vnet-hub")
     network = virtual_network(_HUB, "vnet-hub", "10.50.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.50.1.0/26")])
     public = public_ip(_HUB, "pip-firewall", "20.240.9.10")
+    second = public_ip(_HUB, "pip-firewall-2", "20.240.9.11")
     policy = _HUB.of("firewallPolicies", "fwp-hub")
     wall = firewall(
         _HUB,
         "fw-hub",
         subnet_id(network, "AzureFirewallSubnet"),
         ("10.50.1.4", public["id"]),
+        [second["id"]],
         sku={"name": "AZFW_VNet", "tier": "Premium"},
         threatIntelMode="Deny",
         firewallPolicy=reference(policy),
     )
-    return [network, public, wall, *firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required())]
+    authority = {"keyVaultSecretId": "https://kv-connectivity.vault.azure.net/secrets/fw-ca", "name": "fw-ca"}
+    inspecting = {
+        "intrusionDetection": {"mode": "Deny"},
+        "transportSecurity": {"certificateAuthority": authority},
+    }
+    rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
+    return [network, public, second, wall, *rules]
 
 
 def _required() -> dict[str, Body]:
