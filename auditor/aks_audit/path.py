@@ -16,9 +16,10 @@ from aks_audit.facts import AgentPool, Estate, ManagedCluster, Unread
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.workloads import Pod
 from aks_audit.network.api_servers import api_server
+from aks_audit.network.firewall import KnownDestination
 from aks_audit.network.flows import Address, Destination, FlowProtocol, Passage
 from aks_audit.network.origins import Origin, first_pool, of_pod, of_pool
-from aks_audit.network.walk import Hop, HopKind, Walk, walk
+from aks_audit.network.walk import ON_THE_INTERNET, Hop, HopKind, Knowledge, Walk, walk
 from aks_audit.progress import one_line
 from aks_audit.results import Evidence, JsonValue, Missing, Record
 
@@ -53,10 +54,46 @@ def ask(estate: Estate, question: Question) -> Walk:
     asked = None if target.lower() == "api-server" else destination(target, question.protocol)
     try:
         origin = _origin(estate, cluster, question.source)
-        return walk(origin, asked or api_server(cluster))
+        return walk(origin, asked or api_server(cluster), knowledge(cluster))
     except Unread as unread:
         says = f"Where it starts, or is to go, cannot be told: {unread}"
         return Walk((Hop(HopKind.SOURCE, cluster.id, Passage.UNKNOWN, says, missing=unread.missing),))
+
+
+def knowledge(cluster: ManagedCluster) -> Knowledge:
+    """What is documented about public names: which tags hold those that the cluster needs, and that none holds others.
+
+    Azure's tags hold names of Microsoft, and a few others that AKS needs.
+    """
+    from aks_audit_rules.required_egress import needs  # noqa: PLC0415 - the table stands with the rules about it
+
+    try:
+        needed = needs(cluster)
+    except Unread:
+        needed = ()
+
+    def known(name: str | None) -> KnownDestination:
+        found = next((need.known for need in needed if name and _is_called(need.name, name)), None)
+        if found:
+            return found
+        if name and name.endswith(_MICROSOFTS):
+            return ON_THE_INTERNET
+        return KnownDestination(public=True, fqdn_tags=frozenset())
+
+    return known
+
+
+_MICROSOFTS = (
+    ".aka.ms", ".azmk8s.io", ".azure.com", ".azure.net", ".azurecr.io", ".azureedge.net", ".azurefd.net",
+    ".azurewebsites.net", ".live.com", ".microsoft.com", ".microsoftonline.com", ".msauth.net", ".msftauth.net",
+    ".msftconnecttest.com", ".office.com", ".office.net", ".office365.com", ".sharepoint.com", ".trafficmanager.net",
+    ".visualstudio.com", ".windows.com", ".windows.net", ".windowsupdate.com",
+)  # fmt: skip
+"""Domains whose names an FQDN tag may hold."""
+
+
+def _is_called(pattern: str, name: str) -> bool:
+    return name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern
 
 
 def find_cluster(estate: Estate, wanted: str) -> ManagedCluster:
@@ -250,8 +287,8 @@ class _Pen(NamedTuple):
 
 
 def _text(question: Question, walked: Walk, pen: _Pen) -> Iterator[str]:
-    icmp = "" if question.protocol == "tcp" else f" ({question.protocol})"
-    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{icmp}"
+    protocol = "" if question.protocol == "tcp" else f" ({question.protocol})"
+    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{protocol}"
     yield from pen.wrapped(asked, _Style.STRONG, "", "    ")
     yield ""
     decides = walked.decided_by
@@ -259,9 +296,24 @@ def _text(question: Question, walked: Walk, pen: _Pen) -> Iterator[str]:
         yield from _hop(hop, pen, last=number == len(walked.hops) - 1)
     yield ""
     mark, style = _OF_PASSAGE[walked.end]
-    by = decides.by or (parse(decides.where).name if decides.where else "")
-    why = f" by {decides.kind} {by}".rstrip() if walked.end is not Passage.ALLOWED else ""
-    yield from pen.wrapped(f"{mark} {walked.end}{why}", style, "", "  ")
+    yield from pen.wrapped(f"{mark} {_end(walked.end, decides)}", style, "", "  ")
+
+
+def _end(end: Passage, decides: Hop) -> str:
+    """How it ends, and by what."""
+    if end is Passage.ALLOWED:
+        return (
+            f"allowed: {decides.says[:1].lower()}{decides.says[1:]}"
+            if decides.kind is HopKind.TRANSLATION
+            else "allowed"
+        )
+    if decides.kind is HopKind.NAME:
+        return f"{end}: {decides.says.partition(':')[0]}"
+    if decides.kind is HopKind.ROUTE:
+        named = decides.by or f"route from {parse(decides.where).name}"
+    else:
+        named = f"{decides.kind} {parse(decides.where).name}{f', {decides.by}' if decides.by else ''}"
+    return f"{end}{' by' if end is Passage.BLOCKED else ' at'} {named}"
 
 
 def _source_words(source: str) -> str:
@@ -286,7 +338,7 @@ def _hop(hop: Hop, pen: _Pen, *, last: bool) -> Iterator[str]:
         yield f"{painted}  {first[len(head) :]}"
         yield from others
     quiet = pen.styled(line, _Style.QUIET) + rest[1:]
-    if hop.by:
+    if hop.by and hop.by.removeprefix("rule ") not in hop.says:
         yield from (quiet + text[len(rest) :] for text in pen.wrapped(f"by {hop.by}", _Style.NONE, rest, rest))
     for evidence in _evidence(hop):
         yield from (quiet + text[len(rest) :] for text in pen.wrapped(evidence, _Style.QUIET, rest, rest))
@@ -300,13 +352,21 @@ def _hop(hop: Hop, pen: _Pen, *, last: bool) -> Iterator[str]:
 
 def _evidence(hop: Hop) -> Iterator[str]:
     for piece in hop.evidence[:_MOST_EVIDENCE]:
-        yield f"{parse(piece.resource).name} {piece.pointer} = {_value(piece.value)}"
+        yield f"{parse(piece.resource).name}  {_dotted(piece.pointer)} = {_value(piece.value)}"
     if (more := len(hop.evidence) - _MOST_EVIDENCE) > 0:
         yield f"and {more} more, which --format json has"
 
 
+def _dotted(pointer: str) -> str:
+    """A JSON pointer as people read it, without the `properties` of every level; the JSON has the exact one."""
+    names = [name for name in pointer.split("/")[1:] if name != "properties"]
+    return "".join(f"[{name}]" if name.isdecimal() else f".{name}" for name in names).lstrip(".")
+
+
 def _value(value: JsonValue) -> str:
     """A value, short: of an id the name, of anything long the beginning."""
+    if value is None:
+        return "not set"
     if isinstance(value, dict) and len(value) == 1:
         value = next(iter(value.values()))
     if isinstance(value, str) and value.lower().startswith("/subscriptions/"):

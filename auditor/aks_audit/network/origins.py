@@ -19,6 +19,7 @@ from aks_audit.facts import (
     ManagedCluster,
     Missing,
     Network,
+    NetworkInterface,
     NetworkPlugin,
     NetworkPluginMode,
     NotCollected,
@@ -122,6 +123,23 @@ def interfaces(cluster: ManagedCluster, pool: AgentPool) -> Iterator[ScaleSetNet
     """The network interfaces that every node of a pool has, as far as its scale set was read."""
     for scale_set in scale_sets(cluster, pool):
         yield from scale_set.network_interfaces or ()
+
+
+def machine_interfaces(cluster: ManagedCluster, pool: AgentPool) -> tuple[NetworkInterface, ...]:
+    """The interfaces of the machines that are no scale set's, where a pool has none: one of any pool, by its subnet.
+
+    Raises:
+        NotCollected: that there are no others is not known.
+    """
+    if scale_sets(cluster, pool):
+        return ()
+    home = node_subnet(cluster, pool).id.lower()
+    return tuple(
+        interface
+        for interface in cluster.node_interfaces.whole()
+        if interface.virtual_machine
+        and any(one.subnet and one.subnet.id.lower() == home for one in interface.ip_configurations or ())
+    )
 
 
 def scale_sets(cluster: ManagedCluster, pool: AgentPool) -> tuple[VirtualMachineScaleSet, ...]:

@@ -21,10 +21,15 @@ from aks_audit.facts import (
     Unread,
 )
 from aks_audit.facts.firewall import AzureFirewall, FirewallIPConfiguration
-from aks_audit.facts.networking import BackendAddressPool, FrontendIPConfiguration, PublicIPAddress
+from aks_audit.facts.networking import (
+    BackendAddressPool,
+    FrontendIPConfiguration,
+    InterfaceIPConfiguration,
+    PublicIPAddress,
+)
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.flows import Passage
-from aks_audit.network.origins import interfaces
+from aks_audit.network.origins import interfaces, machine_interfaces
 
 
 class Translation(NamedTuple):
@@ -44,8 +49,8 @@ def firewall_translation(firewall: AzureFirewall) -> Translation:
     addresses = _written(firewall, (one.public_ip_address for one in own if one.public_ip_address))
     if not addresses:
         says = f"{firewall.name} has no public address to leave with"
-        return Translation(Passage.BLOCKED, firewall.id, says, firewall.name, evidence)
-    return Translation(Passage.ALLOWED, firewall.id, f"It leaves as {addresses}", firewall.name, evidence)
+        return Translation(Passage.BLOCKED, firewall.id, says, "", evidence)
+    return Translation(Passage.ALLOWED, firewall.id, f"It leaves as {addresses}", "", evidence)
 
 
 def node_translation(cluster: ManagedCluster, pool: AgentPool, subnet: Subnet) -> Translation:
@@ -75,6 +80,10 @@ def _own_addresses(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Evidenc
         for configuration in interface.ip_configurations or ():
             if configuration.public_ip_address:
                 yield configuration.at(ScaleSetIPConfiguration.public_ip_address)
+    for machine in machine_interfaces(cluster, pool):
+        for own in machine.ip_configurations or ():
+            if own.public_ip_address:
+                yield own.at(InterfaceIPConfiguration.public_ip_address)
 
 
 def _by_load_balancers(cluster: ManagedCluster, subnet: Subnet) -> Translation:

@@ -4,7 +4,7 @@ The way out alone is walked: answers come back, since security groups and firewa
 through. Whether anything listens at the other end is not asked.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple, TypeAlias, TypeVar
@@ -12,9 +12,11 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 from aks_audit.facts import (
     AzureResource,
     Evidence,
+    Link,
     ManagedCluster,
     Missing,
     Network,
+    NetworkInterface,
     NetworkPlugin,
     NetworkPluginMode,
     NetworkPolicy,
@@ -31,6 +33,7 @@ from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import PrivateEndpoint, VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.addresses import PUBLIC, AddressSet
+from aks_audit.network.aliases import private_alias
 from aks_audit.network.dns import Answer, Resolution, resolve
 from aks_audit.network.firewall import FirewallAction, KnownDestination, judge_sources
 from aks_audit.network.flows import Address, Destination, Flow, Passage
@@ -42,6 +45,7 @@ from aks_audit.network.origins import (
     as_pod,
     interfaces,
     keeps_its_address,
+    machine_interfaces,
     why_masqueraded,
 )
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
@@ -116,6 +120,8 @@ class Walk(NamedTuple):
 _LEADING = frozenset({HopKind.SOURCE, HopKind.NAME, HopKind.MASQUERADE, HopKind.ROUTE, HopKind.APPLIANCE})
 
 T = TypeVar("T")
+Knowledge: TypeAlias = Callable[[str | None], KnownDestination]
+ON_THE_INTERNET = KnownDestination(public=True)
 Steps: TypeAlias = Generator[Hop, None, T]
 
 
@@ -125,6 +131,7 @@ class _Under(NamedTuple):
     origin: Origin
     sender: Sender
     flow: Flow
+    known: Knowledge
     firewall: AzureFirewall | None = None
 
     @property
@@ -139,12 +146,15 @@ class _Under(NamedTuple):
         return self.flow.name or (str(self.flow.destination) if self.flow.destination else "the internet")
 
 
-def walk(origin: Origin, destination: Destination) -> Walk:
-    """Walk from a node or pod to a destination; what was not read is a hop that cannot be told."""
-    return Walk(tuple(_walk(origin, destination)))
+def walk(origin: Origin, destination: Destination, known: Knowledge = lambda _name: ON_THE_INTERNET) -> Walk:
+    """Walk from a node or pod to a destination; what was not read is a hop that cannot be told.
+
+    `known` gives what is known of a name that is left to public DNS, and with None of the internet as such.
+    """
+    return Walk(tuple(_walk(origin, destination, known)))
 
 
-def _walk(origin: Origin, destination: Destination) -> Iterator[Hop]:
+def _walk(origin: Origin, destination: Destination, known: Knowledge) -> Iterator[Hop]:
     yield _source(origin)
     resolved = yield from _told(HopKind.NAME, origin.subnet.virtual_network_id, _named(origin, destination))
     if resolved is None or (yield from _ends_at_once(origin, resolved)):
@@ -155,7 +165,7 @@ def _walk(origin: Origin, destination: Destination) -> Iterator[Hop]:
     if sender is None:
         return
     flow = Flow(sender.example, resolved.address, resolved.name, resolved.protocol, resolved.port)
-    under = _Under(origin, sender, flow)
+    under = _Under(origin, sender, flow, known)
     yield from _told(HopKind.SECURITY_GROUP, origin.pool.id, _on_interfaces(under))
     yield from _on_subnet(under, sender.subnet, OUTBOUND)
     for _ in range(_MOST_ROUTES):
@@ -171,7 +181,8 @@ def _told(kind: HopKind, where: str, steps: Steps[T]) -> Steps[T | None]:
     try:
         return (yield from steps)
     except Unread as unread:
-        yield Hop(kind, where, Passage.UNKNOWN, f"Cannot be told: {unread}", missing=unread.missing)
+        says = f"{parse(where).name} cannot be told: {unread}"
+        yield Hop(kind, where, Passage.UNKNOWN, says, missing=unread.missing)
         return None
 
 
@@ -203,12 +214,33 @@ def _named(origin: Origin, destination: Destination) -> Steps[Destination | None
         return destination
     network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
     resolution = resolve(network, destination.name)
-    way = "; ".join(step.said for step in resolution.steps)
+    alias = private_alias(destination.name) if resolution.answer is Answer.PUBLIC else None
+    if alias and (found := _hop_of_alias(destination.name, alias, network)):
+        yield found[0]
+        return None if found[0].passage else destination._replace(address=min(found[1].addresses))
+    way = "; ".join(step.said for step in resolution.steps).replace(destination.name, "it")
     told = _hop_of_name(destination.name, network, resolution, way)
     yield told
     if told.passage is not None:
         return None
     return destination._replace(address=min(resolution.addresses, default=None))
+
+
+def _hop_of_alias(name: str, alias: str, network: VirtualNetwork) -> tuple[Hop, Resolution] | None:
+    """What the alias for private endpoints leads to; None where no private zone answers for it.
+
+    Public DNS gives it to services with a private endpoint alone; a record in a private zone says that there is one.
+    """
+    resolution = resolve(network, alias)
+    way = "; ".join(step.said for step in resolution.steps).replace(alias, "that")
+    if resolution.answer is Answer.PUBLIC:
+        return None
+    if resolution.answer is Answer.ADDRESSES:
+        addresses = ", ".join(map(str, sorted(resolution.addresses)))
+        says = f"{name} is {addresses}: in public DNS it is another name for {alias}; {way}"
+        return Hop(HopKind.NAME, network.id, None, says, "", resolution.evidence), resolution
+    says = f"If {name} has a private endpoint, it is another name for {alias}, which has no address here: {way}"
+    return Hop(HopKind.NAME, network.id, Passage.UNKNOWN, says, "", resolution.evidence), resolution
 
 
 def _hop_of_name(name: str, network: VirtualNetwork, resolution: Resolution, way: str) -> Hop:
@@ -308,14 +340,20 @@ def _masquerade(origin: Origin, destination: Destination) -> Steps[Sender]:
 def _on_interfaces(under: _Under) -> Steps[None]:
     """The group on the nodes' network interfaces; a packet meets it before that of the subnet on its way out."""
     met: set[str] = set()
-    for interface in interfaces(under.origin.cluster, under.origin.pool):
-        group = interface.network_security_group
-        if group and group.id.lower() not in met:
+    for group, evidence in _interface_groups(under.origin):
+        if group.id.lower() not in met:
             met.add(group.id.lower())
-            evidence = interface.at(ScaleSetNetworkInterface.network_security_group)
             yield from _told(HopKind.SECURITY_GROUP, group.id, _through(under, group.read(), "the nodes", evidence))
-    if not met:
-        under.origin.cluster.scale_sets.whole()
+
+
+def _interface_groups(origin: Origin) -> Iterator[tuple[Link[NetworkSecurityGroup], Evidence]]:
+    for profile in interfaces(origin.cluster, origin.pool):
+        if profile.network_security_group:
+            yield profile.network_security_group, profile.at(ScaleSetNetworkInterface.network_security_group)
+    for interface in machine_interfaces(origin.cluster, origin.pool):
+        if interface.network_security_group:
+            yield interface.network_security_group, interface.at(NetworkInterface.network_security_group)
+    origin.cluster.scale_sets.whole()
 
 
 def _on_subnet(under: _Under, subnet: Subnet, direction: SecurityRuleDirection) -> Steps[None]:
@@ -326,9 +364,8 @@ def _on_subnet(under: _Under, subnet: Subnet, direction: SecurityRuleDirection) 
         evidence = subnet.at(Subnet.network_security_group)
         yield from _through(under, group.read(), f"subnet {subnet.name}", evidence, (subnet, direction))
     except Unread as unread:
-        yield Hop(
-            HopKind.SECURITY_GROUP, subnet.id, Passage.UNKNOWN, f"Cannot be told: {unread}", "", (), unread.missing
-        )
+        says = f"The group of {subnet.name} cannot be told: {unread}"
+        yield Hop(HopKind.SECURITY_GROUP, subnet.id, Passage.UNKNOWN, says, missing=unread.missing)
 
 
 def _through(
@@ -470,23 +507,25 @@ def _appliance_hop(found: Appliance, address: Address) -> Hop:
     where = resource.id if resource else found.network_id
     if found.kind.forwards:
         says = f"At {address} is {name}{found.kind}: what it lets through is not known here"
-        return Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, resource.name if resource else "", found.evidence)
+        return Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, "", found.evidence)
     says = f"At {address} is {name}{found.kind}: packets are dropped"
-    return Hop(HopKind.APPLIANCE, where, Passage.BLOCKED, says, resource.name if resource else "", found.evidence)
+    return Hop(HopKind.APPLIANCE, where, Passage.BLOCKED, says, "", found.evidence)
 
 
 def _at_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]:
     flow = under.flow
-    known = KnownDestination(public=flow.destination is None)
-    judged = judge_sources(firewall, under.sender.addresses, flow, known)
+    if flow.destination is None and flow.name is None:
+        flow = flow._replace(destination=_somewhere(under.sender.subnet, flow.source))
+    judged = judge_sources(firewall, under.sender.addresses, flow, under.known(flow.name))
     verdict = judged[0].verdict
     by = f"rule {verdict.rule}" if verdict.rule else ""
+    evidence = verdict.evidence or (firewall.at(AzureFirewall.firewall_policy),)
     if any(other.verdict.action is not verdict.action for other in judged):
         says = f"{firewall.name} does not treat all addresses of the sender alike: {verdict.reason}"
-        yield Hop(HopKind.FIREWALL, firewall.id, Passage.UNKNOWN, says, by, verdict.evidence)
+        yield Hop(HopKind.FIREWALL, firewall.id, Passage.UNKNOWN, says, by, evidence)
         return None
     passage = _PASSAGES[verdict.action]
-    yield Hop(HopKind.FIREWALL, firewall.id, passage, f"{firewall.name}: {verdict.reason}", by, verdict.evidence)
+    yield Hop(HopKind.FIREWALL, firewall.id, passage, f"{firewall.name}: {verdict.reason}", by, evidence)
     if passage is not Passage.ALLOWED:
         return None
     return (yield from _behind_firewall(under, firewall))
