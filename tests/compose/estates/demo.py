@@ -30,9 +30,11 @@ from compose.clusters import (
 )
 from compose.networks import (
     allow,
+    application_rules,
     attach,
     deny,
     firewall,
+    firewall_policy,
     peer,
     private_zone,
     public_ip,
@@ -44,6 +46,7 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
+from compose.roles import own_rights
 from compose.services import deployment_safeguards, user_assigned_identity, workspace
 from compose.snapshots import recorded
 
@@ -81,8 +84,27 @@ def _hub() -> list[Body]:
     own = _HUB.of("virtualNetworks", "vnet-hub")
     network = virtual_network(_HUB, "vnet-hub", "10.0.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.0.1.0/26")])
     public = public_ip(_HUB, "pip-firewall", "20.71.5.10")
-    wall = firewall(_HUB, "fw-hub", subnet_id(network, "AzureFirewallSubnet"), ("10.0.1.4", public["id"]))
-    return [network, public, wall]
+    second = public_ip(_HUB, "pip-firewall-2", "20.71.5.11")
+    wall = firewall(
+        _HUB,
+        "fw-hub",
+        subnet_id(network, "AzureFirewallSubnet"),
+        ("10.0.1.4", public["id"]),
+        [second["id"]],
+        sku={"name": "AZFW_VNet", "tier": "Premium"},
+        firewallPolicy=reference(_HUB.of("firewallPolicies", "fwp-hub")),
+    )
+    authority = {"keyVaultSecretId": "https://kv-hub.vault.azure.net/secrets/fw-ca", "name": "fw-ca"}
+    inspecting = {"intrusionDetection": {"mode": "Deny"}, "transportSecurity": {"certificateAuthority": authority}}
+    rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
+    return [network, public, second, wall, *rules]
+
+
+def _required() -> dict[str, Body]:
+    """The rule collection group that lets AKS out, and nothing else."""
+    nodes = {"sourceAddresses": ["10.8.1.0/24", "10.8.2.0/24"], "fqdnTags": ["AzureKubernetesService"]}
+    allowed = application_rules("aks", 200, {"aks-fqdn-tag": nodes})
+    return {"rcg-aks": {"priority": 200, "ruleCollections": [allowed]}}
 
 
 def _spoke() -> list[Body]:
@@ -173,7 +195,7 @@ def _payments(network: Body) -> list[Body]:
     )
     ingress = Service("ingress/gateway", "10.8.0.68", (443,), subnet_id(network, "snet-ingress"))
     made = NodeGroup(cluster, api="10.8.0.4").bodies([ingress])
-    return [cluster, control, kubelet, deployment_safeguards(cluster["id"]), *made]
+    return [cluster, control, kubelet, deployment_safeguards(cluster["id"]), *own_rights(cluster), *made]
 
 
 def _shop(network: Body) -> list[Body]:
@@ -203,7 +225,7 @@ def _shop(network: Body) -> list[Body]:
         **private_link(group, "aks-shop", _LINK_ZONE),
     )
     ingress = Service("ingress/nginx", "10.8.0.69", subnet=subnet_id(network, "snet-ingress"))
-    return [cluster, control, kubelet, *NodeGroup(cluster, api="10.8.2.4").bodies([ingress])]
+    return [cluster, control, kubelet, *own_rights(cluster), *NodeGroup(cluster, api="10.8.2.4").bodies([ingress])]
 
 
 def _data(network: Body) -> list[Body]:
@@ -219,7 +241,7 @@ def _data(network: Body) -> list[Body]:
         currentKubernetesVersion="1.33.5",
         **private_link(group, "aks-data"),
     )
-    return [cluster, control, *NodeGroup(cluster, api="10.8.3.4").bodies()]
+    return [cluster, control, *own_rights(cluster), *NodeGroup(cluster, api="10.8.3.4").bodies()]
 
 
 def _web(network: Body) -> list[Body]:
@@ -237,7 +259,7 @@ def _web(network: Body) -> list[Body]:
         currentKubernetesVersion="1.31.13",
     )
     made = NodeGroup(cluster, outbound="20.71.5.20").bodies([Service("default/web", "20.71.5.21")])
-    return [cluster, *made]
+    return [cluster, *own_rights(cluster), *made]
 
 
 def _sandbox() -> list[Body]:
