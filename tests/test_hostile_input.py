@@ -88,6 +88,22 @@ STILL_ON_EVIDENCE = {
     ("AKS-EGR-09", "enableAutoScaling"): "absent, it means off, so that the pool's count is what counts",
     ("AKS-ND-04", "enableAutoScaling"): "as above",
     ("AKS-ND-04", "minCount"): "as above",
+    ("AKS-SUB-10", "podIPAllocationMode"): "absent, it means DynamicIndividual",
+    ("AKS-SUB-11", "podIPAllocationMode"): "as above",
+    ("AKS-SUB-10", "podSubnetID"): "absent, it means the nodes' subnet, of which the rule asks too",
+    ("AKS-SUB-10", "properties/nodeProvisioningProfile"): "absent, it means no auto-provisioning, as in older bodies",
+    ("AKS-SUB-10", "nodeProvisioningProfile/mode"): "as above",
+    ("AKS-SUB-12", "properties/nodeProvisioningProfile"): "as above",
+    ("AKS-SUB-12", "nodeProvisioningProfile/mode"): "as above",
+    ("AKS-SUB-10", "properties/privateEndpoints"): "Azure leaves a subnet's empty list out",
+    ("AKS-SUB-11", "mode"): "absent, the pool is one like others, as in bodies of older API versions",
+    ("AKS-SUB-14", "networkProfile/networkPluginMode"): "absent, it means no overlay",
+    ("AKS-SUB-14", "networkProfile/serviceCidrs"): "a list and its first item, which contradict each other",
+    ("AKS-SUB-15", "networkProfile/podCidrs"): "as above",
+    ("AKS-SUB-14", "properties/remoteAddressSpace"): "the peer's addresses then and now, each enough to know some",
+    ("AKS-SUB-14", "remoteAddressSpace/addressPrefixes"): "as above",
+    ("AKS-SUB-14", "properties/remoteVirtualNetworkAddressSpace"): "as above",
+    ("AKS-SUB-14", "remoteVirtualNetworkAddressSpace/addressPrefixes"): "as above",
 }
 """Losses after which a pass still rests on a value that was read; found by a sweep over every key of every case."""
 

@@ -1,6 +1,7 @@
 """Whether the addresses suffice and are one's own, and what subnets of clusters let past their routes."""
 
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 from aks_audit.facts import (
     AgentPool,
@@ -177,14 +178,17 @@ def _no_pod_cidr(cluster: ManagedCluster) -> Verdict | None:
         return undecided("The body does not name the network plugin", plugin)
     if cluster.network_plugin is NetworkPlugin.NONE:
         return not_applicable("The cluster's own CNI plugin gives pods their addresses", plugin)
-    overlay = cluster.network_plugin is NetworkPlugin.KUBENET or cluster.network_plugin_mode
-    if not overlay and cluster.network_dataplane is None:
+    if not _has_pod_cidr(cluster) and cluster.network_dataplane is None:
         return undecided("The body was read with an API version that does not tell overlay from node subnet", mode)
-    if not overlay:
+    if not _has_pod_cidr(cluster):
         return not_applicable("Pods have addresses of the virtual network", plugin, mode)
     if not _pod_cidrs(cluster):
         return undecided("The body names no pod CIDR", *_pod_cidr_evidence(cluster))
     return None
+
+
+def _has_pod_cidr(cluster: ManagedCluster) -> bool:
+    return cluster.network_plugin is NetworkPlugin.KUBENET or cluster.network_plugin_mode is not None
 
 
 def _pod_cidrs(cluster: ManagedCluster) -> tuple[Network, ...]:
@@ -216,7 +220,7 @@ def service_cidr_apart(cluster: ManagedCluster) -> Verdict:
     prefixes of routes of its subnets to an appliance or a gateway, and the pod CIDRs. A route for a whole private block
     (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10) or more says where everything goes, and names no network.
     Without an overlap it is unknown where a gateway or a route server gives learned routes to the cluster's subnets: what
-    it learned stands in no resource.
+    it learned stands in no resource. No pod CIDR with overlay and kubenet is unknown too.
     Fix: az aks create --resource-group {group} --name NEWCLUSTER --service-cidr <free range> --dns-service-ip <address in it>
     Bicep: properties.networkProfile.serviceCidr: a range that no connected network uses
     Change: new cluster; the service CIDR cannot be changed
@@ -229,6 +233,8 @@ def service_cidr_apart(cluster: ManagedCluster) -> Verdict:
     if not ranges:
         return undecided("The body names no service CIDR", *evidence)
     pods = _pod_cidrs(cluster)
+    if not pods and _has_pod_cidr(cluster):
+        return undecided("The body names no pod CIDR", *_pod_cidr_evidence(cluster))
     beside = [Neighbour("the pod CIDR", pods, cluster.at(ManagedCluster.pod_cidr))] if pods else []
     return _apart(cluster, "service", ranges, evidence, beside)
 
@@ -329,9 +335,9 @@ def ddos_protection(cluster: ManagedCluster) -> Verdict:
 
     Severity: whoever pays for a flood takes the applications off the internet for its length; nothing is disclosed.
     Decided: for each public front end of the cluster's load balancers that a load balancing rule uses, the address's
-    `ddosSettings.protectionMode`: `Enabled` passes, `Disabled` fails, and `VirtualNetworkInherited` (or absent, which
-    means that) is what `enableDdosProtection` of the cluster's virtual networks says: true passes, false fails, absent
-    is unknown. A front end with a prefix inherits too. A front end for outbound rules alone lets nothing in; a cluster
+    `ddosSettings.protectionMode`: `Enabled` passes, `Disabled` fails, and `VirtualNetworkInherited` is what
+    `enableDdosProtection` of the cluster's virtual networks says: true passes, false fails. A front end with a prefix
+    inherits too. Absent is unknown: older API versions send neither. A front end for outbound rules alone lets nothing in; a cluster
     without a public front end that does is not applicable. Application gateways and other ways in are not judged here.
     Fix: az network public-ip update --ids <public-ip-id> --ddos-protection-mode Enabled
     Bicep: Microsoft.Network/publicIPAddresses properties.ddosSettings.protectionMode: 'Enabled', or virtualNetworks properties.enableDdosProtection: true
@@ -371,8 +377,12 @@ def _front_protected(cluster: ManagedCluster, front: FrontendIPConfiguration) ->
             return passes("Every public address that lets traffic in is protected", evidence)
         case DdosProtectionMode.DISABLED:
             return fails(f"DDoS protection of {address.name} is off", evidence)
-        case _:
+        case None:
+            return undecided(f"{address.name} does not say how it is protected", evidence)
+        case DdosProtectionMode.VIRTUAL_NETWORK_INHERITED:
             return each(virtual_networks(cluster), lambda network: _network_protected(front, network, evidence))
+        case other:
+            assert_never(other)
 
 
 def _network_protected(front: FrontendIPConfiguration, network: VirtualNetwork, *of_address: Evidence) -> Verdict:

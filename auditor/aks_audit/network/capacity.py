@@ -221,7 +221,7 @@ def on_subnet(subnet: ClusterSubnet) -> Demand:
     """The IPv4 addresses that all its clusters take of a subnet, with all else that is known to be in it.
 
     Raises:
-        Malformed: a body does not tell a pool's size or its pods.
+        Malformed: a body does not tell a pool's size or its pods, or where a private endpoint is.
         NotCollected: a cluster that uses the subnet was not read.
     """
     clusters = {use.cluster: subnet.estate.resource(ManagedCluster, use.cluster) for use in subnet.uses}
@@ -269,7 +269,7 @@ def _others(subnet: ClusterSubnet, clusters: tuple[ManagedCluster, ...]) -> Dema
         endpoint.id.lower(): {link.id.lower() for link in endpoint.network_interfaces or ()}
         for group in groups
         for endpoint in subnet.estate.within(PrivateEndpoint, group)
-        if endpoint.subnet and endpoint.subnet.id.lower() == subnet.id.lower()
+        if _subnet_of(endpoint) == subnet.id.lower()
     }
     listed = {link.id.lower() for link in subnet.ip_configurations or ()}
     interfaces = {interface for found in endpoints.values() for interface in found}
@@ -284,6 +284,13 @@ def _others(subnet: ClusterSubnet, clusters: tuple[ManagedCluster, ...]) -> Dema
         *(front.at(FrontendIPConfiguration.subnet) for front in fronts),
     )
     return Demand(known, known + unread, tuple(item for item in evidence if item.value is not None), doubt)
+
+
+def _subnet_of(endpoint: PrivateEndpoint) -> str:
+    if endpoint.subnet is None:
+        pointer = endpoint.at(PrivateEndpoint.subnet).pointer
+        raise Malformed(endpoint.id, pointer, "a private endpoint without its subnet")
+    return endpoint.subnet.id.lower()
 
 
 def _is_node(configuration: str, node_group: str) -> bool:

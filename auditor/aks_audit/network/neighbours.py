@@ -65,7 +65,7 @@ def neighbours(cluster: ManagedCluster) -> Iterator[Neighbour]:
 
     Raises:
         NotCollected: a network, a peer or a route table was not read.
-        Malformed: a network or a peering lacks its address space or its state.
+        Malformed: a network, a peering or a route lacks what decides.
     """
     for network in virtual_networks(cluster):
         evidence = network.at(VirtualNetwork.address_space)
@@ -83,20 +83,23 @@ def gateways(cluster: ManagedCluster) -> Iterator[tuple[str, Evidence]]:
 
     Raises:
         NotCollected: a network or a route table was not read.
+        Malformed: a peering does not say whether it uses the peer's gateway.
     """
     tables = [subnet.route_table.read() if subnet.route_table else None for subnet in _read(cluster)]
     if all(table and table.disable_bgp_route_propagation for table in tables):
         return
     for network in virtual_networks(cluster):
         for subnet in network.subnets or ():
-            if subnet.name.lower() in _GATEWAY_SUBNETS:
-                yield f"{subnet.name} of {network.name}", subnet.at(Subnet.address_prefix)
+            name = subnet.written("name") or subnet.name
+            if name.lower() in _GATEWAY_SUBNETS:
+                yield f"{name} of {network.name}", subnet.at(Subnet.address_prefix)
         for peering in network.peerings or ():
+            evidence = peering.at(VirtualNetworkPeering.use_remote_gateways)
+            if peering.use_remote_gateways is None:
+                problem = "a peering that does not say whether it uses the peer's gateway"
+                raise Malformed(peering.document.id, evidence.pointer, problem)
             if peering.use_remote_gateways and peering.state is PeeringState.CONNECTED:
-                yield (
-                    f"the gateway of the peer of {network.name}",
-                    peering.at(VirtualNetworkPeering.use_remote_gateways),
-                )
+                yield f"the gateway of the peer of {network.name}", evidence
 
 
 def _subnets(cluster: ManagedCluster) -> Iterator[Link[Subnet]]:
@@ -153,10 +156,13 @@ def _routed(subnet: Subnet) -> Iterator[Neighbour]:
 
 def _leads_to(route: Route) -> Network | None:
     """The network that a route leads to; None where it leads nowhere, to a service tag, or to everything."""
-    if route.next_hop_type not in _LEADS_ON:
+    written, hop = route.address_prefix, route.next_hop_type
+    if written is None or hop is None:
+        raise Malformed(route.document.id, route.pointer, "a route without its prefix or next hop type")
+    if hop not in _LEADS_ON:
         return None
     try:
-        prefix = ip_network((route.address_prefix or "").strip(), strict=False)
+        prefix = ip_network(written.strip(), strict=False)
     except ValueError:
         return None  # a service tag, or damage that the rules about routes tell
     everything = isinstance(prefix, IPv6Network) and prefix.prefixlen <= 7  # noqa: PLR2004 - fc00::/7, all of private space
