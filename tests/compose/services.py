@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aks_audit.snapshot import Body
 from compose.azure import TENANT, Group, guid, reference, resource
 from compose.networks import network_interface
+from compose.registries import policies
 
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 NETWORK_CONTRIBUTOR = "4d97b98b-1d4f-4787-a291-c67834d212e7"
@@ -54,6 +55,7 @@ def container_registry(group: Group, name: str, **properties: object) -> Body:
             "dataEndpointHostNames": [f"{name}.{group.location}.data.azurecr.io"],
             "networkRuleBypassOptions": "AzureServices",
             "networkRuleSet": {"defaultAction": "Deny", "ipRules": []},
+            "policies": policies(),
             "privateEndpointConnections": [],
             "publicNetworkAccess": "Disabled",
             "zoneRedundancy": "Enabled",

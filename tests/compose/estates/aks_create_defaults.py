@@ -1,7 +1,7 @@
 """What `az aks create` and `az aks create --sku automatic` leave when nothing else is asked for, in late 2026."""
 
 from aks_audit.snapshot import Body, Record
-from compose.azure import Subscription
+from compose.azure import Subscription, guid
 from compose.clusters import (
     add_on,
     agent_pool,
@@ -16,6 +16,7 @@ from compose.clusters import (
     secrets_provider,
 )
 from compose.nodes import NodeGroup, Service
+from compose.roles import OWNER, given
 from compose.services import deployment_safeguards, workspace
 from compose.snapshots import recorded
 
@@ -25,7 +26,8 @@ GROUP = SUBSCRIPTION.group("rg-quickstart")
 
 def records() -> list[Record]:
     """The whole estate."""
-    return recorded([SUBSCRIPTION], [*_base(), *_automatic()], day="2026-11-20")
+    owner = given(OWNER, SUBSCRIPTION.id, guid("the subscription's owner"), "User")
+    return recorded([SUBSCRIPTION], [*_base(), *_automatic(), owner], day="2026-11-20")
 
 
 def _base() -> list[Body]:

@@ -40,6 +40,7 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
+from compose.roles import ACR_PULL
 from compose.services import (
     NETWORK_CONTRIBUTOR,
     PRIVATE_DNS_ZONE_CONTRIBUTOR,
@@ -54,6 +55,7 @@ SPOKE = Subscription("4e710000-0000-4000-8000-000000000002")
 _HUB = HUB.group("rg-hub")
 _NETWORK = SPOKE.group("rg-network")
 _CLUSTERS = SPOKE.group("rg-aks")
+REGISTRIES = "Microsoft.ContainerRegistry/registries"
 ZONE = _HUB.of("privateDnsZones", "privatelink.westeurope.azmk8s.io")
 FIREWALL = "20.61.7.10"
 
@@ -185,7 +187,8 @@ def _private(network: Body) -> list[Body]:
         **private_link(_CLUSTERS, "aks-private", ZONE),
     )
     ingress = Service("ingress/nginx-internal", "10.3.1.4", subnet=subnet_id(network, "snet-ingress"))
-    return [cluster, identity, kubelet, *roles, *NodeGroup(cluster, api="10.3.4.4").bodies([ingress])]
+    pull = role_assignment(kubelet, ACR_PULL, SPOKE.group("rg-shared").of(REGISTRIES, "demo123"))
+    return [cluster, identity, kubelet, pull, *roles, *NodeGroup(cluster, api="10.3.4.4").bodies([ingress])]
 
 
 def _public(network: Body, on_nics: Body) -> list[Body]:

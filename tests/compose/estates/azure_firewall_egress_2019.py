@@ -21,6 +21,7 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
+from compose.roles import own_rights
 from compose.services import workspace
 from compose.snapshots import recorded
 
@@ -174,7 +175,7 @@ def _successor(network: Body) -> list[Body]:
         oidcIssuerProfile={"enabled": False},
         currentKubernetesVersion="1.28.15",
     )
-    return [cluster, *NodeGroup(cluster, outbound="40.68.20.11").bodies()]
+    return [cluster, *own_rights(cluster), *NodeGroup(cluster, outbound="40.68.20.11").bodies()]
 
 
 def _monitoring() -> Group:

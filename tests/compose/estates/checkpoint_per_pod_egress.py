@@ -32,6 +32,7 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
+from compose.roles import own_rights
 from compose.services import NETWORK_CONTRIBUTOR, appliance_scale_set, role_assignment, user_assigned_identity
 from compose.snapshots import recorded
 
@@ -130,7 +131,7 @@ def _routed_afterwards() -> tuple[Body, list[Body]]:
         currentKubernetesVersion="1.33.5",
     )  # fmt: skip
     made = NodeGroup(cluster, outbound="20.50.4.30").bodies([Service("ingress/nginx", "20.50.4.31")])
-    return network, [cluster, routes, *made]
+    return network, [cluster, *own_rights(cluster), routes, *made]
 
 
 def _made_for_routing() -> tuple[Body, list[Body]]:

@@ -42,8 +42,11 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
+from compose.registries import approve, policies
+from compose.roles import ACR_PULL
 from compose.services import (
     NETWORK_CONTRIBUTOR,
+    PRIVATE_DNS_ZONE_CONTRIBUTOR,
     container_registry,
     deployment_safeguards,
     role_assignment,
@@ -153,20 +156,28 @@ def _spoke() -> list[Body]:
 
 
 def _registry(network: Body, hub: Body) -> list[Body]:
-    registry = container_registry(_GROUP, "crplatformcache")
+    restricted = policies(exports=False, arm_audience=False, retention=True)
+    registry = container_registry(_GROUP, "crplatformcache", policies=restricted)
     endpoints = subnet_id(network, "snet-endpoints")
     names = {
         "crplatformcache.swedencentral.data.azurecr.io": "10.60.3.4",
         "crplatformcache.azurecr.io": "10.60.3.5",
     }
     endpoint = private_endpoint(_GROUP, "pe-registry", endpoints, registry["id"], names)
+    approve(registry, endpoint[0])
     hosts = {"crplatformcache": "10.60.3.5", "crplatformcache.swedencentral.data": "10.60.3.4"}
     return [registry, *endpoint, *private_zone(_HUB, "privatelink.azurecr.io", [network["id"], hub["id"]], hosts)]
 
 
 def _identities(group: Group, name: str, network: Body) -> list[Body]:
     control, kubelet = (user_assigned_identity(group, f"id-{name}{part}") for part in ("", "-kubelet"))
-    return [control, kubelet, role_assignment(control, NETWORK_CONTRIBUTOR, network["id"])]
+    registry = _GROUP.of("Microsoft.ContainerRegistry/registries", "crplatformcache")
+    given = [
+        role_assignment(control, NETWORK_CONTRIBUTOR, network["id"]),
+        role_assignment(control, PRIVATE_DNS_ZONE_CONTRIBUTOR, ZONE),
+        role_assignment(kubelet, ACR_PULL, registry),
+    ]
+    return [control, kubelet, *given]
 
 
 def _hardening(identities: list[Body]) -> Body:
