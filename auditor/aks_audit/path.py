@@ -226,7 +226,7 @@ class WalkRecord(Record, frozen=True):
 
 
 def as_json(question: Question, walked: Walk) -> str:
-    """The walk as JSON, stable: docs/path.md says what stands where."""
+    """The walk as JSON, in the form that docs/path.md tells."""
     record = WalkRecord(
         schema=SCHEMA,
         tool=f"aks-audit {__version__}",

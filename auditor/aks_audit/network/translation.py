@@ -109,6 +109,9 @@ def _without_any(balancers: Iterable[LoadBalancer], subnet: Subnet) -> Translati
         evidence = (flag, *(pool.at(BackendAddressPool.ip_configurations) for _, pool in pools))
         says = "Nothing gives it a public address; members of a Standard load balancer do not get Azure's own"
         return Translation(Passage.UNKNOWN, subnet.id, says, "default outbound access", evidence)
+    if subnet.default_outbound_access is None:
+        says = "Nothing gives it a public address, and the body does not say whether the subnet has Azure's own"
+        return Translation(Passage.UNKNOWN, subnet.id, says, "default outbound access", (flag,))
     says = "It leaves with an address of Azure's own choice, which is not yours and may change"
     return Translation(Passage.ALLOWED, subnet.id, says, "default outbound access", (flag,))
 

@@ -1,0 +1,359 @@
+"""`aks-audit path`: walks that a person decided over the estates, and what it makes of anything else it is asked."""
+
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aks_audit import snapshot
+from aks_audit.cli import main
+from aks_audit.facts import Estate, ManagedCluster
+from aks_audit.facts.resource_id import parse
+from aks_audit.network.flows import FlowProtocol, Passage
+from aks_audit.network.walk import Hop, HopKind, Walk
+from aks_audit.path import PathError, Question, as_json, as_text, ask, destination, find_cluster
+from aks_audit.snapshot import Gap, Listing, Record, Resource
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+PATHS = FIXTURES / "paths"
+ASKED: list[dict[str, Any]] = tomllib.loads((PATHS / "questions.toml").read_text(encoding="utf-8"))["question"]
+EXIT_CODES = {"✓": 0, "✗": 1, "?": 3}
+
+
+def recorded(estate: str) -> Path:
+    return FIXTURES / "estates" / f"{estate}.jsonl"
+
+
+@lru_cache(maxsize=4)
+def records(estate: str) -> tuple[Record, ...]:
+    read = snapshot.read([recorded(estate)])
+    return (
+        *(listing for listing in read.listings),
+        *(resource for resource, _ in read.resources),
+    )
+
+
+def walked(
+    estate: Iterable[Record], cluster: str, source: str, target: str, protocol: FlowProtocol = "tcp"
+) -> tuple[Question, Walk]:
+    read = Estate(snapshot.of(list(estate)))
+    question = Question(find_cluster(read, cluster), source, target, protocol)
+    return question, ask(read, question)
+
+
+def told(hop: Hop) -> str:
+    """A hop as the questions' file writes it."""
+    passage = f" = {hop.passage}" if hop.passage else ""
+    return f"{hop.kind}: {parse(hop.where).name}{f', {hop.by}' if hop.by else ''}{passage}"
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda one: f"{one['cluster']} {one['from']} to {one['to']}")
+def test_a_walk_is_the_one_that_a_person_decided(asked: dict[str, Any]) -> None:
+    _, walk = walked(
+        records(asked["estate"]), asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp")
+    )
+    assert [told(hop) for hop in walk.hops] == asked["walk"]
+    assert walk.end == asked["end"]
+    if walk.end != Passage.ALLOWED:
+        assert asked["by"] in walk.decided_by.says
+
+
+@pytest.mark.parametrize("golden", sorted(PATHS.glob("*.txt")), ids=lambda path: path.stem)
+def test_the_text_is_as_it_was_approved(
+    golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, _, expected = golden.read_text(encoding="utf-8").partition("\n")
+    estate, *arguments = command.removeprefix("$ aks-audit path ").split()
+    monkeypatch.setenv("COLUMNS", "100")
+    code = main(["path", *arguments, "--snapshot", str(recorded(estate))])
+    printed = capsys.readouterr().out
+    assert printed == expected
+    last = [line for line in expected.splitlines() if line.startswith(tuple(EXIT_CODES))][-1]
+    assert code == EXIT_CODES[last[0]]
+
+
+@pytest.mark.parametrize("asked", [one for one in ASKED if one["end"] != "allowed"], ids=lambda one: one["to"])
+def test_what_is_lost_never_lets_anything_through(asked: dict[str, Any]) -> None:
+    every = records(asked["estate"])
+    for lost in every:
+        if not isinstance(lost, Resource) or lost.type.lower() == ManagedCluster.TYPE.lower():
+            continue
+        gap = Gap(id=lost.id, type=lost.type, reason="refused", cause="refused")
+        left = [*(one for one in every if one is not lost), gap]
+        _, walk = walked(left, asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp"))
+        assert walk.end is not Passage.ALLOWED, lost.id
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda one: f"{one['cluster']} {one['from']} to {one['to']}")
+def test_all_evidence_stands_where_it_says(asked: dict[str, Any]) -> None:
+    bodies = {one.id.lower(): one.body for one in records(asked["estate"]) if isinstance(one, Resource)}
+    question, walk = walked(
+        records(asked["estate"]), asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp")
+    )
+    document = json.loads(as_json(question, walk))
+    assert document["schema"] == "aks-audit/path/1"
+    assert document["end"] == walk.end
+    assert document["hops"][document["decidedBy"]]["says"] == walk.decided_by.says
+    for piece in (piece for hop in document["hops"] for piece in hop["evidence"]):
+        assert _at(bodies[piece["resource"].lower()], piece["pointer"]) == piece["value"] or piece["value"] is None
+
+
+def _at(body: Any, pointer: str) -> Any:  # noqa: ANN401 - any JSON value
+    value = body
+    for name in pointer.split("/")[1:]:
+        if isinstance(value, list):
+            value = value[int(name)]
+        elif value is not None:
+            value = value.get(name.replace("~1", "/").replace("~0", "~"))
+    return value
+
+
+def test_every_hop_that_decides_has_evidence_or_says_what_is_missing() -> None:
+    for asked in ASKED:
+        _, walk = walked(
+            records(asked["estate"]), asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp")
+        )
+        assert walk.decided_by.evidence or walk.decided_by.missing or walk.decided_by.by
+
+
+def _pod(cluster: str, namespace: str, name: str, node: str, address: str, **spec: object) -> Resource:
+    body = {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"nodeName": node, **spec},
+        "status": {"podIP": address},
+    }
+    return Resource(
+        id=f"{cluster}/api/v1/namespaces/{namespace}/pods/{name}", type="pods", source="kubernetes", body=body
+    )
+
+
+def _with_pod(
+    estate: str, name: str, address: str, pool: str, more: Iterable[Record] = (), **spec: object
+) -> list[Record]:
+    """An estate, and a pod on a node of a pool in the cluster of this name."""
+    every = records(estate)
+    cluster = next(one.id for one in every if isinstance(one, Resource) and one.id.endswith(f"managedClusters/{name}"))
+    node = f"aks-{pool}-12345678-vmss000001"
+    kinds = ("pods", "networkpolicies.networking.k8s.io", "ciliumnetworkpolicies.cilium.io",
+             "ciliumclusterwidenetworkpolicies.cilium.io", "networkpolicies.crd.projectcalico.org",
+             "globalnetworkpolicies.crd.projectcalico.org")  # fmt: skip
+    listings = [Listing(kind, cluster) for kind in kinds]
+    return [*every, *listings, _pod(cluster, "shop", "web", node, address, **spec), *more]
+
+
+def _hop(walk: Walk, kind: HopKind) -> Hop | None:
+    return next((hop for hop in walk.hops if hop.kind is kind), None)
+
+
+@pytest.mark.parametrize(
+    ("estate", "cluster", "pool", "address", "target", "says"),
+    [
+        ("aks-create-defaults", "aks-quickstart", "nodepool1", "10.244.1.7", "internet", "the node's address"),
+        ("aviatrix-firenet-kubenet", "aks-kubenet", "workload", "10.244.1.7", "internet", "the node's address"),
+        ("modern-hardened", "aks-filtered", "apps", "10.60.10.7", "example.com", "keeps its address 10.60.10.7"),
+        (
+            "checkpoint-per-pod-egress",
+            "aks-pods-udr",
+            "apps",
+            "10.101.0.9",
+            "internet",
+            "unless the cluster's own settings",
+        ),
+        (
+            "checkpoint-per-pod-egress",
+            "aks-pods-udr",
+            "apps",
+            "10.101.0.9",
+            "10.101.1.1",
+            "keeps its address 10.101.0.9",
+        ),
+    ],
+)
+def test_a_pod_is_seen_under_the_address_that_its_plugin_gives_it(  # noqa: PLR0913, PLR0917 - one case
+    estate: str, cluster: str, pool: str, address: str, target: str, says: str
+) -> None:
+    _, walk = walked(_with_pod(estate, cluster, address, pool), cluster, "shop/web", target)
+    masquerade = _hop(walk, HopKind.MASQUERADE)
+    assert masquerade
+    assert says.lower() in masquerade.says.lower()
+
+
+def test_a_pod_on_the_nodes_network_is_its_node() -> None:
+    estate = _with_pod("aks-create-defaults", "aks-quickstart", "10.224.0.5", "nodepool1", hostNetwork=True)
+    _, walk = walked(estate, "aks-quickstart", "shop/web", "internet")
+    assert walk.end is Passage.ALLOWED
+    assert not _hop(walk, HopKind.MASQUERADE)
+    assert "address 10.224.0.5" in walk.hops[0].says
+
+
+def test_network_policies_about_the_namespace_leave_it_open_and_no_others() -> None:
+    estate = _with_pod("modern-hardened", "aks-filtered", "10.60.10.7", "apps")
+    cluster = next(
+        one.id for one in estate if isinstance(one, Resource) and one.id.endswith("managedClusters/aks-filtered")
+    )
+    kind = "networkpolicies.networking.k8s.io"
+
+    def policy(namespace: str) -> Resource:
+        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/deny"
+        return Resource(id=f"{cluster}{path}", type=kind, source="kubernetes", body={"metadata": {"name": "deny"}})
+
+    def passage(*more: Record) -> Passage | None:
+        _, walk = walked([*estate, *more], "aks-filtered", "shop/web", "mcr.microsoft.com")
+        hop = _hop(walk, HopKind.NETWORK_POLICY)
+        assert hop
+        return hop.passage
+
+    assert passage() is Passage.ALLOWED
+    assert passage(policy("other")) is Passage.ALLOWED
+    assert passage(policy("shop")) is Passage.UNKNOWN
+
+
+def test_unread_network_policies_leave_it_unknown_but_a_block_later_on_decides() -> None:
+    estate = [one for one in _with_pod("modern-hardened", "aks-filtered", "10.60.10.7", "apps")
+              if not (isinstance(one, Listing) and "policies" in one.type)]  # fmt: skip
+    _, walk = walked(estate, "aks-filtered", "shop/web", "mcr.microsoft.com")
+    assert (walk.end, walk.decided_by.kind) == (Passage.UNKNOWN, HopKind.NETWORK_POLICY)
+    _, walk = walked(estate, "aks-filtered", "shop/web", "example.com")
+    assert (walk.end, walk.decided_by.kind) == (Passage.BLOCKED, HopKind.FIREWALL)
+
+
+def _is(record: Record, end: str) -> bool:
+    return isinstance(record, Resource) and record.id.endswith(end)
+
+
+def _changed(estate: str, end: str, change: dict[str, Any]) -> list[Record]:
+    """An estate with properties of one resource, by the end of its id, changed."""
+    every = list(records(estate))
+    for number, one in enumerate(every):
+        if isinstance(one, Resource) and one.id.endswith(end):
+            body = copy.deepcopy(one.body)
+            body["properties"].update(change)
+            every[number] = Resource(id=one.id, type=one.type, body=body, read=one.read)
+    return every
+
+
+@pytest.mark.parametrize(
+    ("default", "passage"), [(True, Passage.ALLOWED), (False, Passage.BLOCKED), (None, Passage.UNKNOWN)]
+)
+def test_without_translation_a_subnet_leads_out_only_by_default_outbound_access(
+    default: bool | None,  # noqa: FBT001 - one case
+    passage: Passage,
+) -> None:
+    lists = ("frontendIPConfigurations", "outboundRules", "loadBalancingRules", "backendAddressPools")
+    estate = _changed("aks-create-defaults", "loadBalancers/kubernetes", {name: [] for name in lists})
+    network = next(number for number, one in enumerate(estate) if _is(one, "virtualNetworks/aks-vnet-70755743"))
+    record = estate[network]
+    assert isinstance(record, Resource)
+    body = copy.deepcopy(record.body)
+    body["properties"]["subnets"][0]["properties"]["defaultOutboundAccess"] = default
+    estate[network] = Resource(id=record.id, type=record.type, body=body, read=record.read)
+    _, walk = walked(estate, "aks-quickstart", "node", "internet")
+    assert (walk.decided_by.kind, walk.end) == (HopKind.TRANSLATION, passage)
+
+
+def test_a_service_and_azures_own_addresses_are_not_walked_yet() -> None:
+    for target in ("10.0.0.10:53", "168.63.129.16:80", "169.254.169.254:80"):
+        _, walk = walked(records("aks-create-defaults"), "aks-quickstart", "node", target)
+        assert (walk.end, walk.decided_by.kind) == (Passage.UNKNOWN, HopKind.DESTINATION)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("Example.COM", (None, "example.com", 443)),
+        ("example.com.:8443", (None, "example.com", 8443)),
+        ("10.0.0.4", ("10.0.0.4", None, 443)),
+        ("10.0.0.4:5432", ("10.0.0.4", None, 5432)),
+        ("2001:db8::1", ("2001:db8::1", None, 443)),
+        ("[2001:db8::1]:80", ("2001:db8::1", None, 80)),
+        ("Internet:25", (None, None, 25)),
+    ],
+)
+def test_a_destination_is_a_host_an_address_or_the_internet(
+    written: str, expected: tuple[str | None, str | None, int]
+) -> None:
+    found = destination(written, "tcp")
+    assert (str(found.address) if found.address else None, found.name, found.port) == expected
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        ":443",
+        "https://example.com/",
+        "example.com:0",
+        "example.com:65536",
+        "a b",
+        "10.0.0.256",
+        "-x.com",
+        "x..y",
+        "[::1",
+    ],
+)
+def test_what_is_no_destination_is_refused(written: str) -> None:
+    with pytest.raises(PathError):
+        destination(written, "tcp")
+
+
+@given(st.text(max_size=40), st.sampled_from(["tcp", "udp", "icmp"]))
+def test_any_text_is_a_destination_or_refused(written: str, protocol: FlowProtocol) -> None:
+    try:
+        found = destination(written, protocol)
+    except PathError:
+        return
+    assert (found.port is None) == (protocol == "icmp")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nope", "--from", "node", "--to", "internet"], "no cluster 'nope'; there are: aks-automatic, aks-quickstart"),
+        (["aks-quickstart", "--from", "nope", "--to", "internet"], "there are: node (any), nodepool1"),
+        (["aks-quickstart", "--from", "node", "--to", "a:b"], "'b' in 'a:b' is no port"),
+        (["aks-quickstart", "--from", "node", "--to", "a b"], "give HOST[:PORT]"),
+        (["aks-quickstart", "--from", "node", "--to", "internet", "--subscription", "x"], "--subscription is of live"),
+        (["aks-quickstart", "--from", "node", "--to", "x:1", "--protocol", "icmp"], "icmp has none"),
+    ],
+)
+def test_what_cannot_be_asked_says_what_there_is(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["path", *arguments, "--snapshot", str(recorded("aks-create-defaults"))]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_the_json_of_the_command_is_the_walk(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["aks-quickstart", "--from", "node", "--to", "internet", "--format", "json"]
+    assert main(["path", *arguments, "--snapshot", str(recorded("aks-create-defaults"))]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert list(document) == ["schema", "tool", "cluster", "source", "target", "protocol", "end", "decidedBy", "hops"]
+    assert list(document["hops"][0]) == ["kind", "where", "passage", "says", "by", "evidence", "missing"]
+
+
+@given(st.integers(20, 130), st.booleans())
+def test_text_is_as_wide_as_the_terminal_and_coloured_only_if_asked(width: int, colour: bool) -> None:  # noqa: FBT001 - drawn
+    question, walk = walked(records("azure-firewall-egress-2019"), "aks-6", "node", "mcr.microsoft.com")
+    text = as_text(question, walk, colour=colour, width=width)
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert (bare != text) == colour
+    assert bare == as_text(question, walk, colour=False, width=width)
+    assert max(len(line) for line in bare.splitlines()) <= width
+
+
+def test_names_that_a_terminal_would_obey_are_shown() -> None:
+    hostile = "\x1b[2J\u202e\nblocked"
+    question, walk = walked(records("aks-create-defaults"), "aks-quickstart", "node", "internet")
+    hop = Hop(HopKind.FIREWALL, f"/{hostile}", Passage.BLOCKED, hostile, hostile, walk.hops[0].evidence)
+    text = as_text(question._replace(target=hostile), Walk((*walk.hops, hop)), colour=False, width=100)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert not any(line.startswith("blocked") for line in text.splitlines())
