@@ -1,5 +1,7 @@
 """Address arithmetic against sets of small numbers."""
 
+import timeit
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import pairwise
 
@@ -56,6 +58,7 @@ def test_union_intersection_difference_and_subset_are_those_of_sets(
     assert one.meets(other) == bool(listed(left) & listed(right))
     assert numbers(one - other) == listed(left) - listed(right)
     assert (one <= other) == (listed(left) <= listed(right))
+    assert one.meets(other) == bool(listed(left) & listed(right))
     assert (one == other) == (listed(left) == listed(right))
 
 
@@ -96,7 +99,30 @@ def test_address_sets_are_sets_of_addresses_and_families_do_not_mix(
     assert held(one.intersection(other)) == members(left) & members(right)
     assert held(one.difference(other)) == members(left) - members(right)
     assert one.covers(other) == (members(right) <= members(left))
+    assert one.overlaps(other) == bool(members(left) & members(right))
     assert one.empty == (not left)
+
+
+QUICK = 0.05
+"""Seconds; each takes a few milliseconds, and a quadratic one would take seconds."""
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [AddressSet.union, AddressSet.difference, AddressSet.intersection, AddressSet.covers, AddressSet.overlaps],
+)
+def test_two_thousand_ranges_against_two_thousand_take_milliseconds(
+    operation: Callable[[AddressSet, AddressSet], object],
+) -> None:
+    """Ranges that interleave, in no order, and never touch, so that none can be merged or left early."""
+    even = [ip_network((0x0A000000 + number * 256, 26)) for number in range(2000)]
+    odd = [ip_network((0x0A000000 + number * 256 + 128, 26)) for number in range(2000)]
+    mixed = sorted(even, key=str), sorted(odd, key=str)
+
+    def run() -> None:
+        operation(AddressSet.of(mixed[0]), AddressSet.of(mixed[1]))
+
+    assert min(timeit.repeat(run, number=1, repeat=5)) < QUICK
 
 
 def test_an_ipv4_address_is_not_the_ipv6_address_of_the_same_number() -> None:

@@ -143,6 +143,10 @@ class AddressSet(NamedTuple):
         """Whether every address of the other is in this set."""
         return other.v4 <= self.v4 and other.v6 <= self.v6
 
+    def overlaps(self, other: "AddressSet") -> bool:
+        """Whether some address is in both."""
+        return self.v4.meets(other.v4) or self.v6.meets(other.v6)
+
     @property
     def empty(self) -> bool:
         """Whether it holds no address of either family."""

@@ -45,8 +45,7 @@ class Neighbour(NamedTuple):
 
     def meets(self, prefix: Network) -> Network | None:
         """The first of its prefixes that has an address in common with one; None where there is none."""
-        wanted = AddressSet.of([prefix])
-        return next((own for own in self.prefixes if not AddressSet.of([own]).intersection(wanted).empty), None)
+        return next((own for own in self.prefixes if own.overlaps(prefix)), None)
 
 
 def virtual_networks(cluster: ManagedCluster) -> tuple[VirtualNetwork, ...]:
