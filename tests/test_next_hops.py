@@ -185,6 +185,20 @@ def test_a_back_end_that_forwards_counts_before_one_that_was_not_read() -> None:
         at("10.30.0.4", both, scale_set(forwards=False))
 
 
+def test_a_rule_of_another_front_end_leads_nowhere_from_this_one() -> None:
+    other = balancer("10.30.0.5", INSTANCE)
+    own = other.body["properties"]["frontendIPConfigurations"]
+    own.append(configuration(other.id, "10.30.0.4", f"{HUB}/subnets/a"))
+    assert at("10.30.0.4", other, scale_set(forwards=True)).kind is ApplianceKind.LOAD_BALANCER_WITHOUT_BACK_ENDS
+    assert at("10.30.0.5", other, scale_set(forwards=True)).kind is ApplianceKind.LOAD_BALANCER
+
+
+def test_the_addresses_of_back_ends_that_are_linked_are_not_asked_again() -> None:
+    both = balancer("10.30.0.4", INSTANCE, addresses=("10.30.0.9",))
+    found = at("10.30.0.4", both, scale_set(forwards=False))
+    assert found.kind is ApplianceKind.LOAD_BALANCER_WITHOUT_FORWARDING
+
+
 def test_a_back_end_known_by_its_address() -> None:
     pool = balancer("10.30.0.4", addresses=("10.30.0.9",))
     assert at("10.30.0.4", pool, interface("10.30.0.9", forwards=True)).kind is ApplianceKind.LOAD_BALANCER
