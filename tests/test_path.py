@@ -21,6 +21,9 @@ from aks_audit.network.flows import FlowProtocol, Passage
 from aks_audit.network.walk import Hop, HopKind, Walk
 from aks_audit.path import PathError, Question, as_json, as_text, ask, destination, find_cluster
 from aks_audit.snapshot import Gap, Listing, Record, Resource
+from cases import Case, records_of
+from live import run
+from resource_manager import ResourceManager
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PATHS = FIXTURES / "paths"
@@ -142,7 +145,7 @@ def _with_pod(
     every = records(estate)
     cluster = next(one.id for one in every if isinstance(one, Resource) and one.id.endswith(f"managedClusters/{name}"))
     node = f"aks-{pool}-12345678-vmss000001"
-    kinds = ("pods", "networkpolicies.networking.k8s.io", "ciliumnetworkpolicies.cilium.io",
+    kinds = ("pods", "nodes", "networkpolicies.networking.k8s.io", "ciliumnetworkpolicies.cilium.io",
              "ciliumclusterwidenetworkpolicies.cilium.io", "networkpolicies.crd.projectcalico.org",
              "globalnetworkpolicies.crd.projectcalico.org")  # fmt: skip
     listings = [Listing(kind, cluster) for kind in kinds]
@@ -357,3 +360,16 @@ def test_names_that_a_terminal_would_obey_are_shown() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert not any(line.startswith("blocked") for line in text.splitlines())
+
+
+def test_live_state_is_read_and_walked_and_can_be_walked_again(tmp_path: Path) -> None:
+    question = ("aks-prod", "--from", "user", "--to", "internet", "--format", "json")
+    with ResourceManager(records_of(Case(name="", expect=""))) as azure:
+        live = run(azure, tmp_path, "path", *question, "--in-cluster", "none", "--keep-snapshot", "kept.jsonl")
+        again = run(azure, tmp_path, "path", *question, "--snapshot", "kept.jsonl")
+        planned = run(azure, tmp_path, "path", *question, "--dry-run")
+    walk = json.loads(live.out)
+    assert (live.code, walk["end"], walk["hops"][-1]["kind"]) == (1, "blocked", "firewall"), live.err
+    assert (again.code, again.out) == (live.code, live.out)
+    assert planned.code == 0
+    assert "managedClusters" in planned.out

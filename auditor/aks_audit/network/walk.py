@@ -5,6 +5,7 @@ through. Whether anything listens at the other end is not asked.
 """
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple, TypeAlias, TypeVar
@@ -21,6 +22,7 @@ from aks_audit.facts import (
     NetworkPluginMode,
     NetworkPolicy,
     NetworkSecurityGroup,
+    NotCollected,
     RouteTable,
     ScaleSetNetworkInterface,
     SecurityRuleAccess,
@@ -282,20 +284,30 @@ def _policies(kind: str) -> type[AzureResource]:
     return type("Policies", (AzureResource,), {"__slots__": (), "TYPE": kind})
 
 
-_OF_EVERY_ENGINE = ("networkpolicies.networking.k8s.io",)
-_OF_ENGINE = {
-    NetworkPolicy.AZURE: _OF_EVERY_ENGINE,
+_EVERY_ENGINES = (("networkpolicies.networking.k8s.io",),)
+_OF_ENGINE: dict[NetworkPolicy, tuple[tuple[str, ...], ...]] = {
+    NetworkPolicy.AZURE: _EVERY_ENGINES,
     NetworkPolicy.CILIUM: (
-        *_OF_EVERY_ENGINE,
-        "ciliumnetworkpolicies.cilium.io",
-        "ciliumclusterwidenetworkpolicies.cilium.io",
+        *_EVERY_ENGINES,
+        ("ciliumnetworkpolicies.cilium.io",),
+        ("ciliumclusterwidenetworkpolicies.cilium.io",),
     ),
     NetworkPolicy.CALICO: (
-        *_OF_EVERY_ENGINE,
-        "networkpolicies.crd.projectcalico.org",
-        "globalnetworkpolicies.crd.projectcalico.org",
+        *_EVERY_ENGINES,
+        ("networkpolicies.projectcalico.org", "networkpolicies.crd.projectcalico.org"),
+        ("globalnetworkpolicies.projectcalico.org", "globalnetworkpolicies.crd.projectcalico.org"),
     ),
 }
+"""The kinds of policy that each engine enforces, each by its names: Calico shows the same objects in two groups."""
+
+
+def _all_of(cluster: ManagedCluster, names: tuple[str, ...]) -> tuple[AzureResource, ...]:
+    """All policies of a kind in a cluster, by the first of its names that was read."""
+    *before, last = (cluster.estate.within(_policies(name), cluster.id) for name in names)
+    for holding in before:
+        with suppress(NotCollected):
+            return holding.whole()
+    return last.whole()
 
 
 def _network_policy(origin: Origin) -> Steps[None]:
@@ -308,7 +320,7 @@ def _network_policy(origin: Origin) -> Steps[None]:
         yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
         return
     kinds = _OF_ENGINE.get(engine, ()) if engine else ()
-    found = [one for kind in kinds for one in cluster.estate.within(_policies(kind), cluster.id).whole()]
+    found = [one for kind in kinds for one in _all_of(cluster, kind)]
     concerned = [one for one in found if len(one.parsed.names) == 1 or one.parsed.names[0] == namespace]
     if kinds and not concerned:
         says = f"No network policy is about namespace {namespace}"
