@@ -64,6 +64,12 @@ def outcomes(records: Sequence[snapshot.Record], rules: tuple[Rule, ...] = RULES
 
 
 STILL_ON_EVIDENCE = {
+    ("AKS-API-12", "apiServerAccessProfile/enableVnetIntegration"): "absent, it means no integration, Azure's default",
+    (
+        "AKS-API-14",
+        "additionalProperties/Network.DNS.Servers",
+    ): "absent, it means Azure's DNS, where the zone is linked",
+    ("AKS-API-14", "dnsSettings/servers"): "as above",
     ("AKS-CP-07", "addonProfiles/AZUREPOLICY"): "one add-on under two spellings of its name",
     ("AKS-CP-15", "addonProfiles/AZUREKEYVAULTSECRETSPROVIDER"): "as above",
     ("AKS-IAM-04", "properties/DisableLocalAccounts"): "one setting under two spellings of its name",

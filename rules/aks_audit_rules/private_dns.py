@@ -37,9 +37,10 @@ from aks_audit.network.dns import (
     record_of,
     servers,
 )
-from aks_audit.results import Evidence, Severity, Verdict
+from aks_audit.results import Evidence, Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.api_server import PrivateDnsMode, dns_mode, is_private
+from aks_audit_rules.frameworks import aprl, azqr, psrule
 
 LONGEST_SUBZONE = 32
 """How many characters the name before `privatelink.` or `private.` may have, by Azure's documentation."""
@@ -90,6 +91,7 @@ def api_server_subnet(subnet: ClusterSubnet) -> Verdict:
     "AKS-API-10",
     title="The API server's private endpoint is approved and healthy",
     severity=Severity.HIGH,
+    controls=(aprl("b89c9acc-0aba-fb44-9ff2-3dbfcf97dce7"),),
 )
 def endpoint_healthy(cluster: ManagedCluster) -> Verdict:
     """The nodes of a private cluster reach the API server through its private endpoint alone.
@@ -250,7 +252,8 @@ def zone_linked_to_dns(cluster: ManagedCluster) -> Verdict:
     Severity: every node, and everybody else who asks those servers, is told that the API server does not exist.
     Decided: for each DNS server (`dhcpOptions.dnsServers`) of the nodes' networks, the network that it stands in has a
     completed link of the zone with the API server's private name. A firewall with DNS servers of its own passes the
-    question on to those. Servers in no network that was read, such as those on premises, are unknown. Networks that ask
+    question on to those; one whose DNS proxy is off is AKS-API-20's matter. Servers in no network that was read, such as
+    those on premises, and those that nothing was read about, are unknown. Networks that ask
     Azure's DNS themselves are judged by AKS-API-13; whether a machine does ask Azure's DNS in turn is a setting of its
     own, which Azure does not hold.
     Fix: az network private-dns link vnet create --resource-group <group of the zone> --zone-name <zone> --name <name> --virtual-network <network id> --registration-enabled false
@@ -268,18 +271,29 @@ def zone_linked_to_dns(cluster: ManagedCluster) -> Verdict:
 
 
 def _linked_to_server(zone: PrivateDnsZone, server: Server) -> Verdict:
+    told = f"The DNS server {server.address}"
     match server.host:
         case Host.AZURE:
             return not_applicable("The network asks Azure's DNS, which AKS-API-13 judges", *server.evidence)
         case Host.ELSEWHERE:
-            return undecided(f"The DNS server {server.address} is in no network that was read", *server.evidence)
+            return undecided(f"{told} is in no network that was read", *server.evidence)
+        case Host.FIREWALL if server.firewall and not dns_proxy(server.firewall).enabled:
+            return not_applicable(
+                f"{told} is a firewall that does not answer, which AKS-API-20 judges", *server.evidence
+            )
         case _ if server.network is None:
-            hub = f"The DNS server {server.address} is a firewall in a virtual hub, which no zone can be linked to"
-            return fails(hub, *server.evidence)
+            return fails(f"{told} is a firewall in a virtual hub, which no zone can be linked to", *server.evidence)
         case _:
-            verdict = _linked(zone, server.network, link_to(zone, server.network))
-            where = f" (DNS server {server.address}, {server.host})"
-            return Verdict(verdict.outcome, verdict.message + where, (*verdict.evidence, *server.evidence))
+            return _linked_to_home(zone, server, server.network)
+
+
+def _linked_to_home(zone: PrivateDnsZone, server: Server, home: VirtualNetwork) -> Verdict:
+    verdict = _linked(zone, home, link_to(zone, home))
+    message = f"{verdict.message} (DNS server {server.address}, {server.host})"
+    evidence = (*verdict.evidence, *server.evidence)
+    if server.host is Host.UNSEEN and verdict.outcome is Outcome.PASS:
+        return undecided(message, *evidence)
+    return Verdict(verdict.outcome, message, evidence)
 
 
 @rule(
@@ -415,6 +429,7 @@ def _unregistered(bond: VirtualNetworkLink) -> Verdict:
     "AKS-API-20",
     title="The DNS servers of the cluster's network answer, and not from a single machine",
     severity=Severity.MEDIUM,
+    controls=(psrule("Azure.VNET.SingleDNS"), psrule("Azure.VNET.LocalDNS"), azqr("vnet-009")),
 )
 def dns_servers_sane(cluster: ManagedCluster) -> Verdict:
     """Nodes with DNS servers that they cannot reach, or that do not answer, find neither the API server nor images.
