@@ -22,12 +22,12 @@ from aks_audit.facts.enumerations import (
     IntrusionDetectionMode,
     ThreatIntelMode,
 )
-from aks_audit.facts.firewall import AzureFirewall, FirewallIPConfiguration, FirewallPolicy
+from aks_audit.facts.firewall import AzureFirewall, FirewallIPConfiguration, FirewallPolicy, FirewallRule
 from aks_audit.facts.networking import PrivateEndpoint, Subnet
 from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet, RangeSet, internet_wide
 from aks_audit.network.firewall import dns_proxy, threat_intelligence
 from aks_audit.network.firewall_rules import APPLICATION, NAT, NETWORK, PlacedRule, placed_rules, written_addresses
-from aks_audit.results import Severity, Verdict
+from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import aprl, azqr, azure_policy, psrule
 
@@ -68,10 +68,15 @@ def prefixes_of(subnet: Subnet) -> tuple[Network, ...]:
 def _judge_allowing(
     firewall: ClusterFirewall, kinds: Iterable[object], judge: Callable[[PlacedRule], Verdict], nothing: str
 ) -> Verdict:
+    """The worst answer about rules that allow; where nothing is wrong, one rule of each group stands for all."""
     allowing = [one for one in rules_of(firewall) if one.kind in kinds and one.allows]
     if not allowing:
         return not_applicable(nothing, firewall.at(AzureFirewall.firewall_policy))
-    return each(allowing, judge)
+    verdict = each(allowing, judge)
+    if verdict.outcome is Outcome.FAIL or verdict.outcome is Outcome.UNKNOWN:
+        return verdict
+    groups = {one.view.document.id: one.view.at(FirewallRule.name) for one in reversed(allowing)}
+    return Verdict(outcome=verdict.outcome, message=verdict.message, evidence=tuple(groups.values()))
 
 
 @rule(
@@ -194,7 +199,7 @@ def network_rules_leave_the_web_alone(firewall: ClusterFirewall) -> Verdict:
         wide = internet_wide(wanted.addresses) or any(tag.startswith("azurecloud") for tag in wanted.service_tags)
         if concerned and ports and wide:
             return fails(f"Network rule {one.name} allows web traffic to anywhere, past every name", *one.evidence)
-        return passes("No network rule allows web traffic of the clusters to anywhere", *one.evidence)
+        return passes("No network rule allows web traffic of the clusters to anywhere")
 
     nothing = "No network rule allows anything"
     return _judge_allowing(firewall, {NETWORK}, judge, nothing)
@@ -221,7 +226,7 @@ def no_any_to_any(firewall: ClusterFirewall) -> Verdict:
         wanted = one.conditions
         if wanted.sources.v4 == EVERYTHING.v4 and PUBLIC.v4 <= wanted.addresses.v4:
             return fails(f"Network rule {one.name} allows any source to reach any destination", *one.evidence)
-        return passes("Every network rule that allows is limited to sources or destinations", *one.evidence)
+        return passes("Every network rule that allows is limited to sources or destinations")
 
     return _judge_allowing(firewall, {NETWORK}, judge, "No network rule allows anything")
 
@@ -249,14 +254,14 @@ def no_catch_all(firewall: ClusterFirewall) -> Verdict:
     def judge(one: PlacedRule) -> Verdict:
         wanted = one.conditions
         if wanted.sources.intersection(ours).empty:
-            return not_applicable("No application rule is about the clusters", *one.evidence)
+            return not_applicable("No application rule is about the clusters")
         hosts = [*wanted.fqdns, *(url.partition("/")[0] for url in wanted.urls)]
         if any(_catches_all(host) for host in hosts):
             return fails(f"Application rule {one.name} allows any name", *one.evidence)
         if wanted.web_categories:
             told = f"Application rule {one.name} allows whole web categories: {', '.join(wanted.web_categories)}"
             return fails(told, *one.evidence, severity=Severity.MEDIUM)
-        return passes("Every application rule that allows names hosts or FQDN tags", *one.evidence)
+        return passes("Every application rule that allows names hosts or FQDN tags")
 
     return _judge_allowing(firewall, {APPLICATION}, judge, "No application rule allows anything")
 
@@ -288,8 +293,8 @@ def rules_are_scoped(firewall: ClusterFirewall) -> Verdict:
         if sources.v4 == EVERYTHING.v4:
             return fails(f"Rule {one.name} allows every source", *one.evidence)
         if sources.intersection(ours).empty:
-            return not_applicable("No rule allows the clusters anything", *one.evidence)
-        return passes("Every rule that allows the clusters something names its sources", *one.evidence)
+            return not_applicable("No rule allows the clusters anything")
+        return passes("Every rule that allows the clusters something names its sources")
 
     return _judge_allowing(firewall, {NETWORK, APPLICATION}, judge, "No rule allows anything")
 

@@ -13,7 +13,7 @@ https://learn.microsoft.com/azure/firewall/snat-private-range.
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from aks_audit.facts import Evidence, Malformed
 from aks_audit.facts.enumerations import RuleCollectionAction, ThreatIntelMode
@@ -131,7 +131,7 @@ def judge_sources(
     Raises:
         NotCollected, Malformed: as `judge`.
     """
-    question = _Question(firewall, flow, known)
+    question = firewall.estate.once(_Questions, firewall).about(flow, known)
     decided = list(question.decide(sources))
     threat = threat_intelligence(firewall)
     return tuple(SourceVerdict(piece.sources, piece.verdict._replace(threat_intelligence=threat)) for piece in decided)
@@ -179,24 +179,40 @@ def _private_range(firewall: AzureFirewall, written: str) -> AddressSet:
 
 
 class _Question:
-    """One flow, put to one firewall's rules for any sources."""
+    """One flow, put to one firewall's rules for any sources.
 
-    __slots__ = ("firewall", "flow", "known", "proxy", "rules")
+    A flow that a DNAT rule let through (`let_through`) is put to the network rules once more, which may only deny it.
+    """
 
-    def __init__(self, firewall: AzureFirewall, flow: Flow, known: KnownDestination) -> None:
+    __slots__ = ("_answers", "firewall", "flow", "known", "let_through", "proxy", "rules")
+
+    def __init__(
+        self,
+        firewall: AzureFirewall,
+        flow: Flow,
+        known: KnownDestination,
+        let_through: FirewallVerdict | None = None,
+    ) -> None:
         self.firewall = firewall
         self.flow = flow
         self.known = known
+        self.let_through = let_through
         self.proxy = dns_proxy(firewall)
-        self.rules = firewall.estate.once(placed_rules, firewall)
+        rules = firewall.estate.once(placed_rules, firewall)
+        self.rules = tuple(rule for rule in rules if rule.kind is NETWORK) if let_through else rules
+        self._answers: tuple[tuple[PlacedRule, Literal[True] | str], ...] | None = None
+
+    def answers(self) -> tuple[tuple[PlacedRule, Literal[True] | str], ...]:
+        """The rules that match the flow or may, whatever its source."""
+        if self._answers is None:
+            answers = ((rule, self.matches(rule, self.flow)) for rule in self.rules)
+            self._answers = tuple((rule, answer) for rule, answer in answers if answer is not False)
+        return self._answers
 
     def decide(self, sources: AddressSet) -> Iterator[SourceVerdict]:
         """Every source once, with what becomes of its flow."""
         pieces = [_Piece(sources)]
-        for rule in self.rules:
-            answer = self.matches(rule, self.flow)
-            if answer is False:
-                continue
+        for rule, answer in self.answers():
             left: list[_Piece] = []
             for piece in pieces:
                 inside = piece.sources.intersection(rule.conditions.sources)
@@ -218,14 +234,15 @@ class _Question:
         if rule.kind is NAT:
             yield from self._translated(rule, piece)
             return
-        verdict = FirewallVerdict(
+        verdict = self.let_through if rule.allows else None
+        verdict = verdict or FirewallVerdict(
             _ACTIONS[rule.action],
             f"{_KINDS[rule.kind]} rule {rule.name} {_VERBS[_ACTIONS[rule.action]]} it",
             rule.name,
             rule.evidence,
             snat=self._snat(rule, self.flow),
         )
-        yield SourceVerdict(piece.sources, _unless_doubted(verdict, piece.doubts))
+        yield SourceVerdict(piece.sources, self._unless_doubted(verdict, piece.doubts))
 
     def _translated(self, rule: PlacedRule, piece: _Piece) -> Iterator[SourceVerdict]:
         """A DNAT rule lets its flow through, unless a network rule denies it as translated."""
@@ -242,23 +259,30 @@ class _Question:
             translated_address=str(address),
             translated_port=port,
         )
-        inner = _Question(self.firewall, flow, NOTHING_KNOWN)
-        inner.rules = tuple(other for other in self.rules if other.kind is NETWORK)
-        for part in inner.decide(piece.sources):
-            if part.verdict.action is FirewallAction.UNDECIDED or (
-                part.verdict.action is FirewallAction.DENY and part.verdict.rule
-            ):
-                yield SourceVerdict(part.sources, _unless_doubted(part.verdict, piece.doubts))
-            else:
-                yield SourceVerdict(part.sources, _unless_doubted(verdict, piece.doubts))
+        for part in _Question(self.firewall, flow, NOTHING_KNOWN, verdict).decide(piece.sources):
+            yield SourceVerdict(part.sources, self._unless_doubted(part.verdict, piece.doubts))
 
     def _by_default(self, piece: _Piece) -> FirewallVerdict:
+        if self.let_through:
+            return self._unless_doubted(self.let_through, piece.doubts)
         name = self.flow.name or ""
         denied = FirewallVerdict(FirewallAction.DENY, "No rule of the firewall allows it, so it is denied")
         if self.flow.protocol == "tcp" and name.endswith(_INFRASTRUCTURE):
             told = f"No rule allows it, and whether Azure's built-in infrastructure rules allow {name} is not published"
             denied = FirewallVerdict(FirewallAction.UNDECIDED, told)
-        return _unless_doubted(denied, piece.doubts)
+        return self._unless_doubted(denied, piece.doubts)
+
+    def _unless_doubted(self, verdict: FirewallVerdict, doubts: Sequence[_Doubt]) -> FirewallVerdict:
+        """The verdict, unless an earlier rule that may match would have done another thing."""
+        other = next((doubt for doubt in doubts if self._action(doubt.rule) is not verdict.action), None)
+        if other is None or verdict.action is FirewallAction.UNDECIDED:
+            return verdict
+        action, rule = self._action(other.rule), other.rule
+        reason = f"Rule {rule.name} would {action} it if it matches, and {other.reason}"
+        return FirewallVerdict(FirewallAction.UNDECIDED, reason, rule.name, rule.evidence)
+
+    def _action(self, rule: PlacedRule) -> FirewallAction:
+        return self.let_through.action if self.let_through and rule.allows else _ACTIONS[rule.action]
 
     def matches(self, rule: PlacedRule, flow: Flow) -> Answer:
         """Whether a flow from one of a rule's sources matches it."""
@@ -326,17 +350,25 @@ class _Question:
         return not _holds(kept, flow.destination)
 
 
+class _Questions:
+    """The questions that one firewall was asked: many clusters ask the same, from their own addresses."""
+
+    __slots__ = ("asked", "firewall")
+
+    def __init__(self, firewall: AzureFirewall) -> None:
+        self.firewall = firewall
+        self.asked: dict[object, _Question] = {}
+
+    def about(self, flow: Flow, known: KnownDestination) -> _Question:
+        """The question about a flow from anywhere."""
+        key = (flow.destination, flow.name, flow.protocol, flow.port, known)
+        if key not in self.asked:
+            self.asked[key] = _Question(self.firewall, flow, known)
+        return self.asked[key]
+
+
 _KINDS = {NAT: "DNAT", NETWORK: "Network", APPLICATION: "Application"}
 _VERBS = {FirewallAction.ALLOW: "allows", FirewallAction.DENY: "denies"}
-
-
-def _unless_doubted(verdict: FirewallVerdict, doubts: Sequence[_Doubt]) -> FirewallVerdict:
-    """The verdict, unless an earlier rule that may match would have done another thing."""
-    other = next((doubt for doubt in doubts if _ACTIONS[doubt.rule.action] is not verdict.action), None)
-    if other is None or verdict.action is FirewallAction.UNDECIDED:
-        return verdict
-    reason = f"Rule {other.rule.name} would {_ACTIONS[other.rule.action]} it if it matches, and {other.reason}"
-    return FirewallVerdict(FirewallAction.UNDECIDED, reason, other.rule.name, other.rule.evidence)
 
 
 def _translation(rule: PlacedRule) -> tuple[Address | str, int]:

@@ -91,9 +91,9 @@ class Conditions(NamedTuple):
 
 
 class PlacedRule:
-    """A rule, where it stands, and its action. Its conditions are taken apart when they are first asked for."""
+    """A rule, where it stands, and its action. Its conditions and evidence are made when they are first asked for."""
 
-    __slots__ = ("_conditions", "action", "kind", "name", "view")
+    __slots__ = ("_conditions", "_evidence", "action", "kind", "name", "view")
 
     def __init__(
         self, name: RuleName, kind: FirewallRuleType, action: RuleCollectionAction, view: FirewallRule
@@ -103,6 +103,7 @@ class PlacedRule:
         self.action = action
         self.view = view
         self._conditions: Conditions | None = None
+        self._evidence: tuple[Evidence, ...] | None = None
 
     @property
     def allows(self) -> bool:
@@ -124,8 +125,10 @@ class PlacedRule:
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """The rule as it stands in the body: every list of it that is not empty."""
-        shown = (self.view.at(field) for field in _SHOWN)
-        return tuple(evidence for evidence in shown if evidence.value)
+        if self._evidence is None:
+            shown = (self.view.at(field) for field in _SHOWN)
+            self._evidence = tuple(evidence for evidence in shown if evidence.value)
+        return self._evidence
 
 
 def placed_rules(firewall: AzureFirewall) -> tuple[PlacedRule, ...]:
