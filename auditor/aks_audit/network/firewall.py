@@ -102,7 +102,10 @@ class SourceVerdict(NamedTuple):
 
 
 class _Doubt(NamedTuple):
+    """A rule that may match, what it would do, and why it cannot be told."""
+
     rule: PlacedRule
+    action: FirewallAction
     reason: str
 
 
@@ -212,7 +215,10 @@ class _Question:
     def decide(self, sources: AddressSet) -> Iterator[SourceVerdict]:
         """Every source once, with what becomes of its flow."""
         pieces = [_Piece(sources)]
-        for rule, answer in self.answers():
+        for rule in self.rules:
+            answer = self.matches(rule, self.flow)
+            if answer is False:
+                continue
             left: list[_Piece] = []
             for piece in pieces:
                 inside = piece.sources.intersection(rule.conditions.sources)
@@ -222,13 +228,18 @@ class _Question:
                 if answer is True:
                     yield from self._decided(rule, _Piece(inside, piece.doubts))
                 else:
-                    left.append(_Piece(inside, (*piece.doubts, _Doubt(rule, answer))))
+                    left += self._doubted(rule, answer, _Piece(inside, piece.doubts))
                 outside = piece.sources.difference(inside)
                 if not outside.empty:
                     left.append(_Piece(outside, piece.doubts))
             pieces = left
         for piece in pieces:
             yield SourceVerdict(piece.sources, self._by_default(piece))
+
+    def _doubted(self, rule: PlacedRule, reason: str, piece: _Piece) -> Iterator[_Piece]:
+        """The piece with the doubt; in parts, where a DNAT rule that may match would not do the same with all of it."""
+        for part in self._decided(rule, _Piece(piece.sources)):
+            yield _Piece(part.sources, (*piece.doubts, _Doubt(rule, part.verdict.action, reason)))
 
     def _decided(self, rule: PlacedRule, piece: _Piece) -> Iterator[SourceVerdict]:
         if rule.kind is NAT:
@@ -242,7 +253,7 @@ class _Question:
             rule.evidence,
             snat=self._snat(rule, self.flow),
         )
-        yield SourceVerdict(piece.sources, self._unless_doubted(verdict, piece.doubts))
+        yield SourceVerdict(piece.sources, _unless_doubted(verdict, piece.doubts))
 
     def _translated(self, rule: PlacedRule, piece: _Piece) -> Iterator[SourceVerdict]:
         """A DNAT rule lets its flow through, unless a network rule denies it as translated."""
@@ -260,29 +271,17 @@ class _Question:
             translated_port=port,
         )
         for part in _Question(self.firewall, flow, NOTHING_KNOWN, verdict).decide(piece.sources):
-            yield SourceVerdict(part.sources, self._unless_doubted(part.verdict, piece.doubts))
+            yield SourceVerdict(part.sources, _unless_doubted(part.verdict, piece.doubts))
 
     def _by_default(self, piece: _Piece) -> FirewallVerdict:
         if self.let_through:
-            return self._unless_doubted(self.let_through, piece.doubts)
+            return _unless_doubted(self.let_through, piece.doubts)
         name = self.flow.name or ""
         denied = FirewallVerdict(FirewallAction.DENY, "No rule of the firewall allows it, so it is denied")
         if self.flow.protocol == "tcp" and name.endswith(_INFRASTRUCTURE):
             told = f"No rule allows it, and whether Azure's built-in infrastructure rules allow {name} is not published"
             denied = FirewallVerdict(FirewallAction.UNDECIDED, told)
-        return self._unless_doubted(denied, piece.doubts)
-
-    def _unless_doubted(self, verdict: FirewallVerdict, doubts: Sequence[_Doubt]) -> FirewallVerdict:
-        """The verdict, unless an earlier rule that may match would have done another thing."""
-        other = next((doubt for doubt in doubts if self._action(doubt.rule) is not verdict.action), None)
-        if other is None or verdict.action is FirewallAction.UNDECIDED:
-            return verdict
-        action, rule = self._action(other.rule), other.rule
-        reason = f"Rule {rule.name} would {action} it if it matches, and {other.reason}"
-        return FirewallVerdict(FirewallAction.UNDECIDED, reason, rule.name, rule.evidence)
-
-    def _action(self, rule: PlacedRule) -> FirewallAction:
-        return self.let_through.action if self.let_through and rule.allows else _ACTIONS[rule.action]
+        return _unless_doubted(denied, piece.doubts)
 
     def matches(self, rule: PlacedRule, flow: Flow) -> Answer:
         """Whether a flow from one of a rule's sources matches it."""
@@ -369,6 +368,15 @@ class _Questions:
 
 _KINDS = {NAT: "DNAT", NETWORK: "Network", APPLICATION: "Application"}
 _VERBS = {FirewallAction.ALLOW: "allows", FirewallAction.DENY: "denies"}
+
+
+def _unless_doubted(verdict: FirewallVerdict, doubts: Sequence[_Doubt]) -> FirewallVerdict:
+    """The verdict, unless an earlier rule that may match would have done another thing."""
+    other = next((doubt for doubt in doubts if doubt.action is not verdict.action), None)
+    if other is None or verdict.action is FirewallAction.UNDECIDED:
+        return verdict
+    reason = f"Rule {other.rule.name} may match first, and {other.reason}"
+    return FirewallVerdict(FirewallAction.UNDECIDED, reason, other.rule.name, other.rule.evidence)
 
 
 def _translation(rule: PlacedRule) -> tuple[Address | str, int]:
