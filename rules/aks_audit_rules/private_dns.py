@@ -1,4 +1,4 @@
-"""Whether the private name of the API server leads to the API server, from where the nodes ask."""
+"""Whether private names, the API server's before all, lead where they should from where the nodes ask."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import assert_never
 
 from aks_audit.facts import (
+    ClusterNetwork,
     ClusterSubnet,
     ClusterZone,
     Malformed,
@@ -24,6 +25,8 @@ from aks_audit.facts.networking import (
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.dns import (
     AZURE_DNS,
+    Answer,
+    EndpointName,
     Host,
     Server,
     addresses_of,
@@ -31,16 +34,18 @@ from aks_audit.network.dns import (
     api_server_addresses,
     connections_to,
     dns_proxy,
+    endpoint_names,
     endpoints_of,
     link_to,
     node_networks,
     record_of,
+    resolve,
     servers,
 )
 from aks_audit.results import Evidence, Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.api_server import PrivateDnsMode, dns_mode, is_private
-from aks_audit_rules.frameworks import aprl, azqr, psrule
+from aks_audit_rules.frameworks import aprl, azqr, azure_policy, psrule
 
 LONGEST_SUBZONE = 32
 """How many characters the name before `privatelink.` or `private.` may have, by Azure's documentation."""
@@ -497,6 +502,114 @@ def _elsewhere(server: Server, network: VirtualNetwork, told: str) -> Verdict:
     return undecided(f"{told} is in no network that was read, perhaps on premises", *server.evidence)
 
 
+PRIVATE_ENDS = {
+    "azurecr.io": "privatelink.azurecr.io",
+    "vault.azure.net": "privatelink.vaultcore.azure.net",
+    "vaultcore.azure.net": "privatelink.vaultcore.azure.net",
+    "blob.core.windows.net": "privatelink.blob.core.windows.net",
+    "file.core.windows.net": "privatelink.file.core.windows.net",
+    "queue.core.windows.net": "privatelink.queue.core.windows.net",
+    "table.core.windows.net": "privatelink.table.core.windows.net",
+    "database.windows.net": "privatelink.database.windows.net",
+}
+"""The name that public DNS leads to for each end of a public name, where the service has a private endpoint.
+
+Source: https://learn.microsoft.com/azure/private-link/private-endpoint-dns (Azure's public cloud)
+"""
+
+_NO_ENDPOINT = "No name of a registry, vault, storage account or SQL server has a private endpoint here"
+
+
+@rule(
+    "AKS-PAAS-04",
+    title="The names of registries and vaults resolve to their private endpoints",
+    severity=Severity.HIGH,
+    controls=(azure_policy("e9585a95-5b8c-4d03-b193-dc7eb5ac4c32"),),
+)
+def endpoint_names_resolve(network: ClusterNetwork) -> Verdict:
+    """A private endpoint is used only if the service's name leads to it; else traffic goes on to the public address.
+
+    Severity: where the public way is closed, images and secrets cannot be fetched, and pods do not start; where it is
+    open, the private endpoint protects nothing, and nobody notices.
+    Decided: each name of a registry, key vault, storage account or SQL server for which an approved private endpoint
+    stands in the clusters' network or in a connected peer. What the clusters' network resolves it to (its DNS servers, or
+    the private zones that are linked to it) has to be addresses of that endpoint, or of another one for the same name.
+    The answer of public DNS, no answer, and servers that differ fail. DNS servers whose settings Azure does not hold are
+    unknown. Without such endpoints there is nothing to judge.
+    Fix: az network private-dns link vnet create --resource-group <group of the zone> --zone-name <zone> --name {vnet} --virtual-network $(az network vnet show --subscription {subscription} --resource-group {group} --name {vnet} --query id --output tsv) --registration-enabled false
+    Bicep: a resource of type Microsoft.Network/privateDnsZones/virtualNetworkLinks, and a privateDnsZoneGroups on the endpoint
+    Change: in place, within a minute; connections that are open stay on the old way
+    References: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
+    https://learn.microsoft.com/azure/container-registry/container-registry-private-endpoints
+    """
+    near = [network.id, *(one.remote.id for one in network.peerings or () if _joined(one) and one.remote)]
+    scopes = dict.fromkeys(f"/subscriptions/{parse(one).subscription}" for one in near)
+    holdings = [network.estate.within(PrivateEndpoint, scope) for scope in scopes]
+    inside = {one.lower() for one in near}
+    endpoints = [one for holding in holdings for one in holding if _network_of(one) in inside and _approved(one)]
+    if not endpoints:
+        for holding in holdings:
+            holding.whole()
+    names: dict[str, list[EndpointName]] = {}
+    verdict = each(endpoints, lambda endpoint: _named(endpoint, names)) if endpoints else not_applicable(_NO_ENDPOINT)
+    if not names:
+        return verdict
+    judged = each(names.values(), lambda same: _name_resolves(network, same))
+    return each((verdict, judged), lambda one: one)
+
+
+def _joined(peering: VirtualNetworkPeering) -> bool:
+    return peering.state is PeeringState.CONNECTED
+
+
+def _network_of(endpoint: PrivateEndpoint) -> str:
+    if endpoint.subnet is None:
+        raise Malformed(endpoint.id, endpoint.at(PrivateEndpoint.subnet).pointer, "a private endpoint without a subnet")
+    return parse(endpoint.subnet.id).parent.lower()
+
+
+def _approved(endpoint: PrivateEndpoint) -> bool:
+    connections = (*(endpoint.connections or ()), *(endpoint.manual_connections or ()))
+    return any(connection.state is ConnectionState.APPROVED for connection in connections)
+
+
+def _named(endpoint: PrivateEndpoint, names: dict[str, list[EndpointName]]) -> Verdict:
+    """Collect the names of an endpoint whose private names are known; that alone decides nothing."""
+    for one in endpoint_names(endpoint):
+        if _private_name(one.fqdn):
+            names.setdefault(one.fqdn, []).append(one)
+    return not_applicable(_NO_ENDPOINT)
+
+
+def _private_name(fqdn: str) -> str | None:
+    """The name in a private zone that a service's public name stands for; None where the service is another."""
+    for end, private in PRIVATE_ENDS.items():
+        if fqdn.endswith(f".{end}") and ".privatelink." not in fqdn:
+            return fqdn.removesuffix(end) + private
+    return None
+
+
+def _name_resolves(network: ClusterNetwork, same: Sequence[EndpointName]) -> Verdict:
+    fqdn = same[0].fqdn
+    found = resolve(network, _private_name(fqdn) or fqdn)
+    real = frozenset(address for one in same for address in one.addresses)
+    evidence = (*(evidence for one in same for evidence in one.evidence), *found.evidence)
+    match found.answer:
+        case Answer.ADDRESSES if found.addresses <= real:
+            return passes("The names resolve to their private endpoints", *evidence)
+        case Answer.ADDRESSES:
+            told = f"{fqdn} resolves to {_listed(found.addresses)}, and its private endpoint is {_listed(real)}"
+            return fails(told, *evidence)
+        case Answer.PUBLIC:
+            return fails(f"{fqdn} is left to public DNS, past its private endpoint", *evidence)
+        case Answer.NOTHING:
+            return fails(f"{fqdn} does not resolve: {found.steps[-1].said}", *evidence)
+        case Answer.DIFFERENT:
+            return fails(f"The DNS servers of {network.name} give different answers for {fqdn}", *evidence)
+        case other:
+            assert_never(other)
+
+
 RULES = (
     api_server_subnet,
     endpoint_healthy,
@@ -507,4 +620,5 @@ RULES = (
     no_stale_records,
     no_registration,
     dns_servers_sane,
+    endpoint_names_resolve,
 )

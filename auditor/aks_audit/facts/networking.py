@@ -304,6 +304,7 @@ class InterfaceIPConfiguration(AzureResource):
     TYPE = "Microsoft.Network/networkInterfaces/ipConfigurations"
 
     private_ip_address = text("properties.privateIPAddress")
+    fqdns = texts("properties.privateLinkConnectionProperties.fqdns")
     address = network("properties.privateIPAddress")
     subnet = link("properties.subnet", Subnet)
     public_ip_address = link("properties.publicIPAddress", PublicIPAddress)
@@ -335,6 +336,15 @@ class PrivateLinkServiceConnection(View):
     state = Choice("properties.privateLinkServiceConnectionState.status", ConnectionState)
 
 
+class CustomDnsConfig(View):
+    """A public name that a private endpoint stands for, and its addresses; left out where a zone group writes them."""
+
+    __slots__ = ()
+
+    fqdn = text("fqdn")
+    ip_addresses = texts("ipAddresses")
+
+
 class PrivateEndpoint(AzureResource):
     """A private endpoint: an address in a subnet for something elsewhere. Manual connections wait for approval."""
 
@@ -347,3 +357,4 @@ class PrivateEndpoint(AzureResource):
     connections = parts("properties.privateLinkServiceConnections", PrivateLinkServiceConnection)
     manual_connections = parts("properties.manualPrivateLinkServiceConnections", PrivateLinkServiceConnection)
     provisioning_state = text("properties.provisioningState")
+    custom_dns_configs = parts("properties.customDnsConfigs", CustomDnsConfig)

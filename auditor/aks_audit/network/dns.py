@@ -38,6 +38,7 @@ from aks_audit.facts.name_resolution import (
     VirtualNetworkLink,
 )
 from aks_audit.facts.networking import (
+    CustomDnsConfig,
     Delegation,
     InterfaceIPConfiguration,
     PrivateEndpoint,
@@ -553,3 +554,53 @@ def node_networks(cluster: ManagedCluster) -> tuple[VirtualNetwork, ...]:
     if all(pool.node_subnet for pool in cluster.pools):
         return tuple(found)
     return (*found, *cluster.estate.within(VirtualNetwork, cluster.node_group_id).whole())
+
+
+class EndpointName(NamedTuple):
+    """A public name that a private endpoint stands for, its addresses there, and what they were read from."""
+
+    fqdn: str
+    addresses: frozenset[IPv4Address]
+    evidence: tuple[Evidence, ...]
+
+
+def endpoint_names(endpoint: PrivateEndpoint) -> tuple[EndpointName, ...]:
+    """The names of a private endpoint, in lower case: its own list, else those on its network interfaces.
+
+    Raises:
+        NotCollected: it has no list of its own, and an interface was not read.
+        Malformed: a name or an address is missing.
+    """
+    if endpoint.custom_dns_configs is None:
+        field = endpoint.at(PrivateEndpoint.custom_dns_configs)
+        raise Malformed(endpoint.id, field.pointer, "a private endpoint without its list of names")
+    told = [_configured(config) for config in endpoint.custom_dns_configs] or list(_on_interfaces(endpoint))
+    names = dict.fromkeys(fqdn for fqdn, _, _ in told)
+    return tuple(
+        EndpointName(
+            name,
+            frozenset(address for fqdn, found, _ in told if fqdn == name for address in found),
+            tuple(evidence for fqdn, _, evidence in told if fqdn == name),
+        )
+        for name in names
+    )
+
+
+def _configured(config: CustomDnsConfig) -> tuple[str, frozenset[IPv4Address], Evidence]:
+    evidence = config.at(CustomDnsConfig.ip_addresses)
+    if not config.fqdn or not config.ip_addresses:
+        raise Malformed(config.document.id, config.pointer, "a name without addresses, or addresses without a name")
+    return config.fqdn.lower(), _v4(config, config.ip_addresses, evidence), evidence
+
+
+def _on_interfaces(endpoint: PrivateEndpoint) -> Iterator[tuple[str, frozenset[IPv4Address], Evidence]]:
+    for interface in endpoint.network_interfaces or ():
+        for each in interface.read().ip_configurations or ():
+            evidence = each.at(InterfaceIPConfiguration.private_ip_address)
+            for fqdn in each.fqdns or ():
+                yield fqdn.lower(), _v4(each, [each.private_ip_address], evidence), evidence
+
+
+def _v4(view: View, texts: Sequence[str | None], evidence: Evidence) -> frozenset[IPv4Address]:
+    found = (_address(view, text, evidence) for text in texts)
+    return frozenset(address for address in found if isinstance(address, IPv4Address))
