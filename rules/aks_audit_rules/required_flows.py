@@ -1,6 +1,6 @@
 """What a cluster's own traffic needs of the security groups on its subnets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, ip_network
 from typing import NamedTuple
 
@@ -8,10 +8,8 @@ from aks_audit.facts import (
     ClusterSubnet,
     Malformed,
     ManagedCluster,
-    Missing,
     Network,
     NetworkSecurityGroup,
-    NotCollected,
     OutboundType,
     SecurityRuleAccess,
     SecurityRuleDirection,
@@ -19,11 +17,10 @@ from aks_audit.facts import (
     VirtualNetwork,
 )
 from aks_audit.network.addresses import AddressSet
-from aks_audit.network.api_servers import api_server
-from aks_audit.network.dns import Host, resolve, servers
+from aks_audit.network.dns import Host, api_server_addresses, servers
 from aks_audit.network.flows import Address, Flow, FlowProtocol
 from aks_audit.network.origins import node_subnet
-from aks_audit.network.security_rules import decide
+from aks_audit.network.security_rules import OrderedRules, Surroundings, ordered
 from aks_audit.network.surroundings import surroundings
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
@@ -75,19 +72,29 @@ def group_lets_through_what_is_needed(subnet: ClusterSubnet) -> Verdict:
         return not_applicable("The subnet has no security group", attached)
     group = subnet.network_security_group.read()
     clusters = [subnet.estate.resource(ManagedCluster, cluster) for cluster in subnet.clusters]
+    guard = _Guard(group, {way: ordered(group, way) for way in (_OUT, _IN)}, surroundings(subnet))
     asked = (_among_themselves, _probes, _name_servers, _api_server, _images)
     questions = [(ask, cluster) for cluster in clusters for ask in asked]
-    return each(questions, lambda item: each(item[0](subnet, item[1]), lambda need: _judge(subnet, group, need)))
+    return each(questions, lambda item: each(item[0](subnet, item[1]), lambda need: _judge(subnet, guard, need)))
 
 
-def _judge(subnet: ClusterSubnet, group: NetworkSecurityGroup, need: _Need) -> Verdict:
-    decision = decide(group, need.direction, need.flow, surroundings(subnet), need.senders)
+class _Guard(NamedTuple):
+    """A group, its rules in the order in which they are asked, and what tags mean to it."""
+
+    group: NetworkSecurityGroup
+    rules: Mapping[SecurityRuleDirection, OrderedRules]
+    surroundings: Surroundings
+
+
+def _judge(subnet: ClusterSubnet, guard: _Guard, need: _Need) -> Verdict:
+    name = guard.group.name
+    decision = guard.rules[need.direction].decide(need.flow, guard.surroundings, need.senders)
     evidence = (subnet.at(Subnet.network_security_group), *decision.evidence)
     if decision.access is None:
-        return undecided(f"{group.name} may stop {need.what}: {', '.join(decision.doubts)}", *evidence)
+        return undecided(f"{name} may stop {need.what}: {', '.join(decision.doubts)}", *evidence)
     if decision.access is SecurityRuleAccess.DENY:
-        return fails(f"{group.name} stops {need.what}, by rule {decision.rule}", *evidence)
-    return passes(f"{group.name} lets through what the cluster needs", *evidence)
+        return fails(f"{name} stops {need.what}, by rule {decision.rule}", *evidence)
+    return passes(f"{name} lets through what the cluster needs", *evidence)
 
 
 def _among_themselves(subnet: ClusterSubnet, cluster: ManagedCluster) -> Iterator[_Need]:
@@ -117,15 +124,9 @@ def _name_servers(subnet: ClusterSubnet, _cluster: ManagedCluster) -> Iterator[_
 
 def _api_server(subnet: ClusterSubnet, cluster: ManagedCluster) -> Iterator[_Need]:
     own = _prefix(subnet)
-    server = api_server(cluster)
-    address = server.address
-    if address is None and server.name:
-        network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
-        address = min(resolve(network, server.name).addresses, default=None)
-    if address is None and cluster.enable_private_cluster:
-        reason = f"the address of the API server of {cluster.id} is not known"
-        raise NotCollected(Missing(what=cluster.id, kind="not-read", reason=reason))
-    yield _need("the API server", _OUT, own, Flow(_first(own), address, server.name, "tcp", _HTTPS))
+    private = cluster.enable_private_cluster or cluster.enable_vnet_integration
+    address = min(api_server_addresses(cluster).addresses) if private else None
+    yield _need("the API server", _OUT, own, Flow(_first(own), address, None, "tcp", _HTTPS))
 
 
 def _images(subnet: ClusterSubnet, cluster: ManagedCluster) -> Iterator[_Need]:

@@ -273,24 +273,48 @@ def decide(
     `senders` are the addresses that the source may have, where that is not `flow.source` alone.
 
     Raises:
-        Malformed: the body holds no rules, or a rule up to the deciding one lacks a value that decides.
+        Malformed: the body holds no rules, or a rule lacks a value that decides.
     """
-    doubtful: list[_Candidate] = []
-    asked = _Asked(flow, senders or _only(flow.source), surroundings)
-    candidates = iter(_candidates(group, direction))
-    for candidate in candidates:
-        match = candidate.match(asked)
-        if match is _Match.PERHAPS:
-            doubtful.append(candidate)
-        elif match is _Match.YES:
-            if any(other.access is not candidate.access for other in doubtful):
-                names = tuple(other.name for other in (*doubtful, candidate))
-                evidence = tuple(piece for other in (*doubtful, candidate) for piece in other.evidence)
-                return Decision(None, "", evidence, names)
-            late = [rest for rest in candidates if rest.own and rest.access is not candidate.access]
-            too_late = tuple(rest.name for rest in late if rest.match(asked) is _Match.YES)
-            return Decision(candidate.access, candidate.name, candidate.evidence, (), too_late)
-    raise AssertionError("the last default rule is about every flow")  # pragma: no cover
+    return ordered(group, direction).decide(flow, surroundings, senders)
+
+
+class OrderedRules(NamedTuple):
+    """The rules of a group in one direction, in the order in which they are asked; for many flows."""
+
+    candidates: "tuple[_Candidate, ...]"
+
+    def decide(self, flow: Flow, surroundings: Surroundings, senders: AddressSet | None = None) -> Decision:
+        """As `decide`."""
+        doubtful: list[_Candidate] = []
+        asked = _Asked(flow, senders or _only(flow.source), surroundings)
+        for number, candidate in enumerate(self.candidates):
+            match = candidate.match(asked)
+            if match is _Match.PERHAPS:
+                doubtful.append(candidate)
+            elif match is _Match.YES:
+                return _decided(candidate, doubtful, self.candidates[number + 1 :], asked)
+        raise AssertionError("the last default rule is about every flow")  # pragma: no cover
+
+
+def ordered(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> OrderedRules:
+    """A group's rules of a direction, by priority, then Azure's own.
+
+    Raises:
+        Malformed: the body holds no rules, or a rule lacks a value that decides.
+    """
+    return OrderedRules(tuple(_candidates(group, direction)))
+
+
+def _decided(
+    by: "_Candidate", doubtful: "Sequence[_Candidate]", rest: "Sequence[_Candidate]", asked: "_Asked"
+) -> Decision:
+    if any(other.access is not by.access for other in doubtful):
+        every = (*doubtful, by)
+        evidence = tuple(piece for other in every for piece in other.evidence)
+        return Decision(None, "", evidence, tuple(other.name for other in every))
+    late = [other for other in rest if other.own and other.access is not by.access]
+    too_late = tuple(other.name for other in late if other.match(asked) is _Match.YES)
+    return Decision(by.access, by.name, by.evidence, (), too_late)
 
 
 class _Asked(NamedTuple):
@@ -348,23 +372,24 @@ def _default(name: str, access: SecurityRuleAccess, source: Endpoints, destinati
 
 
 def _box_match(box: Box, asked: _Asked) -> _Match:
-    port = _Match.YES if asked.flow.port is None or asked.flow.port in box.ports else _Match.NO
-    source = _end_match(box.sources, asked.senders, asked.surroundings)
-    destination = _end_match(box.destinations, asked.receivers, asked.surroundings)
-    matches = {port, source, destination}
-    if _Match.NO in matches:
+    if asked.flow.port is not None and asked.flow.port not in box.ports:
         return _Match.NO
-    return _Match.PERHAPS if _Match.PERHAPS in matches else _Match.YES
+    destination = _end_match(box.destinations, asked.receivers, asked.surroundings)
+    if destination is _Match.NO:
+        return destination
+    source = _end_match(box.sources, asked.senders, asked.surroundings)
+    return source if destination is _Match.YES or source is _Match.NO else destination
 
 
 def _end_match(side: Endpoints, end: AddressSet, surroundings: Surroundings) -> _Match:
     """Whether a side of a rule holds all, none or some of the addresses that an end of the flow can have."""
-    whole = {ANY_TAG, INTERNET}
-    found = [surroundings.behind(tag) for tag in sorted(side.tags - whole)]
-    surely = AddressSet.union_of([side.addresses, *(behind.surely for behind in found)])
-    if surely.covers(end):
+    if side.addresses.covers(end):
         return _Match.YES
-    perhaps = AddressSet.union_of([surely, *(behind.perhaps for behind in found)])
+    found = [surroundings.behind(tag) for tag in sorted(side.tags - {ANY_TAG, INTERNET})]
+    surely = AddressSet.union_of([side.addresses, *(behind.surely for behind in found)]) if found else side.addresses
+    if found and surely.covers(end):
+        return _Match.YES
+    perhaps = AddressSet.union_of([surely, *(behind.perhaps for behind in found)]) if found else surely
     return _Match.NO if perhaps.intersection(end).empty else _Match.PERHAPS
 
 
