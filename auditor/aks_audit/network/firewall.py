@@ -215,10 +215,7 @@ class _Question:
     def decide(self, sources: AddressSet) -> Iterator[SourceVerdict]:
         """Every source once, with what becomes of its flow."""
         pieces = [_Piece(sources)]
-        for rule in self.rules:
-            answer = self.matches(rule, self.flow)
-            if answer is False:
-                continue
+        for rule, answer in self.answers():
             left: list[_Piece] = []
             for piece in pieces:
                 inside = piece.sources.intersection(rule.conditions.sources)
