@@ -28,6 +28,7 @@ from compose.clusters import (
     vnet_integrated,
     vnet_pods,
 )
+from compose.landing_zone import host_of
 from compose.networks import (
     allow,
     application_rules,
@@ -66,11 +67,12 @@ def records() -> list[Record]:
     hub, *hub_bodies = _hub()
     spoke, *spoke_bodies = _spoke()
     peer(spoke, hub)
-    bodies = [hub, *hub_bodies, spoke, *spoke_bodies]
-    for cluster in (_payments, _shop, _data, _web):
-        bodies += cluster(spoke)
+    payments, shop = _payments(spoke), _shop(spoke)
+    bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *_zones([hub["id"], spoke["id"]], payments[0], shop[0])]
+    for cluster in (payments, shop, _data(spoke), _web(spoke)):
+        bodies += cluster
     refused = Listing(REFUSED, HUB.id)
-    read = recorded([HUB, APPS], [*bodies, *_sandbox(), *_zones(hub, spoke)], day="2026-11-20", tool="aks-audit (demo)")
+    read = recorded([HUB, APPS], [*bodies, *_sandbox()], day="2026-11-20", tool="aks-audit (demo)")
     return [*(record for record in read if record != refused), _gap()]
 
 
@@ -147,10 +149,9 @@ def _spoke() -> list[Body]:
     return [network, strict, loose, routes]
 
 
-def _zones(hub: Body, spoke: Body) -> list[Body]:
-    links = [hub["id"], spoke["id"]]
-    api = private_zone(_HUB, "private.westeurope.azmk8s.io", links, {"aks-payments": "10.8.0.4"})
-    return [*api, *private_zone(_HUB, "privatelink.westeurope.azmk8s.io", links, {"aks-shop": "10.8.2.4"})]
+def _zones(links: list[str], payments: Body, shop: Body) -> list[Body]:
+    api = private_zone(_HUB, "private.westeurope.azmk8s.io", links, {host_of(payments): "10.8.0.4"})
+    return [*api, *private_zone(_HUB, "privatelink.westeurope.azmk8s.io", links, {host_of(shop): "10.8.2.4"})]
 
 
 def _team(name: str) -> tuple[Group, Body, Body]:
