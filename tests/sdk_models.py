@@ -54,6 +54,7 @@ MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
 
 NOT_IN_THE_SDK = {
     "properties.securityProfile.azureDefender.enabled": "the profile of api-versions before 2022-06-01",
+    "properties.networkProfile.dockerBridgeCidr": "of old api-versions, gone with Docker on nodes",
     "properties.safeguardsProfile.level": "a preview of 2023 to 2025, now the resource deploymentSafeguards",
 }
 

@@ -1,12 +1,15 @@
 """Whether the addresses suffice and are one's own, and what subnets of clusters let past their routes."""
 
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import assert_never
 
 from aks_audit.facts import (
     AgentPool,
     AgentPoolMode,
     ClusterSubnet,
+    Estate,
     Evidence,
     FrontendIPConfiguration,
     LoadBalancer,
@@ -15,13 +18,16 @@ from aks_audit.facts import (
     ManagedCluster,
     Network,
     NetworkPlugin,
+    NetworkPolicy,
     PodIPAllocationMode,
     RouteNextHopType,
     Subnet,
+    Unread,
     VirtualNetwork,
 )
 from aks_audit.facts.enumerations import DdosProtectionMode
-from aks_audit.facts.networking import PublicIPAddress
+from aks_audit.facts.networking import PrivateEndpoint, PublicIPAddress
+from aks_audit.facts.resource_id import parse
 from aks_audit.network.capacity import (
     BATCH,
     all_is_known,
@@ -45,6 +51,7 @@ from aks_audit_rules.frameworks import (
     the_aks_checklist,
 )
 
+CONTAINERD = (1, 19)
 FEWEST_PODS = 30
 MOST_PODS = 250
 
@@ -293,6 +300,81 @@ def _apart(
     return passes(f"The {kind} CIDR {', '.join(map(str, ranges))} overlaps no connected network", *evidence, *spread)
 
 
+@rule("AKS-SUB-17", title="The Docker bridge overlaps no connected network", severity=Severity.INFO)
+def docker_bridge_apart(cluster: ManagedCluster) -> Verdict:
+    """Nodes with Docker had a bridge of their own on every node, and could not reach whoever has an address of it.
+
+    Since Kubernetes 1.19 nodes run containerd and have no such bridge; older guides still ask for its range.
+
+    Severity: it concerns Kubernetes versions without support alone.
+    Decided: where the body names `networkProfile.dockerBridgeCidr` and `currentKubernetesVersion` is older than 1.19, that
+    range against the networks of AKS-SUB-14. Not applicable from 1.19 on, and where no such range is named, as in bodies
+    of today's API versions. A version that is absent or not to be read is unknown.
+    Fix: az aks upgrade --resource-group {group} --name {name} --kubernetes-version <supported version>
+    Bicep: properties.kubernetesVersion: a supported version; properties.networkProfile.dockerBridgeCidr is gone
+    Change: replaces nodes, one after another
+    References: https://learn.microsoft.com/azure/aks/supported-kubernetes-versions
+        https://learn.microsoft.com/azure/aks/cluster-configuration
+    """
+    bridge, version = (
+        cluster.at(ManagedCluster.docker_bridge_cidr),
+        cluster.at(ManagedCluster.current_kubernetes_version),
+    )
+    if cluster.docker_bridge_cidr is None:
+        return not_applicable("The body names no Docker bridge: nodes run containerd", bridge)
+    found = re.match(r"([0-9]{1,4})[.]([0-9]{1,4})(?:[.]|$)", cluster.current_kubernetes_version or "")
+    if not found:
+        return undecided(
+            "The body does not tell the Kubernetes version, and so not whether nodes run Docker", bridge, version
+        )
+    if (int(found[1]), int(found[2])) >= CONTAINERD:
+        return not_applicable("Nodes run containerd, and have no Docker bridge", bridge, version)
+    return _apart(cluster, "Docker bridge", (cluster.docker_bridge_cidr,), (bridge, version), ())
+
+
+@rule(
+    "AKS-SUB-18",
+    title="Agent pools are apart by subnet, or by network policy",
+    severity=Severity.LOW,
+    controls=(
+        review_checklist("22fbe8d6-9b40-47ef-9011-25bb1a555a6b"),
+        the_aks_checklist("22fbe8d6-9b40-47ef-9011-25bb1a555a6b"),
+    ),
+)
+def pools_apart(cluster: ManagedCluster) -> Verdict:
+    """Pools in one subnet share its security group and its routes, so that neither can hold one pool shorter than another.
+
+    Network policies can do that by pod. Where nothing enforces them, subnets are the only way.
+
+    Severity: without either, whoever takes one pod reaches all nodes and pods of the cluster; AKS-KN-01 judges the policies.
+    Decided: no two pools have the same `vnetSubnetID`, compared without case; pools without one share the subnet that AKS
+    made. Pools of mode `ManagedSystem` and `Gateway` do not count, and with fewer than two pools it is not applicable. Pools
+    that share a subnet fail where `networkPolicy` is `none` or absent (which means none), and are not applicable where a
+    policy engine is installed, or a CNI plugin of your own may bring one.
+    Fix: az aks nodepool add --resource-group {group} --cluster-name {name} --name <new-pool> --vnet-subnet-id <subnet of its own>
+    Bicep: properties.agentPoolProfiles[].vnetSubnetID: the id of a subnet for each pool
+    Change: new node pools; a pool's subnet cannot be changed
+    References: https://learn.microsoft.com/azure/aks/node-pool-unique-subnet
+        https://learn.microsoft.com/azure/aks/use-network-policies
+    """
+    pools = [pool for pool in cluster.pools if pool.mode not in {AgentPoolMode.GATEWAY, AgentPoolMode.MANAGED_SYSTEM}]
+    if len(pools) < 2:  # noqa: PLR2004 - one pool is apart from no other
+        return not_applicable("There are no two pools to keep apart")
+    evidence = [pool.at(AgentPool.node_subnet) for pool in pools]
+    subnets = [pool.node_subnet.id.lower() if pool.node_subnet else "" for pool in pools]
+    if len(set(subnets)) == len(subnets) and "" not in subnets:
+        return passes("Every pool has a subnet of its own", *evidence)
+    engine = cluster.at(ManagedCluster.network_policy)
+    if cluster.network_plugin is NetworkPlugin.NONE:
+        return not_applicable(
+            "The cluster's own CNI plugin may keep pods apart", cluster.at(ManagedCluster.network_plugin)
+        )
+    if cluster.network_policy in {NetworkPolicy.NONE, None}:
+        shared = [pool.name for pool, subnet in zip(pools, subnets, strict=True) if subnets.count(subnet) > 1]
+        return fails(f"Pools {', '.join(shared)} share a subnet, and no policy engine is installed", *evidence, engine)
+    return not_applicable("Pools share a subnet, and network policies can keep pods apart", *evidence, engine)
+
+
 @rule(
     "AKS-SUB-21",
     title="The network plugin is one that AKS supports",
@@ -319,6 +401,71 @@ def supported_plugin(cluster: ManagedCluster) -> Verdict:
     if cluster.network_plugin is NetworkPlugin.NONE:
         return fails("The cluster brings a CNI plugin of its own, which AKS does not support", evidence)
     return passes(f"The network plugin is {cluster.network_plugin}", evidence)
+
+
+@rule("AKS-SUB-24", title="Private endpoints have a subnet of their own", severity=Severity.LOW)
+def private_endpoints_apart(subnet: ClusterSubnet) -> Verdict:
+    """A private endpoint among nodes or pods takes their addresses, and lies under rules that are made for them.
+
+    Network policies and security groups that let nodes talk to each other then let everything talk to the endpoint too.
+
+    Severity: it opens nothing by itself, and makes what should be two sets of rules into one.
+    Decided: private endpoints whose subnet is one of nodes or pods, by their own bodies and by the subnet's list, fail, but
+    for those in a cluster's node resource group: AKS itself puts the API server's into the nodes' subnet. It passes where
+    the network's private endpoints are all in other subnets, and is not applicable where no other private endpoint of
+    the network is known. An endpoint that does not name its subnet, and a list of endpoints that was not read, are unknown.
+    Fix: az network private-endpoint create --resource-group <group> --name <name> --vnet-name {vnet} --subnet <subnet-for-endpoints> --private-connection-resource-id <id> --connection-name <name>
+    Bicep: Microsoft.Network/privateEndpoints properties.subnet.id: a subnet for private endpoints
+    Change: a new private endpoint and its DNS record; then delete the old one
+    References: https://learn.microsoft.com/azure/private-link/private-endpoint-overview
+        https://learn.microsoft.com/azure/architecture/reference-architectures/containers/aks/baseline-aks
+    """
+    listed = subnet.at(Subnet.private_endpoints)
+    if not any(use.kind != "api-server" for use in subnet.uses):
+        return not_applicable("The subnet holds no nodes and no pods", listed)
+    own = {_group_of(subnet.estate.resource(ManagedCluster, cluster).node_group_id) for cluster in subnet.clusters}
+    made_by_aks = own | subnet.estate.indexed(_node_groups)
+    placed = subnet.estate.indexed(_endpoints_by_network)
+    known = [one for one in placed.get(subnet.virtual_network_id.lower(), ()) if _group_of(one.id) not in made_by_aks]
+    here = [one for one in known if one.subnet and one.subnet.id.lower() == subnet.id.lower()]
+    ids = [*(link.id for link in subnet.private_endpoints or ()), *(one.id for one in here)]
+    if names := sorted({parse(one).name for one in ids if _group_of(one) not in made_by_aks}, key=str.lower):
+        evidence = (one.at(PrivateEndpoint.subnet) for one in here)
+        return fails(f"Among nodes or pods there are private endpoints: {', '.join(names)}", listed, *evidence)
+    if lost := placed.get("", ()):
+        return undecided(f"{lost[0].name} does not name its subnet", *(one.at(PrivateEndpoint.subnet) for one in lost))
+    subnet.estate.within(PrivateEndpoint, f"/subscriptions/{subnet.parsed.subscription}").whole()
+    if not known:
+        return not_applicable("No private endpoint of the network is known but AKS's own", listed)
+    evidence = (one.at(PrivateEndpoint.subnet) for one in known)
+    return passes("The network's private endpoints are in other subnets", listed, *evidence)
+
+
+def _group_of(resource_id: str) -> str:
+    """The resource group of a resource, as `_node_groups` has it."""
+    own = parse(resource_id)
+    return f"{own.subscription}/{own.group}".lower()
+
+
+def _node_groups(estate: Estate) -> frozenset[str]:
+    """The node resource groups of all clusters, of those whose bodies name them."""
+    found: set[str] = set()
+    for cluster in estate.every(ManagedCluster):
+        with suppress(Unread):
+            found.add(_group_of(cluster.node_group_id))
+    return frozenset(found)
+
+
+def _endpoints_by_network(estate: Estate) -> dict[str, tuple[PrivateEndpoint, ...]]:
+    """All private endpoints by the id of their network in lower case; those that name no subnet by an empty text."""
+    found: dict[str, list[PrivateEndpoint]] = {}
+    for endpoint in estate.every(PrivateEndpoint):
+        try:
+            network = parse(endpoint.subnet.id).parent.lower() if endpoint.subnet else ""
+        except Unread:
+            network = ""
+        found.setdefault(network, []).append(endpoint)
+    return {network: tuple(endpoints) for network, endpoints in found.items()}
 
 
 @rule(
@@ -514,7 +661,10 @@ RULES = (
     pod_cidr_large_enough,
     service_cidr_apart,
     pod_cidr_apart,
+    docker_bridge_apart,
+    pools_apart,
     supported_plugin,
+    private_endpoints_apart,
     ddos_protection,
     pod_subnet_guarded,
     no_service_endpoints,

@@ -198,6 +198,7 @@ class ManagedCluster(AzureResource):
     pod_cidrs = networks("properties.networkProfile.podCidrs")
     service_cidr = network("properties.networkProfile.serviceCidr")
     service_cidrs = networks("properties.networkProfile.serviceCidrs")
+    docker_bridge_cidr = network("properties.networkProfile.dockerBridgeCidr")
     dns_service_ip = text("properties.networkProfile.dnsServiceIP")
     ip_families = texts("properties.networkProfile.ipFamilies")
 
