@@ -10,8 +10,9 @@ So what is left open is never too little, and may be too much where a tag and a 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from ipaddress import IPv4Network, ip_network
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
@@ -120,6 +121,14 @@ def openings(
     Raises:
         Malformed: the body holds no rules, or a rule lacks a value that decides.
     """
+    return group.estate.once(_OPENINGS[direction, defaults], group)
+
+
+def _openings(
+    direction: SecurityRuleDirection,
+    defaults: bool,  # noqa: FBT001 - bound by name in the table below
+    group: NetworkSecurityGroup,
+) -> tuple[Opening, ...]:
     decided: list[Box] = []
     found: list[Opening] = []
     for rule in ordered_rules(group, direction, defaults=defaults):
@@ -129,6 +138,13 @@ def openings(
         if _all_source_ports(rule):
             decided.extend(own)
     return tuple(found)
+
+
+_OPENINGS: Mapping[tuple[SecurityRuleDirection, bool], Callable[[NetworkSecurityGroup], tuple[Opening, ...]]] = {
+    (direction, defaults): partial(_openings, direction, defaults)
+    for direction in SecurityRuleDirection
+    for defaults in (False, True)
+}
 
 
 def ordered_rules(
@@ -302,7 +318,16 @@ def ordered(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> Or
     Raises:
         Malformed: the body holds no rules, or a rule lacks a value that decides.
     """
+    return group.estate.once(_ORDERED[direction], group)
+
+
+def _ordered(direction: SecurityRuleDirection, group: NetworkSecurityGroup) -> OrderedRules:
     return OrderedRules(tuple(_candidates(group, direction)))
+
+
+_ORDERED: Mapping[SecurityRuleDirection, Callable[[NetworkSecurityGroup], OrderedRules]] = {
+    direction: partial(_ordered, direction) for direction in SecurityRuleDirection
+}
 
 
 def _decided(
