@@ -110,6 +110,23 @@ STILL_ON_EVIDENCE = {
     ("AKS-SUB-14", "remoteAddressSpace/addressPrefixes"): "as above",
     ("AKS-SUB-14", "properties/remoteVirtualNetworkAddressSpace"): "as above",
     ("AKS-SUB-14", "remoteVirtualNetworkAddressSpace/addressPrefixes"): "as above",
+    ("AKS-EGR-10", "properties/firewallPolicy"): "without a policy, the firewall's own mode counts",
+    ("AKS-EGR-11", "properties/firewallPolicy"): "as above",
+    ("AKS-EGR-12", "properties/basePolicy"): "absent, it means that there is no parent",
+    ("AKS-EGR-13", "properties/basePolicy"): "as above",
+    ("AKS-EGR-14", "properties/basePolicy"): "as above",
+    ("AKS-EGR-15", "properties/basePolicy"): "as above",
+    ("AKS-EGR-16", "properties/basePolicy"): "as above",
+    ("AKS-EGR-18", "properties/basePolicy"): "as above",
+    ("AKS-EGR-12", "properties/routeTable"): "absent, the subnet does not leave through the firewall",
+    ("AKS-EGR-14", "properties/routeTable"): "as above",
+    ("AKS-EGR-15", "properties/routeTable"): "as above",
+    ("AKS-EGR-18", "properties/routeTable"): "as above",
+    ("AKS-EGR-14", "targetFqdns"): "a rule names hosts in several lists, and any of them may be left out",
+    ("AKS-EGR-14", "targetUrls"): "as above",
+    ("AKS-EGR-14", "webCategories"): "as above",
+    ("AKS-EGR-15", "osType"): "absent, it means Linux",
+    ("AKS-EGR-15", "vmSize"): "absent, no size says that there is a GPU",
 }
 """Losses after which a pass still rests on a value that was read; found by a sweep over every key of every case."""
 

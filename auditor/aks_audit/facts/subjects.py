@@ -16,7 +16,7 @@ from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet,
 from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.facts.registry_use import RegistryUse, registries_of
 from aks_audit.facts.resource_id import parse, within
-from aks_audit.facts.unread import Malformed, Unread
+from aks_audit.facts.unread import Malformed, NotCollected, Unread
 from aks_audit.results import Missing
 
 _DEFAULT_ROUTES = frozenset({"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"})
@@ -103,11 +103,15 @@ class FirewallUse(NamedTuple):
 
 
 class ClusterFirewall(AzureFirewall):
-    """An Azure Firewall that the default route of clusters' subnets leads to, judged once for all of them."""
+    """An Azure Firewall that the default route of clusters' subnets leads to, judged once for all of them.
 
-    __slots__ = ("uses",)
+    `unread` are further subnets of these clusters: whether they leave through the firewall, too, cannot be told.
+    """
+
+    __slots__ = ("unread", "uses")
 
     uses: tuple[FirewallUse, ...]
+    unread: tuple[Missing, ...]
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -128,16 +132,20 @@ class ClusterFirewall(AzureFirewall):
         """The subnets of clusters whose default route leads here.
 
         Raises:
-            NotCollected: one of them was not read.
+            NotCollected: one of them was not read, or may be among them and was not read.
         """
+        if self.unread:
+            raise NotCollected(self.unread[0])
         return tuple(self.estate.resource(Subnet, subnet) for subnet in sorted({use.subnet for use in self.uses}))
 
     def node_subnets(self, cluster: ManagedCluster) -> tuple[Subnet, ...]:
         """The subnets of a cluster's nodes whose default route leads here.
 
         Raises:
-            NotCollected: one of them was not read.
+            NotCollected: as `subnets`.
         """
+        if self.unread:
+            raise NotCollected(self.unread[0])
         ours = {use.subnet for use in self.uses if use.kind == "node" and use.cluster.lower() == cluster.id.lower()}
         return tuple(self.estate.resource(Subnet, subnet) for subnet in sorted(ours))
 
@@ -339,22 +347,26 @@ class Subjects:
 
     def _firewalls(self) -> Iterator[ClusterFirewall | UnreadSubject]:
         serving: dict[str, tuple[str, set[FirewallUse]]] = {}
+        unread: list[UnreadSubject] = []
         for subnet in self.of(ClusterSubnet):
             if isinstance(subnet, UnreadSubject):
-                yield subnet
+                unread.append(subnet)
             elif isinstance(subnet, ClusterSubnet):
                 users = {(use.cluster, use.kind) for use in subnet.uses if use.kind in {"node", "pod"}}
                 try:
                     found = _firewall_ids(subnet) if users else ()
-                except Unread as unread:
-                    yield UnreadSubject(subnet.id, subnet.clusters, unread.missing)
+                except Unread as problem:
+                    unread.append(UnreadSubject(subnet.id, subnet.clusters, problem.missing))
                 else:
                     for firewall_id in found:
                         uses = serving.setdefault(firewall_id.lower(), (firewall_id, set()))[1]
                         uses.update(FirewallUse(user, subnet.id, kind) for user, kind in users)
+        yield from unread
         for firewall_id, served in serving.values():
             firewall = self._estate.resource(ClusterFirewall, firewall_id)
             firewall.uses = tuple(sorted(served))
+            ours = {use.cluster for use in served}
+            firewall.unread = tuple(part for one in unread if ours & set(one.clusters) for part in one.missing)
             yield firewall
 
     def _registries(self) -> Iterator[ClusterRegistry | UnreadSubject]:
