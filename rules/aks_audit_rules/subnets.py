@@ -282,8 +282,8 @@ def _apart(
     evidence: tuple[Evidence, ...],
     beside: Iterable[Neighbour],
 ) -> Verdict:
-    """Whether ranges of a cluster meet no network in its reach."""
-    known = (*beside, *neighbours(cluster))
+    """Whether ranges of a cluster meet no network in its reach; where they do not, one of each list stands for all."""
+    known = (*beside, *neighbours(cluster, ranges))
     for own in ranges:
         for neighbour in known:
             if met := neighbour.meets(own):
@@ -296,7 +296,8 @@ def _apart(
         return undecided(
             f"No known network overlaps, but {reason}", *evidence, *(e for _, e in learned), missing=missing
         )
-    spread = {(item.resource, item.pointer): item for item in (neighbour.evidence for neighbour in known)}.values()
+    shown = (neighbour.evidence for neighbour in reversed(known))
+    spread = {(item.resource, *item.pointer.split("/")[:3]): item for item in shown}.values()
     return passes(f"The {kind} CIDR {', '.join(map(str, ranges))} overlaps no connected network", *evidence, *spread)
 
 

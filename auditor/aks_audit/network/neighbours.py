@@ -4,8 +4,8 @@ They are the cluster's own virtual networks, the peers of these, and what routes
 whole private block (10.0.0.0/8 and so on) or more says where everything goes, not that there is a network.
 """
 
-from collections.abc import Iterator
-from ipaddress import IPv6Network, ip_network
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 from aks_audit.facts import (
@@ -17,13 +17,14 @@ from aks_audit.facts import (
     Network,
     Route,
     RouteNextHopType,
+    RouteTable,
     Subnet,
     VirtualNetwork,
 )
 from aks_audit.facts.enumerations import PeeringState
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
-from aks_audit.network.addresses import PRIVATE, AddressSet
+from aks_audit.network.addresses import AddressSet
 from aks_audit.network.origins import node_subnet
 
 _GATEWAY_SUBNETS = frozenset({"gatewaysubnet", "routeserversubnet"})
@@ -59,8 +60,10 @@ def virtual_networks(cluster: ManagedCluster) -> tuple[VirtualNetwork, ...]:
     return tuple(cluster.estate.resource(VirtualNetwork, found[key]) for key in sorted(found))
 
 
-def neighbours(cluster: ManagedCluster) -> Iterator[Neighbour]:
-    """The networks in reach of a cluster. What a gateway learns is not among them: see `gateways`.
+def neighbours(cluster: ManagedCluster, ranges: Iterable[Network]) -> Iterator[Neighbour]:
+    """The networks in reach of a cluster: all of its own and of peers, and those routes that meet some ranges.
+
+    What a gateway learns is not among them: see `gateways`. A route table comes as one without prefixes, for evidence.
 
     Raises:
         NotCollected: a network, a peer or a route table was not read.
@@ -73,8 +76,9 @@ def neighbours(cluster: ManagedCluster) -> Iterator[Neighbour]:
             raise Malformed(network.id, network.at(VirtualNetwork.peerings).pointer, "a network without its peerings")
         for peering in network.peerings:
             yield from _peer(peering)
+    wanted = AddressSet.of(ranges)
     for subnet in _read(cluster):
-        yield from _routed(subnet)
+        yield from _routed(subnet, wanted)
 
 
 def gateways(cluster: ManagedCluster) -> Iterator[tuple[str, Evidence]]:
@@ -143,14 +147,31 @@ def _peer(peering: VirtualNetworkPeering) -> Iterator[Neighbour]:
     yield Neighbour(f"the peered network {name}", prefixes, peering.at(known if peering.remote_address_space else now))
 
 
-def _routed(subnet: Subnet) -> Iterator[Neighbour]:
-    table = subnet.route_table.read() if subnet.route_table else None
-    if table and table.routes is None:
-        raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
-    for route in (table.routes if table else None) or ():
-        prefix = _leads_to(route)
-        if prefix and not _to_a_node(route, subnet):
+def _routed(subnet: Subnet, wanted: AddressSet) -> Iterator[Neighbour]:
+    if subnet.route_table is None:
+        return
+    table = subnet.route_table.read()
+    led = subnet.estate.once(_networks_of_routes, table)
+    yield Neighbour(f"the routes of {table.name}", (), table.at(RouteTable.routes))
+    if not led.addresses.overlaps(wanted):
+        return
+    for prefix, route in led.routes:
+        if not _to_a_node(route, subnet):
             yield Neighbour(f"what route {route.name} leads to", (prefix,), route.at(Route.address_prefix))
+
+
+class _Led(NamedTuple):
+    """The networks that a route table leads to, together and by route."""
+
+    addresses: AddressSet
+    routes: tuple[tuple[Network, Route], ...]
+
+
+def _networks_of_routes(table: RouteTable) -> _Led:
+    if table.routes is None:
+        raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
+    found = [(prefix, route) for route in table.routes for prefix in [_leads_to(route)] if prefix]
+    return _Led(AddressSet.of(prefix for prefix, _ in found), tuple(found))
 
 
 def _leads_to(route: Route) -> Network | None:
@@ -164,19 +185,21 @@ def _leads_to(route: Route) -> Network | None:
         prefix = ip_network(written.strip(), strict=False)
     except ValueError:
         return None  # a service tag, or damage that the rules about routes tell
-    everything = isinstance(prefix, IPv6Network) and prefix.prefixlen <= 7  # noqa: PLR2004 - fc00::/7, all of private space
-    whole = AddressSet.of([prefix]).intersection(PRIVATE)
-    blocks = (AddressSet.of([block]) for block in _BLOCKS)
-    return None if everything or any(whole.covers(block) for block in blocks) else prefix
+    if isinstance(prefix, IPv6Network):
+        return None if prefix.prefixlen <= _PRIVATE_V6 else prefix
+    return None if any(block.subnet_of(prefix) for block in _BLOCKS) else prefix
 
 
-_BLOCKS = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+_PRIVATE_V6 = 7
+"""The length of fc00::/7, all private addresses of IPv6."""
+
+_BLOCKS = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 
 
 def _to_a_node(route: Route, subnet: Subnet) -> bool:
     """Whether the next hop is in the subnet itself: kubenet's own routes lead to nodes and their pods."""
     try:
-        hop = ip_network((route.next_hop_ip_address or "").strip())
+        hop = ip_address((route.next_hop_ip_address or "").strip())
     except ValueError:
         return False
-    return AddressSet.of(subnet.prefixes).covers(AddressSet.of([hop]))
+    return any(hop in prefix for prefix in subnet.prefixes)
