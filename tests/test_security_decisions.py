@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aks_audit.facts import SecurityRuleAccess, SecurityRuleDirection
+from aks_audit import snapshot
+from aks_audit.facts import Estate, NetworkSecurityGroup, SecurityRuleAccess, SecurityRuleDirection, Unread
 from aks_audit.network.addresses import PUBLIC, AddressSet
 from aks_audit.network.flows import Flow
 from aks_audit.network.security_rules import Behind, Surroundings, decide, unreachable
+from aks_audit.sources.azure_json import read_files
+from recordings import files, needs_recordings
 from test_security_rules import group, rule
 
 OUTBOUND, INBOUND = SecurityRuleDirection.OUTBOUND, SecurityRuleDirection.INBOUND
@@ -204,3 +207,20 @@ def test_rules_that_are_never_reached_are_named_with_those_before_them() -> None
     )
     found = unreachable(own, OUTBOUND)
     assert [(one.rule.name, [by.name for by in one.by]) for one in found] == [("r120", ["r100"])]
+
+
+@needs_recordings
+def test_every_recorded_group_decides_about_every_flow_or_says_what_is_wrong() -> None:
+    holding = [path for path in files() if '"defaultSecurityRules"' in path.read_text(encoding="utf-8")]
+    estates = [Estate(snapshot.of(read_files([path]).records)) for path in holding]
+    groups = [one for estate in estates for one in estate.every(NetworkSecurityGroup)]
+    assert len(groups) > len(holding) / 2 > 1
+    for own, direction, port in product(groups, SecurityRuleDirection, PORTS):
+        for to in (*ADDRESSES, None):
+            try:
+                found = decide(own, direction, flow("10.1.1.1", to, port), AROUND)
+                never = unreachable(own, direction)
+            except Unread:
+                continue
+            assert found.rule or found.doubts
+            assert all(one.by for one in never)

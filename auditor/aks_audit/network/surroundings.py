@@ -13,6 +13,7 @@ from aks_audit.facts import (
     Malformed,
     Network,
     NetworkInterface,
+    RouteTable,
     Subnet,
     VirtualNetwork,
 )
@@ -32,13 +33,15 @@ def surroundings(subnet: Subnet) -> Surroundings:
             was not read.
         Malformed: the network states no address space.
     """
+    return subnet.estate.once(_surroundings, subnet)
+
+
+def _surroundings(subnet: Subnet) -> Surroundings:
     network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
     own = space(network)
-    routed = list(_routed(subnet))
-    surely = AddressSet.of(
-        [*own, *_peered(network), *(prefix for prefix in routed if prefix.prefixlen), PLATFORM_ADDRESS]
-    )
-    defaults = AddressSet.of(prefix for prefix in routed if not prefix.prefixlen)
+    routed = subnet.estate.once(_routed, subnet.route_table.read()) if subnet.route_table else Behind()
+    surely = AddressSet.of([*own, *_peered(network), PLATFORM_ADDRESS]).union(routed.surely)
+    defaults = routed.perhaps
     perhaps = defaults.union(PRIVATE) if _has_gateway(network) else defaults
     return Surroundings(
         Behind(surely, perhaps.difference(surely)),
@@ -72,9 +75,15 @@ def _peered(network: VirtualNetwork) -> Iterator[Network]:
         yield from told or ()
 
 
-def _routed(subnet: Subnet) -> Iterator[Network]:
-    table = subnet.route_table.read() if subnet.route_table else None
-    for route in (table.routes if table else None) or ():
+def _routed(table: RouteTable) -> Behind:
+    """The prefixes of a route table; those of default routes may be meant, too."""
+    prefixes = list(_prefixes(table))
+    surely = AddressSet.of(prefix for prefix in prefixes if prefix.prefixlen)
+    return Behind(surely, AddressSet.of(prefix for prefix in prefixes if not prefix.prefixlen))
+
+
+def _prefixes(table: RouteTable) -> Iterator[Network]:
+    for route in table.routes or ():
         try:
             yield ip_network((route.address_prefix or "").strip(), strict=False)
         except ValueError:
