@@ -20,6 +20,7 @@ from aks_audit.facts import (
     Link,
     LoadBalancer,
     Malformed,
+    Missing,
     NetworkInterface,
     NotCollected,
     ScaleSetNetworkInterface,
@@ -39,7 +40,6 @@ from aks_audit.facts.networking import (
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.network.flows import Address
 from aks_audit.network.routes import peer_prefixes, remote_prefixes, stated
-from aks_audit.results import Missing
 
 
 class ApplianceKind(StrEnum):

@@ -23,6 +23,7 @@ from aks_audit.facts import (
     Evidence,
     Field,
     Malformed,
+    Missing,
     Network,
     Route,
     RouteNextHopType,
@@ -35,7 +36,6 @@ from aks_audit.facts.enumerations import PeeringState
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.network.addresses import PUBLIC, AddressSet
 from aks_audit.network.flows import Address
-from aks_audit.results import Missing
 
 T = TypeVar("T")
 
