@@ -7,6 +7,8 @@ from aks_audit.facts import (
     Evidence,
     Network,
     NotCollected,
+    Route,
+    RouteTable,
     Subnet,
     VirtualNetwork,
 )
@@ -118,10 +120,17 @@ def _next_hops(network: ClusterNetwork) -> Iterable[tuple[Address, Evidence]]:
     """The appliances' addresses that routes of the clusters' subnets name."""
     for subnet_id in network.used:
         subnet = network.estate.resource(Subnet, subnet_id)
-        table = subnet.route_table.read() if subnet.route_table else None
-        for route in (table.routes if table else None) or ():
-            for address in next_hop_addresses(route):
-                yield address, route.at(type(route).next_hop_ip_address)
+        if subnet.route_table:
+            yield from network.estate.once(_appliances, subnet.route_table.read())
+
+
+def _appliances(table: RouteTable) -> tuple[tuple[Address, Evidence], ...]:
+    """The addresses that a route table names, each by the first route that does."""
+    found: dict[Address, Evidence] = {}
+    for route in table.routes or ():
+        for address in next_hop_addresses(route):
+            found.setdefault(address, route.at(Route.next_hop_ip_address))
+    return tuple(found.items())
 
 
 RULES = (peerings_work,)

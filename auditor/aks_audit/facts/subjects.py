@@ -461,14 +461,15 @@ def _firewall_ids(subnet: ClusterSubnet) -> tuple[str, ...]:
     """
     if subnet.route_table is None:
         return ()
-    table = subnet.route_table.read()
+    hops = subnet.estate.once(_default_hops, subnet.route_table.read())
+    return tuple(dict.fromkeys(found for address in hops for found in _at_address(subnet, address)))
+
+
+def _default_hops(table: RouteTable) -> tuple[str, ...]:
     if table.routes is None:
         raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
     hops = [route.next_hop_ip_address for route in table.routes if route.address_prefix in _DEFAULT_ROUTES]
-    found: list[str] = []
-    for address in dict.fromkeys(hop for hop in hops if hop):
-        found += _at_address(subnet, address)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(hop for hop in hops if hop))
 
 
 def _at_address(subnet: ClusterSubnet, address: str) -> list[str]:
