@@ -64,6 +64,11 @@ def outcomes(records: Sequence[snapshot.Record], rules: tuple[Rule, ...] = RULES
 
 
 STILL_ON_EVIDENCE = {
+    ("AKS-API-19", "properties/apiServerAccessProfile"): "absent, the cluster is public; those on subnets were read",
+    ("AKS-API-19", "apiServerAccessProfile/subnetId"): "absent, Azure made the subnet; the rights on others were read",
+    ("AKS-IAM-05", "properties/disableLocalAccounts"): "absent, it means enabled; the role assignments were read",
+    ("AKS-IAM-18", "apiServerAccessProfile/disableRunCommand"): "absent, it means enabled; as above",
+    ("AKS-IAM-18", "properties/apiServerAccessProfile"): "as above",
     ("AKS-API-12", "apiServerAccessProfile/enableVnetIntegration"): "absent, it means no integration, Azure's default",
     (
         "AKS-API-14",

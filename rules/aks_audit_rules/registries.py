@@ -365,7 +365,7 @@ def _pull(cluster: ManagedCluster, registry: str, kubelet: str) -> Verdict:
     """Whether the kubelet identity may pull from a registry, and only that."""
     name = registry.rpartition("/")[2]
     holding = cluster.estate.indexed(RoleAssignments).on(registry)
-    own = [one for one in holding if one.principal_id and one.principal == kubelet]
+    own = [one for one in holding if one.principal == kubelet]
     held = [(one.at(RoleAssignment.role_definition), one.role) for one in own]
     for evidence, role in held:
         if may_push(role):

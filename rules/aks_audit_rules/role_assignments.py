@@ -270,7 +270,11 @@ def identity_has_its_rights(cluster: ManagedCluster) -> Verdict:
     principals = _principals(cluster)
     if not principals:
         return undecided("The cluster's body names no object id of an identity", evidence)
-    return each(needs, lambda need: _granted(cluster, principals, need))
+    verdict = each(needs, lambda need: _granted(cluster, principals, need))
+    zone = cluster.at(ManagedCluster.private_dns_zone)
+    if cluster.enable_private_cluster and cluster.private_dns_zone is None:
+        return each((verdict, undecided("The body does not say whose the private DNS zone is", zone)), lambda one: one)
+    return verdict
 
 
 def _needs(cluster: ManagedCluster) -> Iterator[_Need]:
