@@ -13,11 +13,11 @@ CATALOGUE = ROOT.parent / "shared" / "catalogue" / "checks.jsonl"
 CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
 RULES = {rule.id for rule in load_rules()}
 NOT_COVERED = {
-    "aks-review-networking": 33,
-    "aks-security-summit": 35,
-    "aviatrix-firenet-kubenet": 12,
-    "azure-firewall-egress": 17,
-    "checkpoint-per-pod-egress": 9,
+    "aks-review-networking": 18,
+    "aks-security-summit": 14,
+    "aviatrix-firenet-kubenet": 1,
+    "azure-firewall-egress": 7,
+    "checkpoint-per-pod-egress": 6,
 }
 """How many items of each checklist wait for a rule. A new rule lowers a number; no other change may."""
 
