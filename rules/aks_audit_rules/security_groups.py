@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from aks_audit.facts import (
+    ClusterNetwork,
     ClusterSecurityGroup,
     ClusterSubnet,
     Evidence,
@@ -14,15 +16,19 @@ from aks_audit.facts import (
     ManagedCluster,
     NetworkInterface,
     NetworkSecurityGroup,
+    NotCollected,
     ScaleSetNetworkInterface,
     SecurityRule,
     SecurityRuleAccess,
     SecurityRuleDirection,
     Subnet,
     VirtualMachineScaleSet,
+    VirtualNetwork,
 )
+from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.network.addresses import RangeSet, internet_wide, public_part
+from aks_audit.network.routes import stated
 from aks_audit.network.security_rules import (
     INTERNET,
     Endpoints,
@@ -35,6 +41,7 @@ from aks_audit.network.security_rules import (
     openings,
     sources,
 )
+from aks_audit.network.surroundings import GATEWAY_SUBNET, connected
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import azure_policy, mcsb, psrule
@@ -374,10 +381,70 @@ def _told(found: SecurityRule) -> list[Evidence]:
     return [evidence for evidence in [found.at(field) for field in fields] if evidence.value]
 
 
+@rule(
+    "AKS-SUB-30",
+    title="No security group is on the gateway's subnet",
+    severity=Severity.LOW,
+    controls=(azure_policy("35f9c03a-cc27-418e-9c0c-539ff999d010"),),
+)
+def gateway_subnet_without_group(network: ClusterNetwork) -> Verdict:
+    """A security group on the subnet of a VPN or ExpressRoute gateway can stop the gateway itself, and is not supported.
+
+    The connection to the own premises then breaks, at once or at the next change of the gateway.
+
+    Severity: it is a mistake of layout that may cost the connection, not one that lets anybody in.
+    Decided: the subnets called GatewaySubnet of the clusters' network and of the networks peered with it. A group fails
+    whether the subnet names it, or the group names the subnet. Passes where neither does, and every security group of
+    the gateway's subscription was read. A peered network that was not read counts only where its gateway is used. Not
+    applicable without such a subnet.
+    Fix: az network vnet subnet update --resource-group {group} --vnet-name {vnet} --name GatewaySubnet --remove networkSecurityGroup
+    Bicep: subnets[] GatewaySubnet without properties.networkSecurityGroup
+    Change: in place
+    References: https://learn.microsoft.com/azure/vpn-gateway/vpn-gateway-about-vpn-gateway-settings#gwsub
+    https://learn.microsoft.com/azure/expressroute/expressroute-about-virtual-network-gateways#gateway-subnet
+    """
+    questions: list[Callable[[], Verdict]] = [lambda: _gateway_subnets_of(network)]
+    questions += [partial(_gateway_subnets_of_peer, peering) for peering in connected(network)]
+    return each(questions, lambda question: question())
+
+
+def _gateway_subnets_of_peer(peering: VirtualNetworkPeering) -> Verdict:
+    remote = stated(peering, VirtualNetworkPeering.remote)
+    try:
+        network = peering.estate.resource(VirtualNetwork, remote.id)
+    except NotCollected:
+        if peering.use_remote_gateways:
+            raise
+        return not_applicable("The networks in reach have no subnet for a gateway")
+    return _gateway_subnets_of(network)
+
+
+def _gateway_subnets_of(network: VirtualNetwork) -> Verdict:
+    subnets = stated(network, VirtualNetwork.subnets)
+    own = [subnet for subnet in subnets if subnet.name.lower() == GATEWAY_SUBNET]
+    if not own:
+        return not_applicable("The networks in reach have no subnet for a gateway", network.at(VirtualNetwork.subnets))
+    return each(own, _gateway_subnet)
+
+
+def _gateway_subnet(subnet: Subnet) -> Verdict:
+    evidence = subnet.at(Subnet.network_security_group)
+    where = f"{subnet.name} of {parse(subnet.virtual_network_id).name}"
+    if subnet.network_security_group:
+        return fails(f"{parse(subnet.network_security_group.id).name} is on {where}", evidence)
+    groups = subnet.estate.within(NetworkSecurityGroup, f"/subscriptions/{subnet.parsed.subscription}")
+    for group in groups:
+        if any(link.id.lower() == subnet.id.lower() for link in group.subnets or ()):
+            return fails(f"{group.name} is on {where}", group.at(NetworkSecurityGroup.subnets))
+    groups.whole()
+    return passes("No security group is on the subnet of a gateway", evidence)
+
+
 RULES = (
     subnet_has_security_group,
     only_managed_group_on_interfaces,
     managed_group_not_edited,
     no_inbound_from_internet,
     ssh_and_rdp_from_private_sources,
+    gateway_subnet_without_group,
 )
