@@ -30,6 +30,9 @@ CONSISTENT = {
 }
 """What the base lacks and some values bring with them: overlay and kubenet have a pod CIDR."""
 
+NOT_DECIDED = {("Auto", "AKS-SUB-10"): "node auto-provisioning: its limits stand inside the cluster"}
+"""Values that leave a rule undecided, with the reason."""
+
 CHOICES = [
     pytest.param(view, choice, id=f"{view.__name__}.{name}")
     for view in PLACES
@@ -78,7 +81,7 @@ def test_known_values_are_decided(view: type[View], choice: Choice[StrEnum]) -> 
         for rule, found in outcomes(view, choice, value).items()
         if Outcome.UNKNOWN in found
     }
-    assert not undecided
+    assert undecided <= NOT_DECIDED.keys()
 
 
 @pytest.mark.parametrize(("view", "choice"), CHOICES)

@@ -417,7 +417,7 @@ def private_endpoints_apart(subnet: ClusterSubnet) -> Verdict:
     the network is known. An endpoint that does not name its subnet, and a list of endpoints that was not read, are unknown.
     Fix: az network private-endpoint create --resource-group <group> --name <name> --vnet-name {vnet} --subnet <subnet-for-endpoints> --private-connection-resource-id <id> --connection-name <name>
     Bicep: Microsoft.Network/privateEndpoints properties.subnet.id: a subnet for private endpoints
-    Change: a new private endpoint and its DNS record; then delete the old one
+    Change: in place, by a new private endpoint and its DNS record; then delete the old one
     References: https://learn.microsoft.com/azure/private-link/private-endpoint-overview
         https://learn.microsoft.com/azure/architecture/reference-architectures/containers/aks/baseline-aks
     """
