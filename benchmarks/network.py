@@ -2,8 +2,8 @@
 
     python benchmarks/network.py [--clusters 250 500 1000] [--hubs 20] [--shared 10] [--profile]
 
-Prints the seconds that linking the facts and asking all rules take together, and the milliseconds of a cluster; these
-stay the same where the time grows linearly. Making the estate, and reading its file, is not counted.
+Prints the processor's seconds that linking the facts and asking all rules take together, and the milliseconds of a
+cluster; these stay the same where the time grows linearly. Making the estate, and reading its file, is not counted.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from compose.hubs import Sizes, hubs
 
 
 class Timing(NamedTuple):
-    """Seconds that an estate of so many clusters took, and its findings."""
+    """Processor seconds that an estate of so many clusters took, and its findings."""
 
     clusters: int
     linking: float
@@ -48,11 +48,11 @@ def timed(clusters: int, count: int, sizes: Sizes, profile: cProfile.Profile | N
     gc.collect()
     if profile:
         profile.enable()
-    began = time.perf_counter()
+    began = time.process_time()
     estate = Estate(recorded)
-    linked = time.perf_counter()
+    linked = time.process_time()
     findings = audit(estate, rules)
-    done = time.perf_counter()
+    done = time.process_time()
     if profile:
         profile.disable()
     return Timing(clusters, linked - began, done - linked, findings)

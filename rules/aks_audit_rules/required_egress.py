@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -179,7 +179,7 @@ def required_egress_is_allowed(firewall: ClusterFirewall) -> Verdict:
     Severity: new nodes do not join and upgrades fail; where only an add-on is refused (monitoring, Defender, Azure Policy,
     Windows or GPU binaries) it counts as medium.
     Decided: for each cluster whose default route leads to the firewall, each connection that it needs is put to the firewall's
-    rules from all addresses of its node subnets: parents' rules first, network before application rules, IP groups, FQDN
+    rules from all addresses of its node subnets (of IPv6 ones only where routes for IPv6 can lead to it): parents' rules first, network before application rules, IP groups, FQDN
     tags, wildcards. AKS's own list decides where it was read (`outboundNetworkDependenciesEndpoints`, all categories but
     optional ones); else the documented names for its cloud and for what is switched on in its body: a public API server,
     Windows or GPU pools, Defender, Container insights, managed Prometheus, Azure Policy. The tag `AzureKubernetesService`
@@ -199,9 +199,11 @@ def required_egress_is_allowed(firewall: ClusterFirewall) -> Verdict:
 def _judge_cluster(firewall: ClusterFirewall, cluster_id: str) -> Verdict:
     cluster = firewall.estate.resource(ManagedCluster, cluster_id)
     outbound = cluster.at(ManagedCluster.outbound_type)
+    families = {ip_address(address).version for address in firewall.private_addresses}
     if cluster.outbound_type in CLOSED:
         return not_applicable("AKS gives the clusters no way out", outbound)
-    sources = AddressSet.of(prefix for subnet in firewall.node_subnets(cluster) for prefix in prefixes_of(subnet))
+    prefixes = [prefix for subnet in firewall.node_subnets(cluster) for prefix in prefixes_of(subnet)]
+    sources = AddressSet.of(prefix for prefix in prefixes if prefix.version in families)
     if sources.empty:
         return not_applicable(f"No nodes of {cluster.name} leave through the firewall", outbound)
     answers: dict[tuple[FirewallAction, str], list[_Answer]] = {}

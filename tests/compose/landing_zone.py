@@ -29,8 +29,10 @@ from compose.networks import (
     security_group,
 )
 from compose.nodes import NodeGroup, Service
+from compose.registries import approve
 from compose.services import (
     NETWORK_CONTRIBUTOR,
+    PRIVATE_DNS_ZONE_CONTRIBUTOR,
     container_registry,
     deployment_safeguards,
     role_assignment,
@@ -68,8 +70,10 @@ def hardened_cluster(place: Place, profiles: Sequence[Body], **changes: object) 
     cluster = managed_cluster(place.group, place.name, profiles, **{**common, **changes})
     subnet, address = place.ingress
     nodes = NodeGroup(cluster, api=place.api).bodies([Service("ingress/gateway", address, (443,), subnet)])
-    role = role_assignment(control, NETWORK_CONTRIBUTOR, place.network["id"])
-    return [cluster, control, kubelet, role, deployment_safeguards(cluster["id"]), *nodes]
+    zone = cluster["properties"].get("apiServerAccessProfile", {}).get("privateDNSZone", "system")
+    roles = [role_assignment(control, NETWORK_CONTRIBUTOR, place.network["id"])]
+    roles += [role_assignment(control, PRIVATE_DNS_ZONE_CONTRIBUTOR, zone)] if zone != "system" else []
+    return [cluster, control, kubelet, *roles, deployment_safeguards(cluster["id"]), *nodes]
 
 
 def identities(group: Group, name: str) -> tuple[Body, Body]:
@@ -188,14 +192,7 @@ def registry_behind_endpoint(group: Group, name: str, place: RegistryPlace, kube
     names = {f"{host}.azurecr.io": address for host, address in reversed(hosts.items())}
     endpoint, interface = private_endpoint(group, f"pe-{name}", place.subnet, registry["id"], names)
     _second_address(interface, place)
-    approved = {"status": "Approved", "description": "Auto-Approved", "actionsRequired": "None"}
-    connection = {
-        "privateEndpoint": reference(endpoint["id"]),
-        "groupIds": ["registry"],
-        "privateLinkServiceConnectionState": approved,
-    }
-    own = part(registry["id"], "privateEndpointConnections", guid(endpoint["id"])[:8], connection)
-    registry["properties"]["privateEndpointConnections"] = [own]
+    approve(registry, endpoint)
     zone = private_zone(place.zone_group, "privatelink.azurecr.io", place.links, hosts)
     return [registry, endpoint, interface, *zone, *(role_assignment(one, ACR_PULL, registry["id"]) for one in kubelets)]
 
