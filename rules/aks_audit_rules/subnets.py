@@ -126,7 +126,7 @@ def max_pods_fits(pool: AgentPool) -> Verdict:
 
     Severity: it costs nodes and addresses, and nobody gains access by it.
     Decided: `maxPods` of the pool is from 30, the least default of the network plugins, to 250, the most that AKS takes.
-    Where `podIPAllocationMode` is `StaticBlock` it is 16 * N - 1 too. Absent is unknown, since Azure always sends it.
+    Where `podIPAllocationMode` is `StaticBlock` it is 16 * N - 1 too. Absent is unknown: the default depends on the plugin.
     Pools of mode `Gateway` and `ManagedSystem` are not applicable. Whether the subnet holds that many is for AKS-SUB-10.
     Fix: az aks nodepool add --resource-group {group} --cluster-name {cluster} --name <new-pool> --max-pods 110
         az aks nodepool delete --resource-group {group} --cluster-name {cluster} --name {pool}

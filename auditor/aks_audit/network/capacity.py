@@ -21,11 +21,13 @@ from aks_audit.facts import (
     Network,
     NetworkPlugin,
     NodeProvisioningMode,
+    NotCollected,
     PodIPAllocationMode,
     SubnetUse,
 )
 from aks_audit.facts.networking import FrontendIPConfiguration, LoadBalancer, PrivateEndpoint, Subnet
 from aks_audit.facts.resource_id import within
+from aks_audit.results import Missing
 
 DEFAULT_MAX_SURGE = "10%"
 LARGEST_MAX_SURGE = "100%"
@@ -165,10 +167,13 @@ def pods_per_node(pool: AgentPool) -> int:
     """The most pods of a node.
 
     Raises:
-        Malformed: the body does not name that number, which Azure always sends.
+        NotCollected: the body does not name that number.
+        Malformed: it names one that cannot be.
     """
-    if pool.max_pods is None or pool.max_pods < 0:
-        raise Malformed(pool.document.id, f"{pool.pointer}/maxPods", "a pool without its maxPods")
+    if pool.max_pods is None:
+        raise NotCollected(Missing(pool.id, "not-sent", f"the body does not name maxPods of pool {pool.name}"))
+    if pool.max_pods < 0:
+        raise Malformed(pool.document.id, f"{pool.pointer}/maxPods", "a negative number of pods")
     return pool.max_pods
 
 
@@ -179,16 +184,10 @@ def on_node_subnet(cluster: ManagedCluster, pool: AgentPool) -> Demand:
     API versions do not tell overlay from that, and a CNI plugin of one's own may do either.
     """
     nodes_of = _nodes_of(pool)
-    pods = pods_per_node(pool)
-    least, most, doubt = 0, pods, ""
-    if pool.pod_subnet or cluster.network_plugin_mode or cluster.network_plugin is NetworkPlugin.KUBENET:
-        most = 0
-    elif cluster.network_plugin is NetworkPlugin.NONE:
-        doubt = "whether the cluster's own CNI plugin takes pod addresses of the subnet stands in no Azure body"
-    elif cluster.network_plugin is NetworkPlugin.AZURE and cluster.network_dataplane:
-        least = pods
-    else:
-        doubt = "the body was read with an API version that does not tell overlay from node subnet"
+    elsewhere = pool.pod_subnet or cluster.network_plugin_mode or cluster.network_plugin is NetworkPlugin.KUBENET
+    pods = 0 if elsewhere else pods_per_node(pool)
+    doubt = "" if elsewhere else _unsure(cluster)
+    least = 0 if doubt else pods
     evidence = (
         *nodes_of.evidence,
         pool.at(AgentPool.max_pods),
@@ -196,7 +195,16 @@ def on_node_subnet(cluster: ManagedCluster, pool: AgentPool) -> Demand:
         cluster.at(ManagedCluster.network_plugin_mode),
     )
     doubts = "; ".join(text for text in (nodes_of.doubt, doubt) if text)
-    return Demand(nodes_of.least * (1 + least), (nodes_of.most or 0) * (1 + most), evidence, doubts)
+    return Demand(nodes_of.least * (1 + least), (nodes_of.most or 0) * (1 + pods), evidence, doubts)
+
+
+def _unsure(cluster: ManagedCluster) -> str:
+    """Why it is not sure that pods take addresses of the nodes' subnet; nothing where it is."""
+    if cluster.network_plugin is NetworkPlugin.NONE:
+        return "whether the cluster's own CNI plugin takes pod addresses of the subnet stands in no Azure body"
+    if cluster.network_plugin is NetworkPlugin.AZURE and cluster.network_dataplane:
+        return ""
+    return "the body was read with an API version that does not tell overlay from node subnet"
 
 
 def on_pod_subnet(pool: AgentPool) -> Demand:
