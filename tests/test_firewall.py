@@ -636,3 +636,43 @@ def placed_rules_or_reason(firewall: AzureFirewall) -> None:
             assert rule.conditions
         except (NotCollected, Malformed, UnheardOf):
             continue
+
+
+@pytest.mark.parametrize(
+    ("to", "proxy", "action"),
+    [
+        ("a.contoso.com", True, "allow"),
+        ("a.contoso.com", False, "undecided"),
+        ("b.contoso.com", True, "deny"),
+        ("192.0.2.1", True, "undecided"),
+    ],
+)
+def test_a_name_in_a_network_rule_needs_the_dns_proxy(
+    to: str,
+    proxy: bool,  # noqa: FBT001 - a parameter of the test
+    action: str,
+) -> None:
+    rule = network_rule(destinationAddresses=[], destinationFqdns=["A.contoso.com"])
+    assert verdict_of(collection(rule), to=to, proxy=proxy).action == action
+
+
+@pytest.mark.parametrize(
+    ("pattern", "to", "action"),
+    [
+        ("*.contoso.com", "a.b.contoso.com", "allow"),
+        ("*.contoso.com", "contoso.com", "deny"),
+        ("*.contoso.com", "xcontoso.com", "deny"),
+        ("*contoso.com", "xcontoso.com", "allow"),
+        ("contoso.com", "a.contoso.com", "deny"),
+        ("*", "192.0.2.1", "allow"),
+        ("contoso.com", "192.0.2.1", "undecided"),
+    ],
+)
+def test_an_asterisk_stands_for_anything_to_the_left(pattern: str, to: str, action: str) -> None:
+    assert verdict_of(collection(application_rule(targetFqdns=[pattern])), to=to).action == action
+
+
+@pytest.mark.parametrize(("kind", "port", "action"), [("Http", 443, "deny"), ("Http", 8080, "allow")])
+def test_a_known_port_speaks_its_own_protocol(kind: str, port: int, action: str) -> None:
+    rule = application_rule(protocols=[{"protocolType": kind, "port": port}])
+    assert judge(Setup([group(collection(rule))]).firewall, flow("a.contoso.com", port)).action == action
