@@ -18,6 +18,7 @@ from aks_audit.facts import (
     Evidence,
     Malformed,
     ManagedCluster,
+    Missing,
     Network,
     NetworkPlugin,
     NodeProvisioningMode,
@@ -27,7 +28,6 @@ from aks_audit.facts import (
 )
 from aks_audit.facts.networking import FrontendIPConfiguration, LoadBalancer, PrivateEndpoint, Subnet
 from aks_audit.facts.resource_id import within
-from aks_audit.results import Missing
 
 DEFAULT_MAX_SURGE = "10%"
 LARGEST_MAX_SURGE = "100%"
