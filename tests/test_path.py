@@ -373,3 +373,40 @@ def test_live_state_is_read_and_walked_and_can_be_walked_again(tmp_path: Path) -
     assert (again.code, again.out) == (live.code, live.out)
     assert planned.code == 0
     assert "managedClusters" in planned.out
+
+
+def test_a_route_for_a_service_tag_leaves_the_way_unknown() -> None:
+    tag = {"name": "registry", "properties": {"addressPrefix": "AzureContainerRegistry", "nextHopType": "Internet"}}
+    default = {
+        "name": "to-firewall",
+        "properties": {
+            "addressPrefix": "0.0.0.0/0",
+            "nextHopType": "VirtualAppliance",
+            "nextHopIpAddress": "10.50.1.4",
+        },
+    }
+    estate = _changed("modern-hardened", "routeTables/rt-clusters", {"routes": [default, tag]})
+    _, walk = walked(estate, "aks-filtered", "node", "example.com")
+    assert (walk.end, walk.decided_by.kind) == (Passage.UNKNOWN, HopKind.ROUTE)
+    assert "registry" in walk.decided_by.says
+
+
+def test_calicos_policies_are_read_by_either_of_their_names() -> None:
+    estate = _with_pod("aks-create-defaults", "aks-quickstart", "10.244.1.7", "nodepool1")
+    cluster = next(number for number, one in enumerate(estate) if _is(one, "managedClusters/aks-quickstart"))
+    record = estate[cluster]
+    assert isinstance(record, Resource)
+    body = copy.deepcopy(record.body)
+    body["properties"]["networkProfile"]["networkPolicy"] = "calico"
+    estate[cluster] = Resource(id=record.id, type=record.type, body=body, read=record.read)
+
+    def passage(estate: list[Record]) -> Passage | None:
+        hop = _hop(walked(estate, "aks-quickstart", "shop/web", "internet")[1], HopKind.NETWORK_POLICY)
+        assert hop
+        return hop.passage
+
+    assert passage(estate) is Passage.ALLOWED
+    without = [one for one in estate if not (isinstance(one, Listing) and one.type.endswith("crd.projectcalico.org"))]
+    assert passage(without) is Passage.UNKNOWN
+    names = ("networkpolicies.projectcalico.org", "globalnetworkpolicies.projectcalico.org")
+    assert passage([*without, *(Listing(name, record.id) for name in names)]) is Passage.ALLOWED
