@@ -130,6 +130,10 @@ STILL_ON_EVIDENCE = {
     ("AKS-EGR-14", "targetFqdns"): "a rule names hosts in several lists, and any of them may be left out",
     ("AKS-EGR-14", "targetUrls"): "as above",
     ("AKS-EGR-14", "webCategories"): "as above",
+    ("AKS-EGR-15", "properties/networkProfile"): "absent, it means the load balancer, Azure's default",
+    ("AKS-EGR-15", "networkProfile/outboundType"): "as above",
+    ("AKS-EGR-23", "properties/virtualHub"): "absent, the addresses that the firewall itself names count",
+    ("AKS-EGR-37", "bootstrapProfile/containerRegistryId"): "absent, it means the registry that AKS made",
     ("AKS-EGR-15", "osType"): "absent, it means Linux",
     ("AKS-EGR-15", "vmSize"): "absent, no size says that there is a GPU",
 }

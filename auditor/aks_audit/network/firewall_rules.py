@@ -228,8 +228,8 @@ def _ports(rule: FirewallRule) -> RangeSet:
 
 
 def _services(rule: FirewallRule) -> frozenset[Service]:
-    """The services of an application rule. One with FQDN tags alone may leave them out: the tags name them."""
-    if not rule.application_protocols and rule.fqdn_tags:
+    """The services of an application rule. With FQDN tags alone the list may be empty: the tags name them."""
+    if rule.application_protocols == () and rule.fqdn_tags:
         return frozenset({Service("http", 80), Service("https", 443)})
     listed = _needed(rule, rule.application_protocols or None, "protocols")
     return frozenset(
