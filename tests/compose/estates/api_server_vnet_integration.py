@@ -6,7 +6,7 @@ Somebody removed the hub's side of the peering, so that the firewall which the r
 from aks_audit.snapshot import Body, Record
 from compose.azure import Subscription, part, reference
 from compose.clusters import cilium, overlay, own_routes
-from compose.landing_zone import Place, cluster_guard, hardened_cluster, pools, required_egress
+from compose.landing_zone import Place, cluster_guard, hardened_cluster, occupy, pools, required_egress
 from compose.networks import (
     attach,
     firewall,
@@ -50,6 +50,7 @@ def _hub() -> list[Body]:
         (FIREWALL, address["id"]),
         firewallPolicy=reference(policy),
     )
+    occupy(network, "AzureFirewallSubnet", [wall["properties"]["ipConfigurations"][0]["id"]])
     allowed = required_egress({"sourceAddresses": ["10.91.0.0/22"]})
     groups = {"rcg-aks": {"priority": 200, "ruleCollections": allowed}}
     return [network, address, wall, *firewall_policy(_HUB, "fwp-hub", [wall["id"]], groups, sku={"tier": "Standard"})]

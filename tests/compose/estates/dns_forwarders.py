@@ -13,6 +13,7 @@ from compose.landing_zone import (
     dns_server,
     hardened_cluster,
     host_of,
+    occupy,
     pools,
     registry_behind_endpoint,
     required_egress,
@@ -81,6 +82,7 @@ def _hub() -> list[Body]:
         (FIREWALL, address["id"]),
         firewallPolicy=reference(policy),
     )
+    occupy(network, "AzureFirewallSubnet", [wall["properties"]["ipConfigurations"][0]["id"]])
     sources = {"sourceAddresses": ["10.71.0.0/22", "10.71.16.0/20"]}
     rules = firewall_policy(
         _HUB,

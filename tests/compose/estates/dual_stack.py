@@ -3,7 +3,7 @@
 from aks_audit.snapshot import Body, Record
 from compose.azure import Subscription, reference
 from compose.clusters import cilium, overlay, own_routes, private_link
-from compose.landing_zone import Place, cluster_guard, hardened_cluster, pools, required_egress
+from compose.landing_zone import Place, cluster_guard, hardened_cluster, occupy, pools, required_egress
 from compose.networks import (
     attach,
     firewall,
@@ -45,6 +45,7 @@ def _hub() -> list[Body]:
         (FIREWALL, address["id"]),
         firewallPolicy=reference(policy),
     )
+    occupy(network, "AzureFirewallSubnet", [wall["properties"]["ipConfigurations"][0]["id"]])
     allowed = required_egress({"sourceAddresses": ["10.101.0.0/22"]})
     groups = {"rcg-aks": {"priority": 200, "ruleCollections": allowed}}
     return [network, address, wall, *firewall_policy(_HUB, "fwp-hub", [wall["id"]], groups, sku={"tier": "Standard"})]

@@ -93,6 +93,7 @@ def _hub() -> list[Body]:
         sku={"name": "AZFW_VNet", "tier": "Premium"},
         firewallPolicy=reference(policy),
     )
+    occupy(network, "AzureFirewallSubnet", [wall["properties"]["ipConfigurations"][0]["id"]])
     second = {"privateIPAllocationMethod": "Dynamic", "publicIPAddress": reference(public[1]["id"])}
     wall["properties"]["ipConfigurations"].append(
         {**wall["properties"]["ipConfigurations"][0], "name": "second", "properties": second}

@@ -31,6 +31,7 @@ from aks_audit.sources.deadline import Deadline
 
 _MOST_NAMES = 50
 _NOT_FOUND = 404
+_RULES = POLICY_READS[0].type.lower()
 _HOPS = 4
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
 
@@ -103,8 +104,11 @@ class Collector:
         by_graph = await self._by_graph(self._graph, subscriptions) if self._graph else []
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
-        records += await self._parts(records)
-        records += _flat(await asyncio.gather(*self._early))
+        parts = await self._parts(records)
+        parts += _flat(await asyncio.gather(*self._early))
+        records += parts
+        if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
+            records += await self._beyond(records)  # rules of firewalls name IP groups, which no list holds
         scope = tuple(subscriptions)
         return [
             Header(schema=SCHEMA, tool=f"aks-audit {__version__}", scope=scope, started=started, finished=_now()),

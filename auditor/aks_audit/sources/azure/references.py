@@ -31,6 +31,10 @@ def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...
             reference = followed[text]
             if reference is None or peers + hop > 1:
                 continue
+            part = text.lower()
+            if part != reference.lower() and part in resources and part not in seen:
+                seen.add(part)
+                edge.append((resources[part], peers + hop))
             key = reference.lower()
             if key in seen:
                 continue
