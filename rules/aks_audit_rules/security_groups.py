@@ -28,6 +28,7 @@ from aks_audit.facts import (
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.network.addresses import RangeSet, internet_wide, public_part
+from aks_audit.network.next_hops import is_virtual_hub
 from aks_audit.network.routes import stated
 from aks_audit.network.security_rules import (
     INTERNET,
@@ -396,7 +397,7 @@ def gateway_subnet_without_group(network: ClusterNetwork) -> Verdict:
     Decided: the subnets called GatewaySubnet of the clusters' network and of the networks peered with it. A group fails
     whether the subnet names it, or the group names the subnet. Passes where neither does, and every security group of
     the gateway's subscription was read. A peered network that was not read counts only where its gateway is used. Not
-    applicable without such a subnet.
+    applicable without such a subnet, and to the network of a Virtual WAN hub, which is Microsoft's own.
     Fix: az network vnet subnet update --resource-group {group} --vnet-name {vnet} --name GatewaySubnet --remove networkSecurityGroup
     Bicep: subnets[] GatewaySubnet without properties.networkSecurityGroup
     Change: in place
@@ -413,6 +414,9 @@ def _gateway_subnets_of_peer(peering: VirtualNetworkPeering) -> Verdict:
     try:
         network = peering.estate.resource(VirtualNetwork, remote.id)
     except NotCollected:
+        if is_virtual_hub(remote.id):
+            told = "The gateways in reach are a Virtual WAN hub's, whose network is Microsoft's"
+            return not_applicable(told, peering.at(VirtualNetworkPeering.remote))
         if peering.use_remote_gateways:
             raise
         return not_applicable("The networks in reach have no subnet for a gateway")

@@ -147,20 +147,20 @@ def _firewalls(holding: Holding[AzureFirewall], network_id: str, address: Addres
 
 def reaches_hub_of(network: VirtualNetwork, firewall: AzureFirewall) -> bool:
     """Whether a network is connected to the Virtual WAN hub that a firewall is in."""
-    hubs = [peering for peering in network.peerings or () if peering.remote and _is_hub(peering.remote.id)]
+    hubs = [peering for peering in network.peerings or () if peering.remote and is_virtual_hub(peering.remote.id)]
     prefixes = [prefix for peering in hubs for prefix in peer_prefixes(peering)]
     hub = firewall.hub_private_ip_address if firewall.virtual_hub else None
     address = _parsed(hub)
     return address is not None and any(address in prefix for prefix in prefixes)
 
 
-def _is_hub(network_id: str) -> bool:
-    """A hub's own network is Microsoft's, called `HV_…`, and shows in peerings alone."""
+def is_virtual_hub(network_id: str) -> bool:
+    """Whether a network is a Virtual WAN hub's own: Microsoft's, called `HV_…`, which shows in peerings alone."""
     return parse(network_id).name.lower().startswith("hv_")
 
 
 def _hub_firewalls(estate: Estate, network_id: str, address: Address) -> Iterator[Appliance]:
-    if _is_hub(network_id):
+    if is_virtual_hub(network_id):
         for firewall in estate.every(AzureFirewall):
             if firewall.virtual_hub and _is(firewall.hub_private_ip_address, address):
                 shown = firewall.at(AzureFirewall.hub_private_ip_address)
