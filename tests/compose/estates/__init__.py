@@ -1,4 +1,4 @@
-"""The estates of `fixtures/estates`: whole environments after the guides behind the checklists, and two more."""
+"""The estates of `fixtures/estates`: whole environments after the guides behind the checklists, and others."""
 
 from collections.abc import Callable, Mapping
 
@@ -24,19 +24,15 @@ ESTATES: Mapping[str, Callable[[], list[Record]]] = {
     "aks-create-defaults": aks_create_defaults.records,
     "aks-review-networking": aks_review_networking.records,
     "aks-security-summit": aks_security_summit.records,
+    "api-server-vnet-integration": api_server_vnet_integration.records,
     "aviatrix-firenet-kubenet": aviatrix_firenet_kubenet.records,
     "azure-firewall-egress-2019": azure_firewall_egress_2019.records,
     "checkpoint-per-pod-egress": checkpoint_per_pod_egress.records,
-    "modern-hardened": modern_hardened.records,
-}
-
-TOPOLOGIES: Mapping[str, Callable[[], list[Record]]] = {
-    "api-server-vnet-integration": api_server_vnet_integration.records,
     "dns-forwarders": dns_forwarders.records,
     "dual-stack": dual_stack.records,
+    "modern-hardened": modern_hardened.records,
     "nat-gateway": nat_gateway.records,
     "network-isolated": network_isolated.records,
     "shared-hub": shared_hub.records,
     "virtual-wan": virtual_wan.records,
 }
-"""Networks that the guides do not show."""
