@@ -30,6 +30,7 @@ CLUSTER = f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerService/man
 _ROLE = "providers/Microsoft.Authorization/roleAssignments/77777777-0000-4000-8000-00000000000"
 ALIASES = {
     "cluster": CLUSTER,
+    "own-list": f"{CLUSTER}/outboundNetworkDependenciesEndpoints",
     "vnet": f"{_NETWORK}/virtualNetworks/vnet-aks-prod",
     "nsg-nodes": f"{_NETWORK}/networkSecurityGroups/nsg-nodes",
     "nsg-pods": f"{_NETWORK}/networkSecurityGroups/nsg-pods",

@@ -11,6 +11,7 @@ from aks_audit.facts import (
     ClusterZone,
     Malformed,
     ManagedCluster,
+    NotCollected,
     Unread,
     VirtualNetwork,
 )
@@ -276,6 +277,8 @@ def zone_linked_to_dns(cluster: ManagedCluster) -> Verdict:
 
 
 def _linked_to_server(zone: PrivateDnsZone, server: Server) -> Verdict:
+    if server.unread:
+        raise NotCollected(*server.unread)
     told = f"The DNS server {server.address}"
     match server.host:
         case Host.AZURE:
@@ -481,6 +484,8 @@ def _by_host(server: Server, network: VirtualNetwork, told: str) -> Verdict:
             return fails(f"{told} is a machine, and the only one", *server.evidence)
         case Host.MACHINE:
             return passes(f"{told} is a machine, and not the only server", *server.evidence)
+        case _ if server.unread:
+            raise NotCollected(*server.unread)
         case _:
             return undecided(f"{told} is {server.host}", *server.evidence)
 

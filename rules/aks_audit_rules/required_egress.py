@@ -100,14 +100,18 @@ def _has_gpu(vm_size: str) -> bool:
 
 
 def needs(cluster: ManagedCluster) -> tuple[Need, ...]:
-    """What the nodes of a cluster must reach.
+    """What the nodes of a cluster must reach: AKS's own list; the documented one only where nobody asked AKS.
 
     Raises:
+        NotCollected: AKS was asked, and its list could not be read. It may hold more than the documented one.
         Malformed: the cluster does not name its region, or its API server, or AKS's list is not whole.
     """
+    own = OutboundEndpoints.id_of(cluster)
     try:
-        listed = cluster.estate.resource(OutboundEndpoints, OutboundEndpoints.id_of(cluster))
+        listed = cluster.estate.resource(OutboundEndpoints, own)
     except NotCollected:
+        if cluster.estate.tried(OutboundEndpoints, own):
+            raise
         return tuple(dict.fromkeys(_documented(cluster)))
     return tuple(dict.fromkeys(_listed(listed)))
 
@@ -181,7 +185,8 @@ def required_egress_is_allowed(firewall: ClusterFirewall) -> Verdict:
     Decided: for each cluster whose default route leads to the firewall, each connection that it needs is put to the firewall's
     rules from all addresses of its node subnets (of IPv6 ones only where routes for IPv6 can lead to it): parents' rules first, network before application rules, IP groups, FQDN
     tags, wildcards. AKS's own list decides where it was read (`outboundNetworkDependenciesEndpoints`, all categories but
-    optional ones); else the documented names for its cloud and for what is switched on in its body: a public API server,
+    optional ones), and where it was asked for and could not be read the answer is unknown; where nobody asked for it, the
+    documented names for its cloud and for what is switched on in its body decide: a public API server,
     Windows or GPU pools, Defender, Container insights, managed Prometheus, Azure Policy. The tag `AzureKubernetesService`
     holds all of them by documentation. Unknown where it cannot be told whether a rule matches (a service tag such as
     `AzureCloud`, a web category, a name without DNS proxy) and it matters. Clusters with outbound type `none` or `block` are

@@ -58,6 +58,11 @@ class Estate:
                 return inline
         raise NotCollected(self._explain(resource_id, kind.TYPE))
 
+    def tried(self, kind: type[AzureResource], resource_id: str) -> bool:
+        """Whether the snapshot says that a resource was asked for, and could not be read."""
+        gap = self._gap(resource_id, kind.TYPE)
+        return gap is not None and gap.cause != "not-asked"
+
     def within(self, kind: type[R], scope: str) -> Holding[R]:
         """The resources of a type in a scope (an id of a subscription, group or resource)."""
         wanted = kind.TYPE.lower()
@@ -157,14 +162,18 @@ class Estate:
                 return kind(self, document, subnet.node, subnet.pointer)
         return None
 
+    def _gap(self, about: str, kind: str) -> Gap | None:
+        """The nearest gap that is recorded for something of a type in a scope (or with an id)."""
+        exact = [gap for gap in self._gaps if gap.id.lower() == about.lower()]
+        around = [gap for gap in self._gaps if within(about, gap.id) and _covers(gap, kind.lower())]
+        return max(exact or around, key=lambda gap: (len(gap.id), gap.reason), default=None)
+
     def _explain(self, about: str, kind: str) -> Missing:
         """Why something of a type in a scope (or with an id) is not here."""
-        wanted = kind.lower()
-        exact = [gap for gap in self._gaps if gap.id.lower() == about.lower()]
-        around = [gap for gap in self._gaps if within(about, gap.id) and _covers(gap, wanted)]
-        if exact or around:
-            return _missing(max(exact or around, key=lambda gap: (len(gap.id), gap.reason)))
-        itself = parse(about).type.lower() == wanted
+        gap = self._gap(about, kind)
+        if gap:
+            return _missing(gap)
+        itself = parse(about).type.lower() == kind.lower()
         reason = (
             f"{about} is not in the snapshot" if itself else f"the list of {kind} in {about} is not in the snapshot"
         )

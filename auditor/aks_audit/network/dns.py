@@ -102,13 +102,17 @@ class Host(StrEnum):
 
 
 class Server(NamedTuple):
-    """A DNS server: what it is and the network it stands in; None for a firewall of a virtual hub and for elsewhere."""
+    """A DNS server: what it is and the network it stands in; None for a firewall of a virtual hub and for elsewhere.
+
+    `unread` is what was not read of that which may stand there, where nothing that was read does.
+    """
 
     address: Address
     host: Host
     network: VirtualNetwork | None
     firewall: AzureFirewall | None
     evidence: tuple[Evidence, ...]
+    unread: tuple[Missing, ...] = ()
 
 
 def _once(items: Iterable[T]) -> tuple[T, ...]:
@@ -226,7 +230,8 @@ def _locate(network: VirtualNetwork, address: Address, evidence: Evidence) -> Se
                 return Server(address, Host.FIREWALL, None, firewall, (evidence, hub))
         return Server(address, Host.ELSEWHERE, None, None, (evidence,))
     host, its_firewall, found = _at(home, address)
-    return Server(address, host, home, its_firewall, (evidence, *found))
+    unread = _unread(home) if host is Host.UNSEEN else ()
+    return Server(address, host, home, its_firewall, (evidence, *found), unread)
 
 
 def _home(network: VirtualNetwork, address: Address) -> VirtualNetwork | None:
@@ -262,6 +267,18 @@ def _at(network: VirtualNetwork, address: Address) -> tuple[Host, AzureFirewall 
     if frontend := _frontend(network, address):
         return Host.LOAD_BALANCER, None, (frontend.at(FrontendIPConfiguration.private_ip_address),)
     return Host.UNSEEN, None, ()
+
+
+def _unread(network: VirtualNetwork) -> tuple[Missing, ...]:
+    """What was not read of the firewalls, network interfaces and load balancers that may stand in a network."""
+    scope = f"/subscriptions/{network.parsed.subscription}"
+    missing: list[Missing] = []
+    for kind in (AzureFirewall, NetworkInterface, LoadBalancer):
+        try:
+            network.estate.within(kind, scope).whole()
+        except NotCollected as problem:
+            missing.extend(problem.missing)
+    return tuple(missing)
 
 
 def _interface(network: VirtualNetwork, address: Address) -> InterfaceIPConfiguration | None:
@@ -316,7 +333,7 @@ def _by_server(server: Server, name: str, before: frozenset[str]) -> Resolution:
         case Host.FIREWALL if server.firewall:
             found = _by_firewall(server, server.firewall, name, before | {key})
         case _:
-            raise NotCollected(_untold(server))
+            raise NotCollected(*(server.unread or (_untold(server),)))
     return found._replace(steps=(step, *found.steps))
 
 
