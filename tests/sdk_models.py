@@ -114,7 +114,16 @@ def _names(annotation: str) -> Iterator[str]:
 
 
 def _annotations(model: type) -> dict[str, str]:
-    """Wire name to annotation, over the model's base classes; flattened attributes stand under `properties`."""
+    """Wire name to annotation, over the model's base classes; flattened attributes stand under `properties`.
+
+    A model of several kinds, told apart by a value such as `ruleType`, has the names of all of them.
+    """
+    kinds: dict[str, type] = getattr(model, "__mapping__", {})
+    several = {name: text for kind in kinds.values() if kind is not model for name, text in _own(kind).items()}
+    return {**several, **_own(model)}
+
+
+def _own(model: type) -> dict[str, str]:
     model({})
     rest: dict[str, Any] = getattr(model, "_attr_to_rest_field", {})
     written = {

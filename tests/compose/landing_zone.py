@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aks_audit.snapshot import Body
-from compose.azure import Group, guid, network_resource, part, reference
+from compose.azure import Group, etag, guid, network_resource, part, reference, resource
 from compose.clusters import (
     add_on,
     entra,
@@ -131,7 +131,8 @@ def required_egress(sources: Mapping[str, list[str]]) -> list[Body]:
 def ip_group(group: Group, name: str, addresses: Sequence[str], users: Iterable[str] = ()) -> Body:
     """A named list of addresses; `users` are the ids of the policies that use it."""
     listed = {"ipAddresses": list(addresses), "firewalls": [], "firewallPolicies": [reference(each) for each in users]}
-    return network_resource(group, group.of("ipGroups", name), listed)
+    own = group.of("ipGroups", name)
+    return {**resource(group, own, listed), "etag": etag(own)}
 
 
 def gateway(group: Group, name: str, subnet_id: str, kind: str = "ExpressRoute") -> list[Body]:

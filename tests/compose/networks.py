@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from aks_audit.snapshot import Body
-from compose.azure import Group, child, digits, guid, name_of, network_resource, part, reference
+from compose.azure import Group, child, digits, etag, guid, name_of, network_resource, part, reference, resource
 
 _EMPTY_LISTS: Body = {
     "sourcePortRanges": [],
@@ -385,7 +385,6 @@ def firewall(
     private, public = addresses
     configuration = {
         "privateIPAddress": private,
-        "privateIPAllocationMethod": "Dynamic",
         "subnet": reference(subnet_id),
         "publicIPAddress": reference(public),
     }
@@ -404,7 +403,7 @@ def firewall(
         "applicationRuleCollections": [],
         "natRuleCollections": [],
     }
-    return network_resource(group, own, {**standard, **properties}, zones=["1", "2", "3"])
+    return {**resource(group, own, {**standard, **properties}, zones=["1", "2", "3"]), "etag": etag(own)}
 
 
 def firewall_policy(

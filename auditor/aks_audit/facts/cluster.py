@@ -277,12 +277,16 @@ class ManagedCluster(AzureResource):
 
         Raises:
             Malformed: there is an identity whose object id the body does not hold.
+            NotCollected: Azure has not sent the identity's ids yet; while a cluster is made, the identity is empty.
         """
         alone = self.identity_principal_id
         assigned = self.user_assigned_identities
         found = [alone] if alone else []
         for name, node in assigned.node.items() if assigned else ():
             pointer = f"/identity/userAssignedIdentities/{name.replace('~', '~0').replace('/', '~1')}"
+            if node == {}:
+                reason = f"{self.id} does not show the object id of its identity {name}"
+                raise NotCollected(Missing(what=self.id, kind="not-sent", reason=reason))
             view = AssignedIdentity(self.estate, self.document, node, pointer) if isinstance(node, dict) else None
             if view is None or view.principal_id is None:
                 raise Malformed(self.id, pointer, "an identity without its object id")

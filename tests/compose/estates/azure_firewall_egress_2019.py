@@ -81,7 +81,9 @@ def _firewall(network: Body) -> list[Body]:
 
 def _collection(firewall_id: str, kind: str, name: str, action: Body, rules: list[Body]) -> Body:
     """A classic rule collection, in the firewall's own body."""
-    return part(firewall_id, f"{kind}RuleCollections", name, {"priority": 100, "action": action, "rules": rules})
+    made = part(firewall_id, f"{kind}RuleCollections", name, {"priority": 100, "action": action, "rules": rules})
+    del made["type"]
+    return made
 
 
 def _rule(name: str, **properties: object) -> Body:

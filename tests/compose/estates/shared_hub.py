@@ -94,7 +94,7 @@ def _hub() -> list[Body]:
         firewallPolicy=reference(policy),
     )
     occupy(network, "AzureFirewallSubnet", [wall["properties"]["ipConfigurations"][0]["id"]])
-    second = {"privateIPAllocationMethod": "Dynamic", "publicIPAddress": reference(public[1]["id"])}
+    second = {"publicIPAddress": reference(public[1]["id"])}
     wall["properties"]["ipConfigurations"].append(
         {**wall["properties"]["ipConfigurations"][0], "name": "second", "properties": second}
     )

@@ -1,7 +1,7 @@
 """A cluster whose network is connected to a secured Virtual WAN hub; its route table leads to the hub's firewall."""
 
 from aks_audit.snapshot import Body, Record
-from compose.azure import Subscription, guid, network_resource, part, reference
+from compose.azure import Subscription, etag, guid, network_resource, part, reference, resource
 from compose.clusters import cilium, overlay, own_routes, private_link
 from compose.landing_zone import Place, cluster_guard, hardened_cluster, pools, required_egress
 from compose.networks import attach, firewall_policy, route, route_table, subnet, subnet_id, virtual_network
@@ -78,7 +78,7 @@ def _firewall(hub: str) -> Body:
         },
         "firewallPolicy": reference(_HUB.of("firewallPolicies", "fwp-wan")),
     }
-    return network_resource(_HUB, own, made, zones=["1", "2", "3"])
+    return {**resource(_HUB, own, made, zones=["1", "2", "3"]), "etag": etag(own)}
 
 
 def _spoke() -> list[Body]:
