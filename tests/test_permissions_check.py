@@ -50,10 +50,13 @@ def scanned(server: ResourceManager, folder: Path) -> dict[tuple[str, str], str]
 
 
 def lost(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str]) -> set[str]:
-    """The rules that are unknown about something they were not unknown about, or are about nothing any more."""
+    """The rules that are unknown about something they were not unknown about, or are about nothing any more.
+
+    Without those that the demo estate can tell nothing of.
+    """
     unknown = {key for key, outcome in after.items() if outcome == "unknown"}
     unknown -= {key for key, outcome in before.items() if outcome == "unknown"}
-    return {rule for rule, _ in unknown} | ({rule for rule, _ in before} - {rule for rule, _ in after})
+    return ({rule for rule, _ in unknown} | ({rule for rule, _ in before} - {rule for rule, _ in after})) - NOT_DECIDED
 
 
 def ids(rules: list[dict[str, str]]) -> set[str]:
@@ -67,16 +70,110 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], str
 
 
 READ_BY_RULES = [
+    "Microsoft.Authorization/roleAssignments/read",
     "Microsoft.Compute/virtualMachineScaleSets/read",
+    "Microsoft.ContainerRegistry/registries/read",
     "Microsoft.ContainerService/deploymentSafeguards/read",
+    "Microsoft.ContainerService/managedClusters/outboundNetworkDependenciesEndpoints/read",
     "Microsoft.ContainerService/managedClusters/read",
+    "Microsoft.Network/azureFirewalls/read",
+    "Microsoft.Network/firewallPolicies/read",
+    "Microsoft.Network/firewallPolicies/ruleCollectionGroups/read",
     "Microsoft.Network/loadBalancers/read",
     "Microsoft.Network/natGateways/read",
     "Microsoft.Network/networkInterfaces/read",
     "Microsoft.Network/networkSecurityGroups/read",
+    "Microsoft.Network/privateDnsZones/ALL/read",
+    "Microsoft.Network/privateDnsZones/read",
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read",
+    "Microsoft.Network/privateEndpoints/read",
+    "Microsoft.Network/publicIPAddresses/read",
     "Microsoft.Network/routeTables/read",
     "Microsoft.Network/virtualNetworks/read",
 ]
+
+NOT_HELD = {
+    "Microsoft.Network/natGateways/read",  # without the list, nobody could say that there is none
+    "Microsoft.ContainerRegistry/registries/read",  # likewise, of the registry that a kubelet may pull from
+}
+"""What rules ask for and the demo estate has none of."""
+
+NOT_DECIDED = {f"AKS-PAAS-{n}" for n in ("02", "03", "08", "09", "11", "12", "13")}
+"""The rules about registries, of which the demo estate has none, so that the check cannot tell of them."""
+
+ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
+    # public addresses inherit their protection from the network that AKS made
+    "Microsoft.Compute/virtualMachineScaleSets/read": {
+        "AKS-SUB-25": "aks-create-defaults",
+    },
+    # the firewall is the DNS server of the clusters' network
+    "Microsoft.Network/azureFirewalls/read": {
+        "AKS-API-14": "base",
+        "AKS-API-20": "base",
+        "AKS-PAAS-04": "modern-hardened",
+    },
+    # its policy says where its DNS proxy sends names
+    "Microsoft.Network/firewallPolicies/read": {
+        "AKS-API-14": "base",
+        "AKS-API-20": "base",
+        "AKS-PAAS-04": "modern-hardened",
+    },
+    # the firewall's rules name IP groups
+    "Microsoft.Network/ipGroups/read": {
+        "AKS-EGR-13": "shared-hub",
+        "AKS-EGR-14": "shared-hub",
+        "AKS-EGR-15": "shared-hub",
+        "AKS-EGR-16": "shared-hub",
+    },
+    # a load balancer is in front of the appliances
+    "Microsoft.Network/loadBalancers/read": {
+        "AKS-EGR-03": "checkpoint-per-pod-egress",
+        "AKS-EGR-26": "checkpoint-per-pod-egress",
+    },
+    # the DNS servers, or the appliances of the routes, are virtual machines
+    "Microsoft.Network/networkInterfaces/read": {
+        "AKS-API-14": "dns-forwarders",
+        "AKS-API-20": "dns-forwarders",
+        "AKS-EGR-03": "aviatrix-firenet-kubenet",
+        "AKS-EGR-26": "aviatrix-firenet-kubenet",
+    },
+    # the clusters' network is peered with one that has a gateway
+    "Microsoft.Network/networkSecurityGroups/read": {
+        "AKS-SUB-30": "shared-hub",
+    },
+    # a registry has a private endpoint
+    "Microsoft.Network/privateDnsZones/ALL/read": {
+        "AKS-PAAS-04": "modern-hardened",
+    },
+    # a registry has a private endpoint
+    "Microsoft.Network/privateDnsZones/read": {
+        "AKS-PAAS-04": "modern-hardened",
+    },
+    # a custom DNS server's own network, or a registry's name, is resolved by them
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read": {
+        "AKS-API-14": "base",
+        "AKS-PAAS-04": "modern-hardened",
+    },
+    # clusters without a way out pull from a registry's private endpoint
+    "Microsoft.Network/privateEndpoints/read": {
+        "AKS-EGR-37": "modern-hardened",
+    },
+    # kubenet without the table of its own, another vendor's appliances, peerings with readable tables
+    "Microsoft.Network/routeTables/read": {
+        "AKS-EGR-08": "aviatrix-firenet-kubenet",
+        "AKS-EGR-26": "api-server-vnet-integration",
+        "AKS-SUB-23": "base",
+    },
+    # kubenet in a network of one's own, and a right to join subnets that is granted above them
+    "Microsoft.Network/virtualNetworks/read": {
+        "AKS-API-19": "base",
+        "AKS-EGR-08": "aviatrix-firenet-kubenet",
+    },
+}
+"""The rules that other estates would lose and the demo estate does not show, each with an estate that does.
+
+The check says "at least" for their sake.
+"""
 
 
 @pytest.mark.parametrize("action", READ_BY_RULES)
@@ -118,18 +215,20 @@ def test_several_missing_actions_are_tried_together(whole: dict[tuple[str, str],
 def test_the_demo_estate_shows_what_any_other_estate_would_lose(path: Path, trial: Trial) -> None:
     other = Trial(snapshot.read([path]), trial.rules)
     for need in NEEDS:
-        assert other.unknown_without(need.reads) <= trial.unknown_without(need.reads), need.action
+        more = other.unknown_without(need.reads) - trial.unknown_without(need.reads)
+        known = ONLY_ELSEWHERE.get(need.action, {})
+        assert more <= known.keys(), need.action
+        assert {rule for rule, estate in known.items() if estate == path.stem} <= more, need.action
 
 
 def test_the_demo_estate_holds_something_of_all_that_rules_ask_for(demo: Snapshot, trial: Trial) -> None:
     held = {parse(resource.id).type.lower() for resource, _ in demo.resources}
     assert {need.action for need in NEEDS if trial.unknown_without(need.reads)} == set(READ_BY_RULES)
     for need in NEEDS:
-        # There is no NAT gateway: without the list, nobody could say so.
-        if need.action in READ_BY_RULES and need.action != "Microsoft.Network/natGateways/read":
+        if need.action in set(READ_BY_RULES) - NOT_HELD:
             assert held & {kind.lower() for kind in need.reads}, need.action
     of_azure = {rule.id for rule in engine.load_rules() if rule.subject is not ClusterAccess}
-    assert of_azure <= {rule.id for rule in trial.rules}
+    assert of_azure - {rule.id for rule in trial.rules} == NOT_DECIDED
 
 
 def test_what_stands_below_something_unread_is_not_read_either(trial: Trial) -> None:

@@ -17,7 +17,8 @@ _Outcomes: TypeAlias = Mapping[tuple[str, str], Outcome]
 class Trial:
     """An estate that is audited again and again, each time with something refused.
 
-    `rules` are those that it decides something by. Of the others it can tell nothing.
+    `rules` are those that it decides something by. Of the others it can tell nothing; and another estate may depend on
+    more, such as on the load balancer in front of its own appliances.
     """
 
     def __init__(self, snapshot: Snapshot, rules: Sequence[Rule]) -> None:
