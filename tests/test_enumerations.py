@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from aks_audit import snapshot
 from aks_audit.engine import audit, load_rules
-from aks_audit.facts import AgentPool, DeploymentSafeguards, ManagedCluster, Route, SecurityRule
+from aks_audit.facts import AgentPool, DeploymentSafeguards, Estate, ManagedCluster, Route, SecurityRule
 from aks_audit.facts.field import Choice, Field, View
 from aks_audit.results import Outcome
-from cases import Case, estate_of
+from cases import Case, records_of
 from sdk_models import MODELS, enumeration, fields
 
 RULES = load_rules()
@@ -27,8 +28,9 @@ PLACES: dict[type[View], tuple[str, ...]] = {
 CONSISTENT = {
     "cluster properties.networkProfile.podCidr": "10.244.0.0/16",
     "cluster properties.networkProfile.podCidrs": ["10.244.0.0/16"],
+    "routes properties.routes.0.properties.nextHop": {"nextHopIpAddresses": ["10.30.1.4"]},
 }
-"""What the base lacks and some values bring with them: overlay and kubenet have a pod CIDR."""
+"""What the base lacks and some values bring with them: overlay and kubenet have a pod CIDR, ECMP its next hops."""
 
 NOT_DECIDED = {("Auto", "AKS-SUB-10"): "node auto-provisioning: its limits stand inside the cluster"}
 """Values that leave a rule undecided, with the reason."""
@@ -44,11 +46,11 @@ CHOICES = [
 def outcomes(view: type[View], choice: Choice[StrEnum], value: str) -> dict[str, set[Outcome]]:
     """The outcomes of every rule that reads the field, with the value set wherever the field stands."""
     changed = {f"{place}{choice.path}": value for place in PLACES[view]}
-    estate = estate_of(Case(name=value, expect="", set={**CONSISTENT, **changed}))
+    changed_base = snapshot.of(records_of(Case(name=value, expect="", set={**CONSISTENT, **changed})))
     found: dict[str, set[Outcome]] = {}
     for rule in RULES:
-        with readings() as read:
-            findings = audit(estate, [rule])
+        with readings() as read:  # an estate of its own each: what one rule has read, the next would find worked out
+            findings = audit(Estate(changed_base), [rule])
         if choice in read:
             found[rule.id] = {finding.outcome for finding in findings}
     return found
