@@ -81,6 +81,9 @@ TEXTS: dict[str, Callable[[str], str]] = {
 }  # fmt: skip
 """How secrets stand in texts."""
 
+NAMED_BY_ID = ".userAssignedIdentities"
+"""An object whose every name is the id of an identity; another name in it is an identity that was lost to a rule."""
+
 PLANTED = re.compile(r"Zq7PLANT1\d{8}Zq7|WnE3UExBTlQx[\w+/]{12}")
 """A planted value, plain or in base64, where it begins at a third byte as all of ours do."""
 
@@ -131,7 +134,9 @@ class Gardener:
                 kept[key] = f"{self.text(place)} {text} {self.text(place)}"
             elif key == "nextLink" and text:
                 kept[key] = f"{text}&sig={self._secret(place)}&code={self._secret(place)}"
-        return kept if error else {**kept, **self._weeds(place)}
+        if error or place.endswith(NAMED_BY_ID):
+            return kept
+        return {**kept, **self._weeds(place)}
 
     def _weeds(self, place: str) -> dict[str, Any]:
         """What no rule reads: secrets by their names, texts, and both again further down."""
