@@ -1,13 +1,15 @@
 """The list of names that clusters need, and what is taken from it for one cluster."""
 
 import re
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 
-from aks_audit.facts import ManagedCluster
+from aks_audit import snapshot
+from aks_audit.facts import Estate, ManagedCluster, NotCollected
+from aks_audit.facts.egress import OutboundEndpoints
 from aks_audit_rules.required_egress import REQUIRED, Cloud, Feature, Need, cloud_of, needs
-from cases import CLUSTER, Case, estate_of
+from cases import CLUSTER, Case, estate_of, records_of
 
 
 def needed(**changes: object) -> tuple[Need, ...]:
@@ -65,3 +67,20 @@ def test_names_hold_the_region() -> None:
 def test_a_need_is_told_once() -> None:
     found = needed()
     assert len(found) == len(set(found))
+
+
+def with_gap(cause: Literal["refused", "not-asked", "not-read"]) -> ManagedCluster:
+    """The cluster of the base estate, whose own list AKS was not asked for or did not give."""
+    gap = snapshot.Gap(id=CLUSTER, type=OutboundEndpoints.TYPE, reason="no list", cause=cause)
+    found = snapshot.of([*records_of(Case(name="", expect="")), gap])
+    return Estate(found).resource(ManagedCluster, CLUSTER)
+
+
+def test_the_documented_names_count_where_nobody_asked_for_the_list_of_aks() -> None:
+    assert needs(with_gap("not-asked")) == needed()
+
+
+@pytest.mark.parametrize("cause", ["refused", "not-read"])
+def test_they_do_not_count_where_the_list_of_aks_could_not_be_read(cause: Literal["refused", "not-read"]) -> None:
+    with pytest.raises(NotCollected, match="no list"):
+        needs(with_gap(cause))
