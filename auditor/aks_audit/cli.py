@@ -125,7 +125,7 @@ def _is_recorded(arguments: "Namespace") -> bool:
 def _refuse_what_is_live(arguments: "Namespace") -> None:
     """Refuse what a recorded estate cannot be asked: nobody is to believe that it was narrowed, or kept again."""
     live = ("subscription", "resource_group", "cluster", "tag", "read", "source", "keep_snapshot", "dry_run")
-    if given := _given(arguments, *live):
+    if given := [*_given(arguments, *live), *_inside(arguments)]:
         raise UsageError(f"{given[0]} is of live scans; with --snapshot or --demo the whole estate is audited")
 
 
