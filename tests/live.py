@@ -53,9 +53,9 @@ def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
 
 
 def run(server: ResourceManager, folder: Path, *arguments: str, interrupt_after: int | None = None) -> Done:
-    """Run `aks-audit` in a folder, as a process of its own; Ctrl-C is pressed after so many answers."""
+    """Run the installed command in a folder, as a process of its own; Ctrl-C is pressed after so many answers."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "aks_audit", *arguments, "--auth", "cli"],
+        [str(Path(sys.executable).with_name("aks-audit")), *arguments, "--auth", "cli"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

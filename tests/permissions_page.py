@@ -41,7 +41,7 @@ for jobs. The exit code is 0 where nothing is missing, and 3 where something is 
 - `--plane kubernetes` asks the clusters themselves, whatever their authorization. It lists the clusters, one GET a
   subscription, and goes into each by the way that a scan would go (`--in-cluster` and its options, as for `scan`), but
   for private endpoints, which it does not look up. There it asks for one object of each kind that is served, and for
-  the named ConfigMaps, and keeps nothing: about 60 GETs a cluster, and no POST but those of `--in-cluster aad` and
+  the named ConfigMaps, and keeps nothing: 40 to 80 GETs a cluster, and no POST but those of `--in-cluster aad` and
   `run-command`. What is refused is missing; what could not be asked, and a cluster without a way in, are not known.
 - `--plane all` checks all three; of a cluster without Azure RBAC, only what it says itself counts.
 """

@@ -322,6 +322,8 @@ def test_a_time_that_is_none_is_refused(seconds: str, capsys: pytest.CaptureFixt
         ("--read", "diagnostic-settings"),
         ("--keep-snapshot", "kept.jsonl"),
         ("--dry-run",),
+        ("--in-cluster", "aad"),
+        ("--allow-exec",),
     ],
 )
 def test_what_is_of_live_scans_is_refused_for_a_snapshot(

@@ -1,5 +1,6 @@
 """Live scans of clusters, end to end: the installed command, a Resource Manager and an API server over HTTPS."""
 
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,53 @@ def test_what_is_collected_is_what_the_plan_says(cluster: Any, tmp_path: Path) -
     assert {kind.type for kind in plan.kinds() if not kind.twin()} <= known
     assert len(asked) <= len(plan.kinds()) + len(plan.named()) + 3
     assert any(not listing.served for listing in read.listings)
+
+
+PLANNED = {
+    "auto": ["service account of the pod", "by a context of ", "not run without --allow-exec", "never as an admin"],
+    "kubeconfig": ["by context aks-shop of elsewhere that leads to", "not run without --allow-exec"],
+    "aad": ["1 call: POST listClusterUserCredential"],
+    "run-command": ["is a write", "about 10 commands", "1 call: POST runCommand"],
+    "service-account": ["service account of the pod"],
+}
+
+
+@pytest.mark.parametrize("way", PLANNED)
+def test_a_dry_run_tells_what_would_be_read_inside_and_calls_nothing(way: str, tmp_path: Path) -> None:
+    sign_in(tmp_path)
+    given = ("--context", "aks-shop", "--kubeconfig", "elsewhere") if way == "kubeconfig" else ()
+    with KubernetesApi("weak") as api, ResourceManager(estate(api)) as azure:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(api, server_name=api.host), encoding="utf-8")
+        done = run(azure, tmp_path, "scan", "--dry-run", "--in-cluster", way, *given)
+        assert api.requests == ()
+        assert {(request.method, request.path) for request in azure.requests} == {("GET", "/subscriptions")}
+    assert done.code == 0, done.err
+    assert f"inside each cluster (--in-cluster {way}):" in done.out
+    assert [text for text in PLANNED[way] if text not in done.out] == []
+    assert f"{len(plan.kinds())} kinds" in done.out
+    assert all(f"\n      {kind.type}\n" in done.out for kind in plan.kinds())
+    assert all(one.path in done.out for one in plan.named())
+    assert ("POST" in done.out) == (way in {"aad", "run-command"})
+
+
+def test_a_dry_run_with_none_and_with_programs_says_so(tmp_path: Path) -> None:
+    sign_in(tmp_path)
+    with ResourceManager(records_of(Case(name="", expect=""))) as azure:
+        none = run(azure, tmp_path, "collect", "-o", "estate.jsonl", "--dry-run", "--in-cluster", "none")
+        programs = run(azure, tmp_path, "scan", "--dry-run", "--allow-exec")
+    assert "inside clusters nothing is read (--in-cluster none)\n" in none.out
+    assert "kinds" not in none.out
+    assert f"of {tmp_path / 'kubeconfig'} that leads to the cluster; programs that it names are run\n" in programs.out
+
+
+@pytest.mark.parametrize("cluster", ["weak", "hardened"])
+def test_no_fewer_calls_are_made_than_a_dry_run_says(cluster: Any, tmp_path: Path) -> None:  # noqa: ANN401 - of the fixture
+    sign_in(tmp_path)
+    with KubernetesApi(cluster) as api, ResourceManager(estate(api)) as azure:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(api, server_name=api.host), encoding="utf-8")
+        run(azure, tmp_path, "collect", "-o", "kept.jsonl")
+        asked = len(api.requests)
+        told = run(azure, tmp_path, "collect", "-o", "kept.jsonl", "--dry-run").out
+    least = re.search(r"  at least (\d+) calls, all of them GET:\n    3 calls", told)
+    assert least
+    assert int(least[1]) <= asked <= len(plan.kinds()) + len(plan.named()) + 3

@@ -467,8 +467,9 @@ def test_a_remedy_is_quoted_for_the_shell(trial: Trial) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--check", "--kubeconfig", "file"], "--kubeconfig is about clusters, and goes with --plane aks-data, kub"),
-        (["--check", "--plane", "arm", "--in-cluster", "aad"], "--in-cluster is about clusters"),
+        (["--check", "--kubeconfig", "file"], "--kubeconfig is about the inside of clusters, and goes with --plane"),
+        (["--check", "--plane", "aks-data", "--in-cluster", "aad"], "--in-cluster is about the inside"),
+        (["--check", "--cluster", "aks-*"], "--cluster is about clusters, and goes with --plane aks-data"),
         (["--plane", "kubernetes", "--cluster", "aks-*"], "--check"),
         (["--check", "--format", "yaml"], "--format json"),
         (["--check", "--scope", HUB], "--subscription"),

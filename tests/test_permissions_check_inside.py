@@ -107,6 +107,7 @@ def test_what_could_not_be_asked_is_never_permitted(tmp_path: Path) -> None:
     ]
     with KubernetesApi("weak", faults=faults, deny=["nodes"]) as api:
         done = ask(api, tmp_path, "--format", "json")
+    with KubernetesApi("weak", faults=faults) as api:
         text = ask(api, tmp_path)
     assert done.code == text.code == 3
     assert [place["scope"] for place in done.report["asked"]] == [CLUSTER]

@@ -21,7 +21,7 @@ from aks_audit.snapshot import Gap, Resource
 from aks_audit.sources.azure import limiter
 from aks_audit.sources.azure.pipeline import RUN_COMMAND, Pipeline
 from aks_audit.sources.deadline import Deadline
-from aks_audit.sources.kubernetes import discovery, run_command
+from aks_audit.sources.kubernetes import discovery, plan, run_command
 from aks_audit.sources.kubernetes.access import Access
 from aks_audit.sources.kubernetes.api import Answer, UnreachableError
 from aks_audit.sources.kubernetes.client import Client
@@ -526,6 +526,7 @@ def test_a_scan_reads_by_commands_where_that_was_asked_for(
             assert any(request.method == "POST" for request in azure.requests) == (way == "run-command")
         posts = [request for request in azure.requests if request.method == "POST"]
     assert {request.path for request in posts} == {f"{PRODUCTION}/runCommand"}
+    assert abs(len(posts) - run_command.commands(len(plan.kinds()) + len(plan.named()))) <= 3  # a dry run says about
     assert {json.loads(request.body)["clusterToken"] for request in posts} == {live.TOKEN}
     assert "pods" not in counts[0]
     assert counts[1]["pods"] == 53

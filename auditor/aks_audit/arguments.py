@@ -403,7 +403,7 @@ def _add_permissions(commands: "Commands") -> None:
         action="store_true",
         help="print no role; sign in, and ask Azure what a scan would lack: 1 call a subscription; with --plane "
         "aks-data, in the clusters with Azure RBAC: 1 call a subscription to list the clusters, and 1 a cluster; with "
-        "--plane kubernetes, ask the clusters themselves: 1 call a subscription, and about 60 GETs a cluster",
+        "--plane kubernetes, ask the clusters themselves: 1 call a subscription, and 40 to 80 GETs a cluster",
     )
     live = permissions.add_argument_group("with --check, as for a scan")
     _add_scope(live)

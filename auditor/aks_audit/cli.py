@@ -150,7 +150,7 @@ def _is_recorded(arguments: "Namespace") -> bool:
 def _refuse_what_is_live(arguments: "Namespace") -> None:
     """Refuse what a recorded estate cannot be asked: nobody is to believe that it was narrowed, or kept again."""
     live = ("subscription", "resource_group", "cluster", "tag", "read", "source", "keep_snapshot", "dry_run")
-    if given := [f"--{name.replace('_', '-')}" for name in live if getattr(arguments, name)]:
+    if given := [*_given(arguments, *live), *_inside(arguments)]:
         raise UsageError(f"{given[0]} is of live scans; with --snapshot or --demo the whole estate is audited")
 
 
@@ -340,7 +340,7 @@ def _permissions(arguments: "Namespace", progress: Progress) -> int:
 
     if arguments.check:
         return _check(arguments, progress)
-    if arguments.subscription or arguments.read or arguments.auth or _of_clusters(arguments):
+    if arguments.subscription or arguments.read or arguments.auth or _of_clusters(arguments) or _inside(arguments):
         raise UsageError("--subscription, --read, --auth and what is about clusters say what to check: with --check")
     listed = permissions.load()
     scopes = arguments.scope or ["/subscriptions/SUBSCRIPTION-ID"]
@@ -383,6 +383,8 @@ def _needs(arguments: "Namespace") -> "list[Need]":
     if arguments.format == "yaml":
         raise UsageError("--check prints text, or with --format json JSON")
     plane, listed = arguments.plane or "arm", load()
+    if plane in {"arm", "aks-data"} and (given := _inside(arguments)):
+        raise UsageError(f"{given[0]} is about the inside of clusters, and goes with --plane kubernetes or all")
     if plane == "arm" and (given := _of_clusters(arguments)):
         raise UsageError(f"{given[0]} is about clusters, and goes with --plane aks-data, kubernetes or all")
     optional = OPTIONAL if arguments.optional else arguments.read
@@ -392,10 +394,19 @@ def _needs(arguments: "Namespace") -> "list[Need]":
 
 
 def _of_clusters(arguments: "Namespace") -> list[str]:
-    """The options that were given and are about clusters, or what is inside them."""
-    names = ("resource_group", "cluster", "tag", "kubeconfig", "context", "allow_exec")
-    given = [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name)]
-    return given if arguments.in_cluster == "auto" else [*given, "--in-cluster"]
+    """The options that were given and choose clusters."""
+    return _given(arguments, "resource_group", "cluster", "tag")
+
+
+def _inside(arguments: "Namespace") -> list[str]:
+    """The options that were given and are about the way into clusters."""
+    way = [] if arguments.in_cluster == "auto" else ["--in-cluster"]
+    return [*way, *_given(arguments, "kubeconfig", "context", "allow_exec")]
+
+
+def _given(arguments: "Namespace", *names: str) -> list[str]:
+    """Those of the options that were given, as they were written."""
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name)]
 
 
 _COMMANDS: dict[str, Callable[["Namespace", Progress], int]] = {

@@ -94,12 +94,13 @@ def plan(request: Request, progress: Progress) -> Plan:
         ScopeError: a subscription was asked for that is not there.
         SignInError: the cloud or the way to sign in is not known.
     """
+    from aks_audit.sources.kubernetes.describe import describe as in_clusters  # noqa: PLC0415 - for a dry run alone
 
     async def told(session: _Session) -> Plan:
         subscriptions, lost = await session.collector.subscriptions()
         gaps = [f"not read: {one_line(gap.reason)}\n" for gap in lost if isinstance(gap, Gap)]
         text = describe([one_line(one) for one in subscriptions], request.scope.optional, graph=request.graph)
-        return Plan("".join([*gaps, text]), not gaps)
+        return Plan("".join([*gaps, text, "\n", in_clusters(request.inside, os.environ)]), not gaps)
 
     return asyncio.run(_signed_in(request, progress, told))
 

@@ -140,7 +140,7 @@ def describe(subscriptions: Sequence[str], optional: Sequence[str], *, graph: bo
 
 def _by_lists(subscriptions: Sequence[str]) -> Iterator[str]:
     least = 1 + len(subscriptions) * len(LISTED)
-    yield f"at least {least:,} calls, all of them GET; lists of more than one page cost one more a page"
+    yield f"to read Azure, at least {least:,} calls, all of them GET; lists of more than one page cost one more a page"
     yield from ("", "1 call: GET /subscriptions")
     for subscription in subscriptions:
         yield f"{len(LISTED)} calls: {subscription}"
@@ -149,7 +149,7 @@ def _by_lists(subscriptions: Sequence[str]) -> Iterator[str]:
 
 def _by_graph(subscriptions: Sequence[str]) -> Iterator[str]:
     queries = 3 * math.ceil(len(subscriptions) / GRAPH_SUBSCRIPTIONS)
-    yield f"at least {1 + len(subscriptions) + queries:,} calls; all are GET, but for the queries"
+    yield f"to read Azure, at least {1 + len(subscriptions) + queries:,} calls; all are GET, but for the queries"
     yield from ("", "1 call: GET /subscriptions")
     yield from (f"1 call: GET {one}/providers/Microsoft.Authorization/permissions" for one in subscriptions)
     yield f"{queries} queries: POST /providers/Microsoft.ResourceGraph/resources"

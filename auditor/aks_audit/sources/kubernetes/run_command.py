@@ -12,6 +12,7 @@ azure-mgmt-containerservice 41.8.
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from secrets import token_hex
@@ -53,6 +54,9 @@ AT_ONCE = 2
 TOGETHER = 20
 """How many paths one command reads at most."""
 
+_FIRST = 6
+"""How many commands or so tell what an API server serves: its version, the core, the groups, and their kinds."""
+
 _NAMES = {
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": "customresourcedefinitions.v1.apiextensions.k8s.io",
 }
@@ -70,6 +74,11 @@ _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _SAID = re.compile(r"^Error from server(?: \((?P<reason>\w+)\))?: (?P<message>.*)", re.MULTILINE)
 _LOGGED_OUT = "You must be logged in to the server"
 _LONGEST_REASON = 300
+
+
+def commands(reads: int) -> int:
+    """About how many commands it takes to read so many paths, and first what the API server serves."""
+    return _FIRST + math.ceil(reads / TOGETHER)
 
 
 class NotRunError(UnreachableError):
