@@ -60,6 +60,7 @@ class Loopback:
             await stop.wait()
         finally:
             await runner.cleanup()
+            await asyncio.sleep(0.05)  # in which connections end; the loop would leave them open
 
 
 def bearer(request: web.BaseRequest) -> str | None:

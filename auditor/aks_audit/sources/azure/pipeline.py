@@ -4,6 +4,7 @@ The SDK signs in, answers challenges, retries and identifies itself. Its policy 
 left out, because it writes.
 """
 
+import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Collection
@@ -32,6 +33,9 @@ RETRIES = 6
 """How many times a call is tried again; the first time at once, then after ever longer waits."""
 
 CONNECTIONS = 64
+FAREWELL = 0.05
+"""Seconds in which connections say goodbye: aiohttp does not wait for it, and a loop that ends would cut them off."""
+
 CONNECT_TIMEOUT = 20.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte after which an answer is given up."""
@@ -172,6 +176,7 @@ class Pipeline:
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+        await asyncio.sleep(FAREWELL)
 
     def _policies(self) -> list[Any]:
         return [

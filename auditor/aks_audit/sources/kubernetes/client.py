@@ -13,6 +13,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from aks_audit import __version__
+from aks_audit.sources.azure.pipeline import FAREWELL
 from aks_audit.sources.kubernetes.api import Answer, UnreachableError
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ READ_TIMEOUT = 60.0
 TRIES = 4
 LONGEST_WAIT = 30.0
 """Seconds that a Retry-After may ask for; more is not waited."""
-
-_FAREWELL = 0.05
-"""Seconds in which connections say goodbye: aiohttp does not wait for it, and a loop that ends would cut them off."""
 
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _UNAUTHORIZED = 401
@@ -72,7 +70,7 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._rest.close()
-        await asyncio.sleep(_FAREWELL)
+        await asyncio.sleep(FAREWELL)
 
     async def get(self, path: str, accept: str = "application/json") -> Answer:
         """GET a path with its query, again where the server asks for patience.
