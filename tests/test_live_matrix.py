@@ -51,10 +51,11 @@ FAILURES: dict[str, Callable[[Target], Effect]] = {
 }
 
 
-class _SignedIn:
+class SignedIn:
     """A credential that needs nobody to sign in."""
 
     async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:  # noqa: ANN401 - the SDK's own protocol
+        """Give a token that never ends."""
         return AccessToken("a-token", 4_070_908_800)
 
     async def close(self) -> None:
@@ -116,7 +117,7 @@ def scanned(name: str) -> Iterator[Clean]:
 
 
 async def through_pipeline(server: ResourceManager, scan: Callable[[Getter], Awaitable[Report]]) -> Report:
-    async with Pipeline(_SignedIn(), server.url, f"{server.url}/.default", retries=1) as pipeline:
+    async with Pipeline(SignedIn(), server.url, f"{server.url}/.default", retries=1) as pipeline:
         return await scan(pipeline.get)
 
 
