@@ -8,7 +8,7 @@ import pytest
 from aks_audit import snapshot
 from aks_audit.facts import Estate, ManagedCluster, NotCollected
 from aks_audit.facts.egress import OutboundEndpoints
-from aks_audit_rules.required_egress import REQUIRED, Cloud, Feature, Need, cloud_of, needs
+from aks_audit.network.required_egress import REQUIRED, Cloud, Feature, Need, cloud_of, needs
 from cases import CLUSTER, Case, estate_of, records_of
 
 

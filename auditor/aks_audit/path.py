@@ -19,6 +19,7 @@ from aks_audit.network.api_servers import api_server
 from aks_audit.network.firewall import KnownDestination
 from aks_audit.network.flows import Address, Destination, FlowProtocol, Passage
 from aks_audit.network.origins import Origin, first_pool, of_pod, of_pool
+from aks_audit.network.required_egress import needs
 from aks_audit.network.walk import ON_THE_INTERNET, Hop, HopKind, Knowledge, Walk, walk
 from aks_audit.progress import one_line
 from aks_audit.results import Evidence, JsonValue, Missing, Record
@@ -65,8 +66,6 @@ def knowledge(cluster: ManagedCluster) -> Knowledge:
 
     Azure's tags hold names of Microsoft, and a few others that AKS needs.
     """
-    from aks_audit_rules.required_egress import needs  # noqa: PLC0415 - the table stands with the rules about it
-
     try:
         needed = needs(cluster)
     except Unread:
