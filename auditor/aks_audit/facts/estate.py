@@ -30,6 +30,7 @@ class Estate:
         self._gaps: list[Gap] = [gap for gap, _ in snapshot.gaps]
         self._gap_locations = {fold(gap.id): where for gap, where in snapshot.gaps}
         self._listings = {(listing.type.lower(), listing.scope.lower().rstrip("/")) for listing in snapshot.listings}
+        self._entered = {scope for kind, scope in self._listings if "/" not in kind}
         self._documents: dict[str, Document] = {}
         self.as_of = snapshot.finished
         for records in _by_id(snapshot).values():
@@ -173,6 +174,9 @@ class Estate:
         gap = self._gap(about, kind)
         if gap:
             return _missing(gap)
+        cluster = parse(about).parent if "/" not in parse(about).type else about
+        if "/" not in kind and cluster.lower() not in self._entered:
+            return Missing(what=cluster, kind="not-asked", reason=f"what is inside {cluster} was not read")
         itself = parse(about).type.lower() == kind.lower()
         reason = (
             f"{about} is not in the snapshot" if itself else f"the list of {kind} in {about} is not in the snapshot"

@@ -168,6 +168,15 @@ def texts(path: str) -> Field[tuple[str, ...]]:
     return Field(path, lambda _view, value, _pointer: tuple(_text(item) for item in _of(list, value)))
 
 
+def named_texts(path: str) -> Field[dict[str, str]]:
+    """An object that holds strings by name, such as the labels of a Kubernetes object."""
+
+    def read(_view: View, value: object, _pointer: str) -> dict[str, str]:
+        return {key: _text(item) for key, item in _of(dict, value).items()}
+
+    return Field(path, read)
+
+
 def network(path: str) -> Field[Network]:
     """An IPv4 or IPv6 prefix; host bits are dropped, a bare address is a prefix of one."""
     return Field(path, lambda _view, value, _pointer: parse_network(_text(value)))

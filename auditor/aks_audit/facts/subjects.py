@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, StandalonePool
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.firewall import AzureFirewall
+from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.link import Link
 from aks_audit.facts.name_resolution import PrivateDnsZone, api_server_zone_id
 from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet, VirtualNetwork
@@ -17,6 +18,7 @@ from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.facts.registry_use import RegistryUse, registries_of
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import Malformed, NotCollected, Unread
+from aks_audit.facts.workloads import Workload, workloads_of
 from aks_audit.results import Missing
 
 _DEFAULT_ROUTES = frozenset({"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"})
@@ -198,6 +200,7 @@ Subject: TypeAlias = (
     | ClusterFirewall
     | ClusterZone
     | ClusterRegistry
+    | KubernetesObject
 )
 
 F = TypeVar("F")
@@ -224,8 +227,10 @@ class Subjects:
                 ClusterRouteTable: self._route_tables,
                 ClusterRegistry: self._registries,
                 ClusterNetwork: self._networks,
+                Workload: self._workloads,
             }
-            self._found[kind] = tuple(sorted(_merged(finders[kind]()), key=lambda subject: subject.id.lower()))
+            find = finders.get(kind, lambda: self._inside(kind))
+            self._found[kind] = tuple(sorted(_merged(find()), key=lambda subject: subject.id.lower()))
         return self._found[kind]
 
     def _clusters(self) -> Iterator[ManagedCluster | UnreadSubject]:
@@ -408,6 +413,29 @@ class Subjects:
             else:
                 found.clusters = _in_order(clusters)
                 yield found
+
+    def _workloads(self) -> Iterator[Workload | UnreadSubject]:
+        for cluster in self._clusters():
+            for found in _reading(cluster, lambda cluster: [workloads_of(self._estate, cluster.id)]):
+                if isinstance(found, UnreadSubject):
+                    yield found
+                    continue
+                yield from found.known
+                if found.missing:
+                    yield UnreadSubject(cluster.id, (cluster.id,), found.missing)
+
+    def _inside(self, kind: type[KubernetesObject]) -> Iterator[KubernetesObject | UnreadSubject]:
+        """The objects of a kind in every cluster; a cluster itself where they may not be all."""
+        for cluster in self._clusters():
+            if isinstance(cluster, UnreadSubject):
+                yield cluster
+                continue
+            held = self._estate.within(kind, cluster.id)
+            yield from held
+            try:
+                held.whole()
+            except NotCollected as unread:
+                yield UnreadSubject(cluster.id, (cluster.id,), unread.missing)
 
     def _node_groups(self, clusters: Iterable[str]) -> Iterator[str]:
         for cluster_id in clusters:

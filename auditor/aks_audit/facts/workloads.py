@@ -1,32 +1,185 @@
-"""Facts about what runs inside clusters, as the Kubernetes API sends it."""
+"""Facts about what runs inside clusters, as the Kubernetes API sends it: pods, their controllers, and nodes."""
 
-from aks_audit.facts.field import flag, text
-from aks_audit.facts.resource import AzureResource
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from aks_audit.facts.estate import Estate
+from aks_audit.facts.field import View, flag, named_texts, number, part, parts, text, texts
+from aks_audit.facts.kubernetes import KubernetesObject, OwnerReference
+from aks_audit.facts.link import Holding
+from aks_audit.facts.resource_id import parse
+from aks_audit.facts.unread import NotCollected
+from aks_audit.results import Missing
+
+K = TypeVar("K", bound=KubernetesObject)
 
 
-class Pod(AzureResource):
-    """A pod. Its id is the id of the cluster, then its path, with case."""
+class Capabilities(View):
+    """The Linux capabilities that a container gains and gives up."""
+
+    __slots__ = ()
+
+    add = texts("add")
+    drop = texts("drop")
+
+
+class Profile(View):
+    """A seccomp or AppArmor profile."""
+
+    __slots__ = ()
+
+    type = text("type")
+    localhost_profile = text("localhostProfile")
+
+
+class WindowsOptions(View):
+    """What only Windows reads of a security context."""
+
+    __slots__ = ()
+
+    host_process = flag("hostProcess")
+    run_as_user_name = text("runAsUserName")
+
+
+class SELinuxOptions(View):
+    """The SELinux label of a container."""
+
+    __slots__ = ()
+
+    type = text("type")
+    user = text("user")
+    role = text("role")
+
+
+class SecurityContext(View):
+    """The security context of a container; a field that it leaves out is that of the pod, where a pod has it."""
+
+    __slots__ = ()
+
+    privileged = flag("privileged")
+    allow_privilege_escalation = flag("allowPrivilegeEscalation")
+    read_only_root_filesystem = flag("readOnlyRootFilesystem")
+    run_as_non_root = flag("runAsNonRoot")
+    run_as_user = number("runAsUser")
+    proc_mount = text("procMount")
+    capabilities = part("capabilities", Capabilities)
+    seccomp_profile = part("seccompProfile", Profile)
+    app_armor_profile = part("appArmorProfile", Profile)
+    se_linux_options = part("seLinuxOptions", SELinuxOptions)
+    windows_options = part("windowsOptions", WindowsOptions)
+
+
+class Sysctl(View):
+    """A kernel parameter that a pod sets."""
+
+    __slots__ = ()
+
+    name = text("name")
+
+
+class PodSecurityContext(View):
+    """The security context of a whole pod."""
+
+    __slots__ = ()
+
+    run_as_non_root = flag("runAsNonRoot")
+    run_as_user = number("runAsUser")
+    seccomp_profile = part("seccompProfile", Profile)
+    app_armor_profile = part("appArmorProfile", Profile)
+    se_linux_options = part("seLinuxOptions", SELinuxOptions)
+    windows_options = part("windowsOptions", WindowsOptions)
+    sysctls = parts("sysctls", Sysctl)
+
+
+class ContainerPort(View):
+    """A port that a container tells of."""
+
+    __slots__ = ()
+
+    name = text("name")
+    container_port = number("containerPort")
+    host_port = number("hostPort")
+    protocol = text("protocol")
+
+
+class Container(View):
+    """A container of any kind: regular, init (sidecars among them) or ephemeral."""
+
+    __slots__ = ()
+
+    name = text("name")
+    image = text("image")
+    image_pull_policy = text("imagePullPolicy")
+    ports = parts("ports", ContainerPort)
+    security_context = part("securityContext", SecurityContext)
+
+
+class PodSpec(View):
+    """What a pod is made of, in a pod or in a controller's template."""
+
+    __slots__ = ()
+
+    containers = parts("containers", Container)
+    init_containers = parts("initContainers", Container)
+    ephemeral_containers = parts("ephemeralContainers", Container)
+    security_context = part("securityContext", PodSecurityContext)
+    host_network = flag("hostNetwork")
+    host_pid = flag("hostPID")
+    host_ipc = flag("hostIPC")
+    host_users = flag("hostUsers")
+    share_process_namespace = flag("shareProcessNamespace")
+    service_account_name = text("serviceAccountName")
+    automount_service_account_token = flag("automountServiceAccountToken")
+    node_selector = named_texts("nodeSelector")
+    os = text("os.name")
+    runtime_class_name = text("runtimeClassName")
+    priority_class_name = text("priorityClassName")
+
+    @property
+    def every_container(self) -> tuple[Container, ...]:
+        """The containers of all kinds."""
+        return (*(self.init_containers or ()), *(self.containers or ()), *(self.ephemeral_containers or ()))
+
+
+class Pod(KubernetesObject):
+    """A pod."""
 
     __slots__ = ()
 
     TYPE = "pods"
 
+    phase = text("status.phase")
     pod_ip = text("status.podIP")
     node_name = text("spec.nodeName")
     host_network = flag("spec.hostNetwork")
+    service_account_name = text("spec.serviceAccountName")
+    spec = part("spec", PodSpec)
+
+    @property
+    def over(self) -> bool:
+        """Whether it ran to its end, well or badly, and runs no more."""
+        return self.phase in {"Succeeded", "Failed"}
 
 
-class Node(AzureResource):
+class Node(KubernetesObject):
     """A node."""
 
     __slots__ = ()
 
     TYPE = "nodes"
 
+    kubelet_version = text("status.nodeInfo.kubeletVersion")
+    os_image = text("status.nodeInfo.osImage")
+
     @property
     def agent_pool(self) -> str | None:
         """The name of its agent pool, by AKS's own label; None where it has none."""
-        return self._label("kubernetes.azure.com/agentpool") or self._label("agentpool")
+        labels = self.object_labels or {}
+        return labels.get("kubernetes.azure.com/agentpool") or labels.get("agentpool") or None
 
     @property
     def internal_ip(self) -> str | None:
@@ -38,7 +191,211 @@ class Node(AzureResource):
                 return found if isinstance(found, str) else None
         return None
 
-    def _label(self, name: str) -> str | None:
-        labels = self.find("metadata.labels")[0]
-        found: object = labels.get(name) if isinstance(labels, dict) else None
-        return found if isinstance(found, str) and found else None
+
+class Namespace(KubernetesObject):
+    """A namespace."""
+
+    __slots__ = ()
+
+    TYPE = "namespaces"
+
+
+class Deployment(KubernetesObject):
+    """A controller of ReplicaSets."""
+
+    __slots__ = ()
+
+    TYPE = "deployments.apps"
+
+
+class ReplicaSet(KubernetesObject):
+    """A controller of pods that are all alike."""
+
+    __slots__ = ()
+
+    TYPE = "replicasets.apps"
+
+    replicas = number("spec.replicas")
+    running = number("status.replicas")
+
+
+class StatefulSet(KubernetesObject):
+    """A controller of pods that keep their names and volumes."""
+
+    __slots__ = ()
+
+    TYPE = "statefulsets.apps"
+
+
+class DaemonSet(KubernetesObject):
+    """A controller of one pod a node."""
+
+    __slots__ = ()
+
+    TYPE = "daemonsets.apps"
+
+
+class Job(KubernetesObject):
+    """A controller of pods that run to their end."""
+
+    __slots__ = ()
+
+    TYPE = "jobs.batch"
+
+
+class CronJob(KubernetesObject):
+    """A controller that makes Jobs by the clock."""
+
+    __slots__ = ()
+
+    TYPE = "cronjobs.batch"
+
+
+CONTROLLERS: dict[str, tuple[type[KubernetesObject], str]] = {
+    "Deployment": (Deployment, "/apis/apps/v1"),
+    "ReplicaSet": (ReplicaSet, "/apis/apps/v1"),
+    "StatefulSet": (StatefulSet, "/apis/apps/v1"),
+    "DaemonSet": (DaemonSet, "/apis/apps/v1"),
+    "Job": (Job, "/apis/batch/v1"),
+    "CronJob": (CronJob, "/apis/batch/v1"),
+}
+"""The kinds of Kubernetes' own that make pods, and where they are served."""
+
+_TEMPLATE = {CronJob.TYPE: "spec.jobTemplate.spec.template.spec", Pod.TYPE: "spec"}
+_OF_POD = "spec.template.spec"
+
+
+class Workload(KubernetesObject):
+    """What a person deployed: the outermost controller of pods that was read, or a pod that none made.
+
+    `pods` are those that live; where their controller is of a kind that is not read, the first of them stands for it.
+    """
+
+    __slots__ = ("pods",)
+
+    TYPE = ""
+    pods: tuple[Pod, ...]
+
+    @property
+    def kind(self) -> str:
+        """Its kind, as people write it: `Deployment`; that of the unread controller, where a pod stands for one."""
+        if self.document.type == Pod.TYPE:
+            return (owner.kind or "Pod") if (owner := _maker(self)) else "Pod"
+        return next(kind for kind, (one, _) in CONTROLLERS.items() if self.document.type == one.TYPE)
+
+    @property
+    def id(self) -> str:
+        """Its id; of an unread controller the one that it should have, which stays the same when its pods change."""
+        owner = _maker(self) if self.document.type == Pod.TYPE else None
+        if owner is None:
+            return self.document.id
+        kind = (owner.kind or "").lower()
+        return f"{self.cluster_id}/apis/{owner.api_version}/namespaces/{self.namespace}/{kind}s/{owner.name}"
+
+    @property
+    def cluster_id(self) -> str:
+        """The id of the cluster that it is in."""
+        return parse(self.document.id).parent
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that it is in."""
+        return parse(self.document.id).names[0]
+
+    @property
+    def template(self) -> PodSpec | None:
+        """What its pods are made from."""
+        path = _TEMPLATE.get(self.document.type, _OF_POD)
+        value, pointer = self.find(path)
+        return PodSpec(self.estate, self.document, value, pointer) if isinstance(value, dict) else None
+
+    @property
+    def specs(self) -> tuple[PodSpec, ...]:
+        """Every pod specification in it that differs from the others: the template's, then those of the live pods.
+
+        A pod has more than its template says: what admission put in, and containers that were added to debug it.
+
+        Raises:
+            Malformed: a pod's specification is no object.
+        """
+        found: dict[bytes, PodSpec] = {}
+        own = [self.template] if self.template else []
+        for spec in (*own, *(pod.spec for pod in self.pods if pod.spec)):
+            found.setdefault(_content(spec), spec)
+        return tuple(found.values())
+
+
+class Workloads(NamedTuple):
+    """The workloads of a cluster that are known, and what was not read that may hold more of them."""
+
+    known: tuple[Workload, ...]
+    missing: tuple[Missing, ...]
+
+
+def workloads_of(estate: Estate, cluster_id: str) -> Workloads:
+    """The workloads of a cluster: controllers without one of their own, and pods without one that was read.
+
+    A ReplicaSet that keeps no pod, as a Deployment leaves them behind, is none; nor is a pod that has run to its end.
+    """
+    missing: list[Missing] = []
+    controllers = {kind: _known(estate.within(one, cluster_id), missing) for kind, (one, _) in CONTROLLERS.items()}
+    by_name = {(kind, one.namespace, one.name): one for kind, found in controllers.items() for one in found}
+    pods: dict[str, list[Pod]] = defaultdict(list)
+    outermost: dict[str, KubernetesObject] = {}
+    for one in (*by_name.values(), *_known(estate.within(Pod, cluster_id), missing)):
+        if isinstance(one, Pod) and one.over:
+            continue
+        if isinstance(one, ReplicaSet) and one.replicas == 0 and not one.running:
+            continue
+        top, key = _outermost(one, by_name)
+        outermost.setdefault(key, top)
+        if isinstance(one, Pod):
+            pods[key].append(one)
+    known = (_workload(top, pods[key]) for key, top in outermost.items())
+    return Workloads(tuple(sorted(known, key=lambda one: one.id)), tuple(missing))
+
+
+def _known(held: Holding[K], missing: list[Missing]) -> tuple[K, ...]:
+    try:
+        return held.whole()
+    except NotCollected as unread:
+        missing += unread.missing
+        return held.known
+
+
+def _outermost(
+    one: KubernetesObject, by_name: dict[tuple[str, str, str], KubernetesObject]
+) -> tuple[KubernetesObject, str]:
+    """The outermost controller of an object that was read, and what all that belong to one workload share."""
+    owner = one.controller
+    while owner:
+        above = by_name.get((owner.kind or "", one.namespace, owner.name or ""))
+        if above is None or above is one:
+            made = isinstance(one, Pod) and _maker(one)
+            return one, f"{one.namespace} {owner.kind} {owner.name}" if made else one.id
+        one, owner = above, above.controller
+    return one, one.id
+
+
+def _maker(pod: KubernetesObject) -> OwnerReference | None:
+    """The controller that made a pod. A node that keeps one from a file of its own is none."""
+    owner = pod.controller
+    return None if owner and owner.kind == "Node" else owner
+
+
+def _workload(top: KubernetesObject, pods: Iterable[Pod]) -> Workload:
+    workload = Workload(top.estate, top.document, top.node)
+    workload.pods = tuple(pods)
+    return workload
+
+
+_EACH_POD = frozenset({"affinity", "hostname", "nodeName", "subdomain"})
+"""What differs between the pods of one template, and says nothing about security."""
+
+_TOKEN_VOLUME = re.compile(rb"kube-api-access-\w{5}")
+"""The volume that admission puts into each pod, under a name of its own."""
+
+
+def _content(spec: PodSpec) -> bytes:
+    said = {key: value for key, value in spec.node.items() if key not in _EACH_POD}
+    return _TOKEN_VOLUME.sub(b"", msgspec.json.encode(said, order="deterministic"))
