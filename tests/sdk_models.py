@@ -10,7 +10,7 @@ import azure.mgmt.containerservice.models as containerservice
 import azure.mgmt.network.models as network
 import azure.mgmt.privatedns.models as privatedns
 
-from aks_audit.facts import field, firewall, name_resolution, networking
+from aks_audit.facts import application_gateway, field, firewall, name_resolution, networking
 from aks_audit.facts.cluster import AddOn, AgentPool, ManagedCluster
 
 MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
@@ -38,6 +38,17 @@ MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
     networking.BackendAddressPool: (network, "BackendAddressPool"),
     networking.PrivateLinkServiceConnection: (network, "PrivateLinkServiceConnection"),
     networking.PrivateEndpoint: (network, "PrivateEndpoint"),
+    networking.PublicIPPrefix: (network, "PublicIPPrefix"),
+    networking.GatewayConnection: (network, "VirtualNetworkGatewayConnectionListEntity"),
+    application_gateway.ManagedRuleSet: (network, "ManagedRuleSet"),
+    application_gateway.WebApplicationFirewallPolicy: (network, "WebApplicationFirewallPolicy"),
+    application_gateway.HttpListener: (network, "ApplicationGatewayHttpListener"),
+    application_gateway.PathRule: (network, "ApplicationGatewayPathRule"),
+    application_gateway.UrlPathMap: (network, "ApplicationGatewayUrlPathMap"),
+    application_gateway.GatewayBackEndPool: (network, "ApplicationGatewayBackendAddressPool"),
+    application_gateway.FirewallConfiguration: (network, "ApplicationGatewayWebApplicationFirewallConfiguration"),
+    application_gateway.ApplicationGateway: (network, "ApplicationGateway"),
+    firewall.HubPublicAddress: (network, "AzureFirewallPublicIPAddress"),
     firewall.IPGroup: (network, "IpGroup"),
     firewall.ApplicationProtocol: (network, "FirewallPolicyRuleApplicationProtocol"),
     firewall.RuleCollection: (network, "FirewallPolicyFilterRuleCollection"),

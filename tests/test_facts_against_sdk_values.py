@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aks_audit import snapshot
-from aks_audit.facts import Estate, Link, ManagedCluster, View, firewall, networking
+from aks_audit.facts import Estate, Link, ManagedCluster, View, application_gateway, firewall, networking
 from aks_audit.facts.field import parse_network
 from cases import BASE, ROOT
 from sdk_models import MODELS, NOT_IN_THE_SDK, fields
@@ -26,6 +26,10 @@ RESOURCES = (
     networking.PrivateEndpoint,
     networking.PublicIPAddress,
     networking.VirtualNetworkGateway,
+    networking.PublicIPPrefix,
+    networking.GatewayConnection,
+    application_gateway.ApplicationGateway,
+    application_gateway.WebApplicationFirewallPolicy,
     firewall.AzureFirewall,
     firewall.FirewallPolicy,
     firewall.IPGroup,

@@ -17,6 +17,7 @@ LABELS = {
     "ClusterNetwork": {"group", "vnet", "subscription"},
     "ClusterRegistry": {"group", "registry", "subscription"},
     "ClusterRouteTable": {"group", "table", "subscription"},
+    "ClusterApplicationGateway": {"group", "gateway", "subscription"},
     "ClusterZone": {"group", "zone", "subscription"},
     "ClusterFirewall": {"group", "firewall", "policy", "subscription"},
     "ClusterSecurityGroup": {"group", "nsg", "subscription"},

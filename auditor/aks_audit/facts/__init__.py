@@ -50,6 +50,7 @@ from aks_audit.facts.networking import (
 )
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.subjects import (
+    ClusterApplicationGateway,
     ClusterFirewall,
     ClusterNetwork,
     ClusterRegistry,
@@ -72,6 +73,7 @@ __all__ = [
     "AgentPoolType",
     "AzureResource",
     "ClusterAccess",
+    "ClusterApplicationGateway",
     "ClusterFirewall",
     "ClusterNetwork",
     "ClusterRegistry",

@@ -6,6 +6,7 @@ Source: Microsoft.ContainerService/managedClusters as on the wire, api-versions 
 from collections.abc import Mapping
 from contextlib import suppress
 
+from aks_audit.facts.application_gateway import ApplicationGateway
 from aks_audit.facts.enumerations import (
     AgentPoolMode,
     AgentPoolType,
@@ -65,6 +66,8 @@ class AddOn(View):
 
     enabled = flag("enabled")
     secret_rotation = text("config.enableSecretRotation")
+    effective_application_gateway = link("config.effectiveApplicationGatewayId", ApplicationGateway)
+    application_gateway = link("config.applicationGatewayId", ApplicationGateway)
 
 
 class AssignedIdentity(View):
@@ -239,6 +242,7 @@ class ManagedCluster(AzureResource):
     http_application_routing = part("properties.addonProfiles.httpApplicationRouting", AddOn)
     open_service_mesh = part("properties.addonProfiles.openServiceMesh", AddOn)
     oms_agent = part("properties.addonProfiles.omsagent", AddOn)
+    ingress_application_gateway = part("properties.addonProfiles.ingressApplicationGateway", AddOn)
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -270,6 +274,24 @@ class ManagedCluster(AzureResource):
         if self.agent_pools is None:
             raise Malformed(self.id, "/properties/agentPoolProfiles", "a cluster without its list of agent pools")
         return self.agent_pools
+
+    @property
+    def controlled_gateway(self) -> "Link[ApplicationGateway] | None":
+        """The application gateway that the ingress add-on runs; None where the add-on is not there or off.
+
+        Raises:
+            Malformed: the add-on's entry does not say whether it is on, or names no gateway.
+        """
+        add_on = self.ingress_application_gateway
+        if add_on is None or add_on.enabled is False:
+            return None
+        if add_on.enabled is None:
+            raise Malformed(self.id, add_on.at(AddOn.enabled).pointer, "an add-on that is neither on nor off")
+        gateway = add_on.effective_application_gateway or add_on.application_gateway
+        if gateway is None:
+            pointer = add_on.at(AddOn.effective_application_gateway).pointer
+            raise Malformed(self.id, pointer, "the ingress add-on without its application gateway")
+        return gateway
 
     @property
     def identity_principals(self) -> tuple[str, ...]:

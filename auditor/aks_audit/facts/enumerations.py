@@ -312,6 +312,13 @@ class LinkState(StrEnum):
     COMPLETED = "Completed"
 
 
+class ForwardingRuleState(StrEnum):
+    """Whether a forwarding rule of a DNS resolver is used (`forwardingRuleState`)."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
 class ResolutionPolicy(StrEnum):
     """What becomes of a name that a linked private zone does not hold (`resolutionPolicy` of the link)."""
 
@@ -351,3 +358,40 @@ class Switch(StrEnum):
 
     ENABLED = "Enabled"
     DISABLED = "Disabled"
+
+
+class ApplicationGatewayTier(StrEnum):
+    """The tier of an application gateway (`sku.tier`); those without `v2` are of the first generation."""
+
+    STANDARD = "Standard"
+    WAF = "WAF"
+    STANDARD_V2 = "Standard_v2"
+    WAF_V2 = "WAF_v2"
+    BASIC = "Basic"
+    BASIC_V2 = "Basic_v2"
+    BASIC_WAF_V2 = "Basic_WAF_v2"
+
+
+class FirewallMode(StrEnum):
+    """Whether a web application firewall stops what it finds (`mode`, `firewallMode`)."""
+
+    PREVENTION = "Prevention"
+    DETECTION = "Detection"
+
+
+class ConnectionType(StrEnum):
+    """What a connection of a virtual network gateway leads to, and how (`connectionType`)."""
+
+    IPSEC = "IPsec"
+    VNET_TO_VNET = "Vnet2Vnet"
+    EXPRESS_ROUTE = "ExpressRoute"
+    VPN_CLIENT = "VPNClient"
+
+
+class ConnectionStatus(StrEnum):
+    """Whether a connection of a virtual network gateway is up; of ExpressRoute Azure mostly says `Unknown`."""
+
+    UNKNOWN = "Unknown"
+    CONNECTING = "Connecting"
+    CONNECTED = "Connected"
+    NOT_CONNECTED = "NotConnected"

@@ -12,7 +12,7 @@ from aks_audit.facts.enumerations import (
     RuleCollectionType,
     ThreatIntelMode,
 )
-from aks_audit.facts.field import Choice, View, flag, number, part, parts, text, texts
+from aks_audit.facts.field import Choice, View, flag, network, number, part, parts, text, texts
 from aks_audit.facts.link import Holding, link, links
 from aks_audit.facts.networking import PublicIPAddress, Subnet
 from aks_audit.facts.resource import AzureResource
@@ -143,6 +143,14 @@ class FirewallIPConfiguration(View):
     subnet = link("properties.subnet", Subnet)
 
 
+class HubPublicAddress(View):
+    """A public address of a firewall in a Virtual WAN hub."""
+
+    __slots__ = ()
+
+    address = network("address")
+
+
 class AdditionalProperties(View):
     """Settings of a firewall without a policy. Every value is a text, and the keys themselves have dots in them."""
 
@@ -169,6 +177,7 @@ class AzureFirewall(AzureResource):
     tier = Choice("properties.sku.tier", FirewallTier)
     ip_configurations = parts("properties.ipConfigurations", FirewallIPConfiguration)
     hub_private_ip_address = text("properties.hubIPAddresses.privateIPAddress")
+    hub_public_addresses = parts("properties.hubIPAddresses.publicIPs.addresses", HubPublicAddress)
     hub_public_ip_count = number("properties.hubIPAddresses.publicIPs.count")
     virtual_hub = link("properties.virtualHub", AzureResource)
     firewall_policy = link("properties.firewallPolicy", FirewallPolicy)

@@ -4,7 +4,7 @@ Neither takes silence for absence: a link that cannot be followed and a list tha
 `NotCollected` with the gap that explains it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aks_audit.facts.field import Field, View
@@ -53,6 +53,11 @@ class Holding(Generic[R]):
     def where(self, holds: Callable[[R], bool]) -> "Holding[R]":
         """Those for which something holds; whole where this holding is."""
         return Holding(tuple(resource for resource in self.known if holds(resource)), self._missing)
+
+    def joined(self, others: Iterable[R]) -> "Holding[R]":
+        """With resources that belong here though their ids say otherwise; whole where this holding is."""
+        known = {resource.id.lower(): resource for resource in (*self.known, *others)}
+        return Holding(tuple(known[key] for key in sorted(known)), self._missing)
 
     def whole(self) -> tuple[R, ...]:
         """All of them.

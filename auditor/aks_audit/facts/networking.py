@@ -5,6 +5,8 @@ Source: Microsoft.Network 2026-03-01 and Microsoft.Compute 2025-04-01 as on the 
 
 from aks_audit.facts.enumerations import (
     ConnectionState,
+    ConnectionStatus,
+    ConnectionType,
     DdosProtectionMode,
     GatewayType,
     PeeringState,
@@ -15,8 +17,9 @@ from aks_audit.facts.enumerations import (
     SecurityRuleProtocol,
 )
 from aks_audit.facts.field import Choice, Network, View, flag, network, networks, number, part, parts, text, texts
-from aks_audit.facts.link import link, links
+from aks_audit.facts.link import Holding, link, links
 from aks_audit.facts.resource import AzureResource
+from aks_audit.facts.unread import Malformed
 
 
 class SecurityRule(View):
@@ -187,6 +190,16 @@ class PublicIPAddress(AzureResource):
     zones = texts("zones")
 
 
+class PublicIPPrefix(AzureResource):
+    """A range of public addresses."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/publicIPPrefixes"
+
+    prefix = network("properties.ipPrefix")
+
+
 class VirtualNetworkGateway(AzureResource):
     """A VPN or ExpressRoute gateway; it stands in a subnet called GatewaySubnet."""
 
@@ -196,6 +209,36 @@ class VirtualNetworkGateway(AzureResource):
 
     gateway_type = Choice("properties.gatewayType", GatewayType)
     enable_bgp = flag("properties.enableBgp")
+    active_active = flag("properties.activeActive")
+    client_addresses = networks("properties.vpnClientConfiguration.vpnClientAddressPool.addressPrefixes")
+
+    @property
+    def connections(self) -> "Holding[GatewayConnection]":
+        """Its connections, which stand beside it and not below: those that name it as the gateway they start from."""
+        listed = self.estate.within(GatewayConnection, self.id)
+        own = [one for one in self.estate.every(GatewayConnection) if one.starts_from(self)]
+        return listed.joined(own)
+
+
+class GatewayConnection(AzureResource):
+    """A connection of a virtual network gateway to a site, a circuit or another gateway."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/connections"
+
+    connection_type = Choice("properties.connectionType", ConnectionType)
+    status = Choice("properties.connectionStatus", ConnectionStatus)
+    gateway = link("properties.virtualNetworkGateway1", AzureResource)
+    circuit = link("properties.peer", AzureResource)
+
+    def starts_from(self, gateway: AzureResource) -> bool:
+        """Whether it is a gateway's own. One whose gateway cannot be read may be any gateway's."""
+        try:
+            own = self.gateway
+        except Malformed:
+            return True
+        return own is None or own.id.lower() == gateway.id.lower()
 
 
 class FrontendIPConfiguration(AzureResource):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from aks_audit.facts.application_gateway import ApplicationGateway
 from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, StandalonePool
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.firewall import AzureFirewall
@@ -181,6 +182,20 @@ class ClusterZone(PrivateDnsZone):
         return {"group": own.group, "zone": own.name, "subscription": own.subscription}
 
 
+class ClusterApplicationGateway(ApplicationGateway):
+    """An application gateway that clusters' ingress add-ons run, judged once for all of them."""
+
+    __slots__ = ("clusters",)
+
+    clusters: tuple[str, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        own = self.parsed
+        return {"group": own.group, "gateway": own.name, "subscription": own.subscription}
+
+
 class UnreadSubject(NamedTuple):
     """A subject, or a list of subjects, that could not be read: rules about it are unknown."""
 
@@ -200,6 +215,7 @@ Subject: TypeAlias = (
     | ClusterFirewall
     | ClusterZone
     | ClusterRegistry
+    | ClusterApplicationGateway
     | KubernetesObject
 )
 
@@ -225,6 +241,7 @@ class Subjects:
                 ClusterFirewall: self._firewalls,
                 ClusterZone: self._zones,
                 ClusterRouteTable: self._route_tables,
+                ClusterApplicationGateway: self._application_gateways,
                 ClusterRegistry: self._registries,
                 ClusterNetwork: self._networks,
                 Workload: self._workloads,
@@ -437,6 +454,23 @@ class Subjects:
             except NotCollected as unread:
                 yield UnreadSubject(cluster.id, (cluster.id,), unread.missing)
 
+    def _application_gateways(self) -> Iterator[ClusterApplicationGateway | UnreadSubject]:
+        serving: dict[str, tuple[str, set[str]]] = {}
+        for cluster in self._clusters():
+            for gateway in _reading(cluster, _controlled_gateways):
+                if isinstance(gateway, UnreadSubject):
+                    yield gateway
+                else:
+                    serving.setdefault(gateway.lower(), (gateway, set()))[1].add(cluster.id)
+        for gateway_id, clusters in serving.values():
+            try:
+                found = self._estate.resource(ClusterApplicationGateway, gateway_id)
+            except Unread as unread:
+                yield UnreadSubject(gateway_id, _in_order(clusters), unread.missing)
+            else:
+                found.clusters = _in_order(clusters)
+                yield found
+
     def _node_groups(self, clusters: Iterable[str]) -> Iterator[str]:
         for cluster_id in clusters:
             try:
@@ -535,6 +569,12 @@ def _zone_ids(cluster: ManagedCluster) -> Iterator[str]:
     zone = api_server_zone_id(cluster)
     if zone:
         yield zone
+
+
+def _controlled_gateways(cluster: ManagedCluster) -> Iterator[str]:
+    gateway = cluster.controlled_gateway
+    if gateway:
+        yield gateway.id
 
 
 def _in_order(clusters: Iterable[str]) -> tuple[str, ...]:
