@@ -20,6 +20,8 @@ from aks_audit.rule import Rule
 ROOT = Path(__file__).parent.parent
 RULE_CASES = ROOT / "fixtures" / "rules"
 BASE = RULE_CASES / "base.jsonl"
+INSIDE = RULE_CASES / "inside.jsonl"
+"""What is inside the cluster of the base estate: cases of rules have it, scans of Azure alone do not."""
 
 _SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups"
 _HUB = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/rg-hub/providers"
@@ -60,6 +62,50 @@ ALIASES = {
     "role-reader": f"{_SUBSCRIPTION.rsplit('/', 1)[0]}/{_ROLE}7",
 }
 
+_CORE, _APPS, _RBAC = "/api/v1/namespaces", "/apis/apps/v1/namespaces", "/apis/rbac.authorization.k8s.io/v1"
+_POLICIES = "/apis/networking.k8s.io/v1/namespaces"
+INSIDE_ALIASES = {
+    alias: f"{CLUSTER}{path}"
+    for alias, path in {
+        "version": "/version",
+        "node-system": "/api/v1/nodes/aks-system-12345678-vmss000000",
+        "node-user": "/api/v1/nodes/aks-user-12345678-vmss000000",
+        "namespace-default": f"{_CORE}/default",
+        "namespace-shop": f"{_CORE}/shop",
+        "namespace-ingress": f"{_CORE}/ingress",
+        "deployment": f"{_APPS}/shop/deployments/web",
+        "replica-set": f"{_APPS}/shop/replicasets/web-6d5f7c9b8d",
+        "pod": f"{_CORE}/shop/pods/web-6d5f7c9b8d-aaaaa",
+        "pod-b": f"{_CORE}/shop/pods/web-6d5f7c9b8d-bbbbb",
+        "service-account": f"{_CORE}/shop/serviceaccounts/web",
+        "service-account-default": f"{_CORE}/shop/serviceaccounts/default",
+        "service": f"{_CORE}/shop/services/web",
+        "slice": "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/web-x1y2z",
+        "gateway": f"{_APPS}/ingress/deployments/gateway",
+        "gateway-pod": f"{_CORE}/ingress/pods/gateway-7f8b9c6d5f-aaaaa",
+        "gateway-service": f"{_CORE}/ingress/services/gateway",
+        "ingress": f"{_POLICIES}/shop/ingresses/web",
+        "ingress-class": "/apis/networking.k8s.io/v1/ingressclasses/gateway",
+        "default-deny": f"{_POLICIES}/shop/networkpolicies/default-deny",
+        "allow-dns": f"{_POLICIES}/shop/networkpolicies/allow-dns",
+        "allow-web": f"{_POLICIES}/shop/networkpolicies/allow-web",
+        "default-deny-ingress": f"{_POLICIES}/ingress/networkpolicies/default-deny",
+        "quota": f"{_CORE}/shop/resourcequotas/quota",
+        "limits": f"{_CORE}/shop/limitranges/limits",
+        "budget": "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/web",
+        "coredns": f"{_APPS}/kube-system/deployments/coredns",
+        "coredns-config": f"{_CORE}/kube-system/configmaps/coredns",
+        "cluster-admin": f"{_RBAC}/clusterroles/cluster-admin",
+        "cluster-admins": f"{_RBAC}/clusterrolebindings/cluster-admin",
+        "role": f"{_RBAC}/namespaces/shop/roles/reader",
+        "role-binding": f"{_RBAC}/namespaces/shop/rolebindings/readers",
+        "service-cidr": "/apis/networking.k8s.io/v1/servicecidrs/kubernetes",
+    }.items()
+}
+ALIASES |= INSIDE_ALIASES
+UNENTERED = "inside"
+"""What a case refuses that has nothing inside the cluster read."""
+
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One case: what is changed in the base estate, and what the rule must say of the subject."""
@@ -86,22 +132,23 @@ def read_cases(path: Path) -> tuple[Case, ...]:
 
 def estate_of(case: Case) -> Estate:
     """The base estate with the case's changes made."""
-    return Estate(snapshot.of(records_of(case)))
+    return Estate(snapshot.of(records_of(case, BASE, INSIDE)))
 
 
-def records_of(case: Case) -> list[snapshot.Record]:
-    """The records of the base estate with the case's changes made."""
-    bodies = {record.id: copy.deepcopy(record.body) for record in _base() if isinstance(record, snapshot.Resource)}
+def records_of(case: Case, *files: Path) -> list[snapshot.Record]:
+    """The records of the base estate with the case's changes made; of Azure alone where no files are named."""
+    base = _base(*(one for one in files or (BASE,) if one != INSIDE or UNENTERED not in case.refuse))
+    bodies = {record.id: copy.deepcopy(record.body) for record in base if isinstance(record, snapshot.Resource)}
     for target, value in case.set.items():
         _change(bodies, target, lambda holder, key, value=value: _put(holder, key, value))
     for target in case.drop:
         _change(bodies, target, _remove)
-    unread = {ALIASES[alias] for alias in (*case.lose, *case.refuse)}
+    unread = {ALIASES[alias] for alias in (*case.lose, *case.refuse) if alias != UNENTERED}
     gone = unread | {ALIASES[alias] for alias in case.absent}
     kept = {ALIASES[alias] for alias in case.only} if case.only else set(bodies)
     unlisted = {parse(resource_id).type.lower() for resource_id in unread}
     records: list[snapshot.Record] = []
-    for record in _base():
+    for record in base:
         match record:
             case snapshot.Resource() if record.id in kept - gone:
                 records.append(msgspec.structs.replace(record, body=bodies[record.id]))
@@ -131,14 +178,14 @@ def case_files() -> Sequence[Path]:
 
 
 @cache
-def _base() -> tuple[snapshot.Record, ...]:
-    read = snapshot.read([BASE])
+def _base(*files: Path) -> tuple[snapshot.Record, ...]:
+    read = snapshot.read(files)
     return (*read.headers, *read.listings, *(resource for resource, _ in read.resources))
 
 
 def _change(bodies: dict[str, Any], target: str, change: Any) -> None:  # noqa: ANN401 - any change of a JSON value
     alias, _, path = target.partition(" ")
-    *way, last = path.split(".")
+    *way, last = [part.replace("~1", "/") for part in path[1:].split("/")] if path.startswith("/") else path.split(".")
     holder: Any = bodies[ALIASES[alias]]
     for name in way:
         if isinstance(holder, list):
@@ -166,8 +213,21 @@ def _remove(holder: Any, key: str) -> None:  # noqa: ANN401 - any JSON container
 
 def _gaps(case: Case) -> Iterator[snapshot.Gap]:
     for alias in case.refuse:
+        if alias == UNENTERED:
+            yield snapshot.Gap(id=CLUSTER, type="kubernetes", reason="inside aks-prod: 401 Unauthorized", status=401)
+            continue
         resource_id = ALIASES[alias]
         kind = parse(resource_id).type
+        if alias in INSIDE_ALIASES:
+            yield snapshot.Gap(
+                id=CLUSTER,
+                type=kind,
+                reason=f"403 Forbidden: cannot list {kind}",
+                status=403,
+                action=f"list {kind}",
+                scope=CLUSTER,
+            )
+            continue
         scope = next(part for part in _scopes() if within(resource_id, part))
         reason = f"403 AuthorizationFailed: needs {kind}/read on {scope}"
         yield snapshot.Gap(id=scope, type=kind, reason=reason, status=403, action=f"{kind}/read", scope=scope)
@@ -180,4 +240,8 @@ def _scopes() -> tuple[str, ...]:
 def _added(case: Case) -> Iterator[snapshot.Resource]:
     for text in case.add:
         body = msgspec.json.decode(text)
-        yield snapshot.Resource(id=body["id"], type=body["type"], body=body)
+        path = body.pop("path", None)
+        if path:  # an object inside the cluster
+            yield snapshot.Resource(id=CLUSTER + path, type=parse(CLUSTER + path).type, body=body, source="kubernetes")
+        else:
+            yield snapshot.Resource(id=body["id"], type=body["type"], body=body)
