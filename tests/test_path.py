@@ -18,7 +18,7 @@ from aks_audit.cli import main
 from aks_audit.facts import Estate, ManagedCluster
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.flows import FlowProtocol, Passage
-from aks_audit.network.walk import Hop, HopKind, Walk
+from aks_audit.network.hops import Hop, HopKind, Walk
 from aks_audit.path import PathError, Question, as_json, as_text, ask, destination, find_cluster
 from aks_audit.snapshot import Gap, Listing, Record, Resource
 from cases import Case, records_of
@@ -58,11 +58,27 @@ def told(hop: Hop) -> str:
     return f"{hop.kind}: {parse(hop.where).name}{f', {hop.by}' if hop.by else ''}{passage}"
 
 
+def estate_of(asked: dict[str, Any]) -> list[Record]:
+    """The estate of a question: with the pod that it starts from, and without what it loses."""
+    pod = asked.get("pod")
+    every = records(asked["estate"])
+    there = _with_pod(asked["estate"], asked["cluster"], pod["address"], pod["pool"]) if pod else list(every)
+    for lost in [one for one in every if any(_is(one, end) for end in asked.get("lose", ()))]:
+        assert isinstance(lost, Resource)
+        there = [one for one in there if one is not lost]
+        there.append(Gap(id=lost.id, type=lost.type, reason="refused", cause="refused"))
+    return there
+
+
+def walk_of(asked: dict[str, Any], estate: Iterable[Record] | None = None) -> tuple[Question, Walk]:
+    """The walk of a question, through its own estate unless another is given."""
+    there = estate_of(asked) if estate is None else estate
+    return walked(there, asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp"))
+
+
 @pytest.mark.parametrize("asked", ASKED, ids=lambda one: f"{one['cluster']} {one['from']} to {one['to']}")
 def test_a_walk_is_the_one_that_a_person_decided(asked: dict[str, Any]) -> None:
-    _, walk = walked(
-        records(asked["estate"]), asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp")
-    )
+    _, walk = walk_of(asked)
     assert [told(hop) for hop in walk.hops] == asked["walk"]
     assert walk.end == asked["end"]
     if walk.end != Passage.ALLOWED:
@@ -85,22 +101,19 @@ def test_the_text_is_as_it_was_approved(
 
 @pytest.mark.parametrize("asked", [one for one in ASKED if one["end"] != "allowed"], ids=lambda one: one["to"])
 def test_what_is_lost_never_lets_anything_through(asked: dict[str, Any]) -> None:
-    every = records(asked["estate"])
+    every = estate_of(asked)
     for lost in every:
-        if not isinstance(lost, Resource) or lost.type.lower() == ManagedCluster.TYPE.lower():
+        if not isinstance(lost, Resource) or lost.type.lower() in {ManagedCluster.TYPE.lower(), "pods"}:
             continue
         gap = Gap(id=lost.id, type=lost.type, reason="refused", cause="refused")
-        left = [*(one for one in every if one is not lost), gap]
-        _, walk = walked(left, asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp"))
+        _, walk = walk_of(asked, [*(one for one in every if one is not lost), gap])
         assert walk.end is not Passage.ALLOWED, lost.id
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda one: f"{one['cluster']} {one['from']} to {one['to']}")
 def test_all_evidence_stands_where_it_says(asked: dict[str, Any]) -> None:
-    bodies = {one.id.lower(): one.body for one in records(asked["estate"]) if isinstance(one, Resource)}
-    question, walk = walked(
-        records(asked["estate"]), asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp")
-    )
+    bodies = {one.id.lower(): one.body for one in estate_of(asked) if isinstance(one, Resource)}
+    question, walk = walk_of(asked)
     document = json.loads(as_json(question, walk))
     assert document["schema"] == "aks-audit/path/1"
     assert document["end"] == walk.end
@@ -121,9 +134,7 @@ def _at(body: Any, pointer: str) -> Any:  # noqa: ANN401 - any JSON value
 
 def test_every_hop_that_decides_has_evidence_or_says_what_is_missing() -> None:
     for asked in ASKED:
-        _, walk = walked(
-            records(asked["estate"]), asked["cluster"], asked["from"], asked["to"], asked.get("protocol", "tcp")
-        )
+        _, walk = walk_of(asked)
         assert walk.decided_by.evidence or walk.decided_by.missing or walk.decided_by.by
 
 

@@ -18,9 +18,10 @@ from aks_audit.facts.workloads import Pod
 from aks_audit.network.api_servers import api_server
 from aks_audit.network.firewall import KnownDestination
 from aks_audit.network.flows import Address, Destination, FlowProtocol, Passage
+from aks_audit.network.hops import Hop, HopKind, Walk
 from aks_audit.network.origins import Origin, first_pool, of_pod, of_pool
 from aks_audit.network.required_egress import needs
-from aks_audit.network.walk import ON_THE_INTERNET, Hop, HopKind, Knowledge, Walk, walk
+from aks_audit.network.walk import ON_THE_INTERNET, Knowledge, walk
 from aks_audit.progress import one_line
 from aks_audit.results import Evidence, JsonValue, Missing, Record
 

@@ -147,11 +147,15 @@ def scale_sets(cluster: ManagedCluster, pool: AgentPool) -> tuple[VirtualMachine
     return tuple(found for found in cluster.scale_sets if (found.pool_name or "").lower() == pool.name.lower())
 
 
+def is_overlay(cluster: ManagedCluster) -> bool:
+    """Whether pods have addresses of their own beside the virtual network, with Azure's plugin."""
+    return cluster.network_plugin_mode is NetworkPluginMode.OVERLAY
+
+
 def keeps_its_address(origin: Origin, destination: Address | None, network: AddressSet) -> bool:
     """Whether a pod is seen under its own address in the virtual network; `network` is that network's address space."""
     cluster = origin.cluster
-    overlay = cluster.network_plugin_mode is NetworkPluginMode.OVERLAY
-    if overlay or cluster.network_plugin is not NetworkPlugin.AZURE:
+    if is_overlay(cluster) or cluster.network_plugin is not NetworkPlugin.AZURE:
         return False
     inside = destination is not None and network.covers(AddressSet.of([ip_network(destination)]))
     return origin.pod_subnet is not None or inside

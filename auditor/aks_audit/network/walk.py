@@ -4,25 +4,16 @@ The way out alone is walked: answers come back, since security groups and firewa
 through. Whether anything listens at the other end is not asked.
 """
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 from aks_audit.facts import (
-    AzureResource,
     Evidence,
     Link,
-    ManagedCluster,
-    Missing,
     Network,
     NetworkInterface,
-    NetworkPlugin,
-    NetworkPluginMode,
-    NetworkPolicy,
     NetworkSecurityGroup,
-    NotCollected,
     RouteTable,
     ScaleSetNetworkInterface,
     SecurityRuleAccess,
@@ -35,96 +26,26 @@ from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import PrivateEndpoint, VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.addresses import PUBLIC, AddressSet
-from aks_audit.network.aliases import private_alias
-from aks_audit.network.dns import Answer, Resolution, resolve
+from aks_audit.network.destinations import ends_at_once, named
 from aks_audit.network.firewall import FirewallAction, KnownDestination, judge_sources
 from aks_audit.network.flows import Address, Destination, Flow, Passage
+from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
 from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
-from aks_audit.network.origins import (
-    Origin,
-    Sender,
-    as_node,
-    as_pod,
-    interfaces,
-    keeps_its_address,
-    machine_interfaces,
-    why_masqueraded,
-)
+from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
 from aks_audit.network.security_rules import Decision, decide
-from aks_audit.network.surroundings import space, surroundings
+from aks_audit.network.senders import masquerade, network_policy, source
+from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation
 
 _MOST_ROUTES = 8
 """A connection that was routed so often goes in circles."""
 
 _SOME_PUBLIC_IPV6 = IPv6Address("2600::1")
-_PLATFORM: Final = (IPv4Address("168.63.129.16"), IPv4Address("169.254.169.254"))
 OUTBOUND, INBOUND = SecurityRuleDirection.OUTBOUND, SecurityRuleDirection.INBOUND
 
-
-class HopKind(StrEnum):
-    """What a hop is."""
-
-    SOURCE = "source"
-    NAME = "name"
-    NETWORK_POLICY = "network policy"
-    MASQUERADE = "masquerade"
-    SECURITY_GROUP = "security group"
-    ROUTE = "route"
-    PEERING = "peering"
-    FIREWALL = "firewall"
-    APPLIANCE = "appliance"
-    TRANSLATION = "NAT"
-    DESTINATION = "destination"
-
-
-class Hop(NamedTuple):
-    """A step on the way: what it is, the ARM id of where, whether it lets the connection through, and why in words.
-
-    `passage` is None where the hop only leads on. `by` names the rule or route that decides.
-    """
-
-    kind: HopKind
-    where: str
-    passage: Passage | None
-    says: str
-    by: str = ""
-    evidence: tuple[Evidence, ...] = ()
-    missing: tuple[Missing, ...] = ()
-
-
-class Walk(NamedTuple):
-    """The hops, in order."""
-
-    hops: tuple[Hop, ...]
-
-    @property
-    def decided_by(self) -> Hop:
-        """The hop that decides how it ends: what blocks, or what cannot be told; else the last.
-
-        After a hop that may lead another way, nothing later decides; after one that may block, a block does.
-        """
-        unsure: Hop | None = None
-        for hop in self.hops:
-            if hop.passage is Passage.BLOCKED or (hop.passage is Passage.UNKNOWN and hop.kind in _LEADING):
-                return hop
-            if hop.passage is Passage.UNKNOWN:
-                unsure = unsure or hop
-        return unsure or self.hops[-1]
-
-    @property
-    def end(self) -> Passage:
-        """How it ends."""
-        return self.decided_by.passage or Passage.ALLOWED
-
-
-_LEADING = frozenset({HopKind.SOURCE, HopKind.NAME, HopKind.MASQUERADE, HopKind.ROUTE, HopKind.APPLIANCE})
-
-T = TypeVar("T")
 Knowledge: TypeAlias = Callable[[str | None], KnownDestination]
 ON_THE_INTERNET = KnownDestination(public=True)
-Steps: TypeAlias = Generator[Hop, None, T]
 
 
 class _Under(NamedTuple):
@@ -157,196 +78,25 @@ def walk(origin: Origin, destination: Destination, known: Knowledge = lambda _na
 
 
 def _walk(origin: Origin, destination: Destination, known: Knowledge) -> Iterator[Hop]:
-    yield _source(origin)
-    resolved = yield from _told(HopKind.NAME, origin.subnet.virtual_network_id, _named(origin, destination))
-    if resolved is None or (yield from _ends_at_once(origin, resolved)):
+    yield source(origin)
+    resolved = yield from told(HopKind.NAME, origin.subnet.virtual_network_id, named(origin, destination))
+    if resolved is None or (yield from ends_at_once(origin, resolved)):
         return
     if origin.pod:
-        yield from _told(HopKind.NETWORK_POLICY, origin.cluster.id, _network_policy(origin))
-    sender = yield from _told(HopKind.MASQUERADE, origin.cluster.id, _masquerade(origin, resolved))
+        yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, network_policy(origin))
+    sender = yield from told(HopKind.MASQUERADE, origin.cluster.id, masquerade(origin, resolved))
     if sender is None:
         return
     flow = Flow(sender.example, resolved.address, resolved.name, resolved.protocol, resolved.port)
     under = _Under(origin, sender, flow, known)
-    yield from _told(HopKind.SECURITY_GROUP, origin.pool.id, _on_interfaces(under))
+    yield from told(HopKind.SECURITY_GROUP, origin.pool.id, _on_interfaces(under))
     yield from _on_subnet(under, sender.subnet, OUTBOUND)
     for _ in range(_MOST_ROUTES):
-        onward = yield from _told(HopKind.ROUTE, under.sender.subnet.id, _routed(under))
+        onward = yield from told(HopKind.ROUTE, under.sender.subnet.id, _routed(under))
         if onward is None:
             return
         under = onward
     yield Hop(HopKind.ROUTE, under.sender.subnet.id, Passage.BLOCKED, "The routes lead in circles")
-
-
-def _told(kind: HopKind, where: str, steps: Steps[T]) -> Steps[T | None]:
-    """The steps; where something on the way was not read, a hop says so, and the result is None."""
-    try:
-        return (yield from steps)
-    except Unread as unread:
-        says = f"{parse(where).name} cannot be told: {unread}"
-        yield Hop(kind, where, Passage.UNKNOWN, says, missing=unread.missing)
-        return None
-
-
-def _source(origin: Origin) -> Hop:
-    subnet = origin.subnet.name
-    if origin.pod:
-        namespace, name = origin.pod.parsed.names
-        says = (
-            f"Pod {name} of namespace {namespace}, address {origin.pod_address}, on a node of pool {origin.pool.name}"
-        )
-        evidence = (origin.pod.at(type(origin.pod).pod_ip), origin.pod.at(type(origin.pod).node_name))
-        return Hop(HopKind.SOURCE, origin.pod.id, None, says, evidence=evidence)
-    at = f"address {origin.address}" if origin.address else f"some address of {_prefixes(origin.subnet)}"
-    says = f"A node of pool {origin.pool.name} in subnet {subnet}, {at}"
-    return Hop(HopKind.SOURCE, origin.pool.id, None, says, evidence=(origin.subnet.at(Subnet.address_prefix),))
-
-
-def _prefixes(subnet: Subnet) -> str:
-    return ", ".join(map(str, subnet.prefixes)) or "the subnet"
-
-
-def _named(origin: Origin, destination: Destination) -> Steps[Destination | None]:
-    """The destination as the network's DNS tells it; an address, and the internet as such, need none."""
-    if destination.name is None:
-        return destination
-    if destination.address is not None:
-        says = f"{destination.name} is {destination.address} for the nodes, whatever DNS says"
-        yield Hop(HopKind.NAME, origin.cluster.id, None, says, evidence=destination.evidence)
-        return destination
-    network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
-    resolution = resolve(network, destination.name)
-    alias = private_alias(destination.name) if resolution.answer is Answer.PUBLIC else None
-    if alias and (found := _hop_of_alias(destination.name, alias, network)):
-        yield found[0]
-        return None if found[0].passage else destination._replace(address=min(found[1].addresses))
-    way = "; ".join(step.said for step in resolution.steps).replace(destination.name, "it")
-    told = _hop_of_name(destination.name, network, resolution, way)
-    yield told
-    if told.passage is not None:
-        return None
-    return destination._replace(address=min(resolution.addresses, default=None))
-
-
-def _hop_of_alias(name: str, alias: str, network: VirtualNetwork) -> tuple[Hop, Resolution] | None:
-    """What the alias for private endpoints leads to; None where no private zone answers for it.
-
-    Public DNS gives it to services with a private endpoint alone; a record in a private zone says that there is one.
-    """
-    resolution = resolve(network, alias)
-    way = "; ".join(step.said for step in resolution.steps).replace(alias, "that")
-    if resolution.answer is Answer.PUBLIC:
-        return None
-    if resolution.answer is Answer.ADDRESSES:
-        addresses = ", ".join(map(str, sorted(resolution.addresses)))
-        says = f"{name} is {addresses}: in public DNS it is another name for {alias}; {way}"
-        return Hop(HopKind.NAME, network.id, None, says, "", resolution.evidence), resolution
-    says = f"If {name} has a private endpoint, it is another name for {alias}, which has no address here: {way}"
-    return Hop(HopKind.NAME, network.id, Passage.UNKNOWN, says, "", resolution.evidence), resolution
-
-
-def _hop_of_name(name: str, network: VirtualNetwork, resolution: Resolution, way: str) -> Hop:
-    told: dict[Answer, tuple[str, Passage | None]] = {
-        Answer.ADDRESSES: (f"{name} is {', '.join(map(str, sorted(resolution.addresses)))}", None),
-        Answer.PUBLIC: (f"{name} is left to public DNS", None),
-        Answer.NOTHING: (f"{name} resolves to nothing", Passage.BLOCKED),
-        Answer.DIFFERENT: (f"The DNS servers of {network.name} differ about {name}", Passage.UNKNOWN),
-    }
-    says, passage = told[resolution.answer]
-    return Hop(HopKind.NAME, network.id, passage, f"{says}: {way}" if way else says, "", resolution.evidence)
-
-
-def _ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
-    """Destinations that no route is asked for."""
-    address, cluster = destination.address, origin.cluster
-    if address is None:
-        return False
-    services = (*(cluster.service_cidrs or ()), *([cluster.service_cidr] if cluster.service_cidr else ()))
-    own_pods = cluster.network_plugin is not NetworkPlugin.AZURE or _is_overlay(cluster)
-    pods = (*(cluster.pod_cidrs or ()), *([cluster.pod_cidr] if cluster.pod_cidr else ())) if own_pods else ()
-    if address in _PLATFORM:
-        says = f"{address} is Azure's own address on every host: it is reached past all routes, which is not analysed"
-    elif any(address in prefix for prefix in services):
-        says = f"{address} is a Service of the cluster, which stays inside the cluster: it is not analysed yet"
-    elif any(address in prefix for prefix in pods):
-        says = f"{address} is a pod of the cluster, which stays inside the cluster: it is not analysed yet"
-    else:
-        return False
-    yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says)
-    return True
-
-
-def _is_overlay(cluster: ManagedCluster) -> bool:
-    return cluster.network_plugin_mode is NetworkPluginMode.OVERLAY
-
-
-def _policies(kind: str) -> type[AzureResource]:
-    return type("Policies", (AzureResource,), {"__slots__": (), "TYPE": kind})
-
-
-_EVERY_ENGINES = (("networkpolicies.networking.k8s.io",),)
-_OF_ENGINE: dict[NetworkPolicy, tuple[tuple[str, ...], ...]] = {
-    NetworkPolicy.AZURE: _EVERY_ENGINES,
-    NetworkPolicy.CILIUM: (
-        *_EVERY_ENGINES,
-        ("ciliumnetworkpolicies.cilium.io",),
-        ("ciliumclusterwidenetworkpolicies.cilium.io",),
-    ),
-    NetworkPolicy.CALICO: (
-        *_EVERY_ENGINES,
-        ("networkpolicies.projectcalico.org", "networkpolicies.crd.projectcalico.org"),
-        ("globalnetworkpolicies.projectcalico.org", "globalnetworkpolicies.crd.projectcalico.org"),
-    ),
-}
-"""The kinds of policy that each engine enforces, each by its names: Calico shows the same objects in two groups."""
-
-
-def _all_of(cluster: ManagedCluster, names: tuple[str, ...]) -> tuple[AzureResource, ...]:
-    """All policies of a kind in a cluster, by the first of its names that was read."""
-    *before, last = (cluster.estate.within(_policies(name), cluster.id) for name in names)
-    for holding in before:
-        with suppress(NotCollected):
-            return holding.whole()
-    return last.whole()
-
-
-def _network_policy(origin: Origin) -> Steps[None]:
-    cluster, pod = origin.cluster, origin.pod
-    namespace = pod.parsed.names[0] if pod else ""
-    evidence = (cluster.at(ManagedCluster.network_policy),)
-    engine = cluster.network_policy
-    if engine not in _OF_ENGINE and cluster.network_plugin is not NetworkPlugin.NONE:
-        says = "The cluster has no network policy engine: no policy holds the pod back"
-        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
-        return
-    kinds = _OF_ENGINE.get(engine, ()) if engine else ()
-    found = [one for kind in kinds for one in _all_of(cluster, kind)]
-    concerned = [one for one in found if len(one.parsed.names) == 1 or one.parsed.names[0] == namespace]
-    if kinds and not concerned:
-        says = f"No network policy is about namespace {namespace}"
-        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
-        return
-    names = ", ".join(one.name for one in concerned) or "of a network plugin that is not Azure's"
-    says = f"Network policies may hold the pod back, and are not analysed yet: {names}"
-    yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
-
-
-def _masquerade(origin: Origin, destination: Destination) -> Steps[Sender]:
-    if not origin.pod:
-        return as_node(origin)
-    network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
-    evidence = why_masqueraded(origin.cluster)
-    if keeps_its_address(origin, destination.address, AddressSet.of(space(network))):
-        says = f"The pod keeps its address {origin.pod_address}, which is one of the virtual network"
-        yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
-        return as_pod(origin)
-    sender = as_node(origin)
-    node = str(origin.address) if origin.address else f"some address of {_prefixes(origin.subnet)}"
-    flat = origin.cluster.network_plugin is NetworkPlugin.AZURE and not _is_overlay(origin.cluster)
-    unless = ", unless the cluster's own settings of ip-masq-agent exempt the destination" if flat else ""
-    says = f"The node's address takes the place of the pod's: {node}{unless}"
-    yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
-    return sender
 
 
 def _on_interfaces(under: _Under) -> Steps[None]:
@@ -355,7 +105,7 @@ def _on_interfaces(under: _Under) -> Steps[None]:
     for group, evidence in _interface_groups(under.origin):
         if group.id.lower() not in met:
             met.add(group.id.lower())
-            yield from _told(HopKind.SECURITY_GROUP, group.id, _through(under, group.read(), "the nodes", evidence))
+            yield from told(HopKind.SECURITY_GROUP, group.id, _through(under, group.read(), "the nodes", evidence))
 
 
 def _interface_groups(origin: Origin) -> Iterator[tuple[Link[NetworkSecurityGroup], Evidence]]:
@@ -418,7 +168,7 @@ def _routed(under: _Under) -> Steps[_Under | None]:
         case NextHopKind.NONE:
             return None
         case NextHopKind.INTERNET:
-            yield from _told(HopKind.TRANSLATION, subnet.id, _translated(under))
+            yield from told(HopKind.TRANSLATION, subnet.id, _translated(under))
             return None
         case NextHopKind.APPLIANCE:
             return (yield from _at_appliance(under, route))
@@ -494,7 +244,7 @@ def _at_appliance(under: _Under, route: EffectiveRoute) -> Steps[_Under | None]:
         yield _peering_hop(under.sender.subnet.virtual_network_id, found.peering, found.kind)
     resource = found.resource
     if found.kind is ApplianceKind.AZURE_FIREWALL and isinstance(resource, AzureFirewall):
-        return (yield from _told(HopKind.FIREWALL, resource.id, _at_firewall(under, resource)))
+        return (yield from told(HopKind.FIREWALL, resource.id, _at_firewall(under, resource)))
     yield _appliance_hop(found, address)
     return None
 

@@ -1,0 +1,83 @@
+"""Where a walk is to go: what its name stands for in the sender's network, and what no route is asked for at all."""
+
+from ipaddress import IPv4Address
+from typing import Final
+
+from aks_audit.facts import NetworkPlugin, VirtualNetwork
+from aks_audit.network.aliases import private_alias
+from aks_audit.network.dns import Answer, Resolution, resolve
+from aks_audit.network.flows import Destination, Passage
+from aks_audit.network.hops import Hop, HopKind, Steps
+from aks_audit.network.origins import Origin, is_overlay
+
+_PLATFORM: Final = (IPv4Address("168.63.129.16"), IPv4Address("169.254.169.254"))
+
+
+def named(origin: Origin, destination: Destination) -> Steps[Destination | None]:
+    """The destination as the network's DNS tells it; an address, and the internet as such, need none."""
+    if destination.name is None:
+        return destination
+    if destination.address is not None:
+        says = f"{destination.name} is {destination.address} for the nodes, whatever DNS says"
+        yield Hop(HopKind.NAME, origin.cluster.id, None, says, evidence=destination.evidence)
+        return destination
+    network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
+    resolution = resolve(network, destination.name)
+    alias = private_alias(destination.name) if resolution.answer is Answer.PUBLIC else None
+    if alias and (found := _hop_of_alias(destination.name, alias, network)):
+        yield found[0]
+        return None if found[0].passage else destination._replace(address=min(found[1].addresses))
+    way = "; ".join(step.said for step in resolution.steps).replace(destination.name, "it")
+    told = _hop_of_name(destination.name, network, resolution, way)
+    yield told
+    if told.passage is not None:
+        return None
+    return destination._replace(address=min(resolution.addresses, default=None))
+
+
+def _hop_of_alias(name: str, alias: str, network: VirtualNetwork) -> tuple[Hop, Resolution] | None:
+    """What the alias for private endpoints leads to; None where no private zone answers for it.
+
+    Public DNS gives it to services with a private endpoint alone; a record in a private zone says that there is one.
+    """
+    resolution = resolve(network, alias)
+    way = "; ".join(step.said for step in resolution.steps).replace(alias, "that")
+    if resolution.answer is Answer.PUBLIC:
+        return None
+    if resolution.answer is Answer.ADDRESSES:
+        addresses = ", ".join(map(str, sorted(resolution.addresses)))
+        says = f"{name} is {addresses}: in public DNS it is another name for {alias}; {way}"
+        return Hop(HopKind.NAME, network.id, None, says, "", resolution.evidence), resolution
+    says = f"If {name} has a private endpoint, it is another name for {alias}, which has no address here: {way}"
+    return Hop(HopKind.NAME, network.id, Passage.UNKNOWN, says, "", resolution.evidence), resolution
+
+
+def _hop_of_name(name: str, network: VirtualNetwork, resolution: Resolution, way: str) -> Hop:
+    told: dict[Answer, tuple[str, Passage | None]] = {
+        Answer.ADDRESSES: (f"{name} is {', '.join(map(str, sorted(resolution.addresses)))}", None),
+        Answer.PUBLIC: (f"{name} is left to public DNS", None),
+        Answer.NOTHING: (f"{name} resolves to nothing", Passage.BLOCKED),
+        Answer.DIFFERENT: (f"The DNS servers of {network.name} differ about {name}", Passage.UNKNOWN),
+    }
+    says, passage = told[resolution.answer]
+    return Hop(HopKind.NAME, network.id, passage, f"{says}: {way}" if way else says, "", resolution.evidence)
+
+
+def ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
+    """Destinations that no route is asked for."""
+    address, cluster = destination.address, origin.cluster
+    if address is None:
+        return False
+    services = (*(cluster.service_cidrs or ()), *([cluster.service_cidr] if cluster.service_cidr else ()))
+    own_pods = cluster.network_plugin is not NetworkPlugin.AZURE or is_overlay(cluster)
+    pods = (*(cluster.pod_cidrs or ()), *([cluster.pod_cidr] if cluster.pod_cidr else ())) if own_pods else ()
+    if address in _PLATFORM:
+        says = f"{address} is Azure's own address on every host: it is reached past all routes, which is not analysed"
+    elif any(address in prefix for prefix in services):
+        says = f"{address} is a Service of the cluster, which stays inside the cluster: it is not analysed yet"
+    elif any(address in prefix for prefix in pods):
+        says = f"{address} is a pod of the cluster, which stays inside the cluster: it is not analysed yet"
+    else:
+        return False
+    yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says)
+    return True

@@ -1,0 +1,117 @@
+"""Who sends: a node, or a pod with its network policies, and the address under which it enters the virtual network."""
+
+from contextlib import suppress
+
+from aks_audit.facts import (
+    AzureResource,
+    ManagedCluster,
+    NetworkPlugin,
+    NetworkPolicy,
+    NotCollected,
+    Subnet,
+    VirtualNetwork,
+)
+from aks_audit.network.addresses import AddressSet
+from aks_audit.network.flows import Destination, Passage
+from aks_audit.network.hops import Hop, HopKind, Steps
+from aks_audit.network.origins import Origin, Sender, as_node, as_pod, is_overlay, keeps_its_address, why_masqueraded
+from aks_audit.network.surroundings import space
+
+
+def source(origin: Origin) -> Hop:
+    """Where the walk starts."""
+    subnet = origin.subnet.name
+    if origin.pod:
+        namespace, name = origin.pod.parsed.names
+        says = (
+            f"Pod {name} of namespace {namespace}, address {origin.pod_address}, on a node of pool {origin.pool.name}"
+        )
+        evidence = (origin.pod.at(type(origin.pod).pod_ip), origin.pod.at(type(origin.pod).node_name))
+        return Hop(HopKind.SOURCE, origin.pod.id, None, says, evidence=evidence)
+    at = f"address {origin.address}" if origin.address else f"some address of {_prefixes(origin.subnet)}"
+    says = f"A node of pool {origin.pool.name} in subnet {subnet}, {at}"
+    return Hop(HopKind.SOURCE, origin.pool.id, None, says, evidence=(origin.subnet.at(Subnet.address_prefix),))
+
+
+def _prefixes(subnet: Subnet) -> str:
+    return ", ".join(map(str, subnet.prefixes)) or "the subnet"
+
+
+def _policies(kind: str) -> type[AzureResource]:
+    return type("Policies", (AzureResource,), {"__slots__": (), "TYPE": kind})
+
+
+_EVERY_ENGINES = (("networkpolicies.networking.k8s.io",),)
+_OF_ENGINE: dict[NetworkPolicy, tuple[tuple[str, ...], ...]] = {
+    NetworkPolicy.AZURE: _EVERY_ENGINES,
+    NetworkPolicy.CILIUM: (
+        *_EVERY_ENGINES,
+        ("ciliumnetworkpolicies.cilium.io",),
+        ("ciliumclusterwidenetworkpolicies.cilium.io",),
+    ),
+    NetworkPolicy.CALICO: (
+        *_EVERY_ENGINES,
+        ("networkpolicies.projectcalico.org", "networkpolicies.crd.projectcalico.org"),
+        ("globalnetworkpolicies.projectcalico.org", "globalnetworkpolicies.crd.projectcalico.org"),
+    ),
+}
+"""The kinds of policy that each engine enforces, each by its names: Calico shows the same objects in two groups."""
+
+
+def _all_of(cluster: ManagedCluster, names: tuple[str, ...]) -> tuple[AzureResource, ...]:
+    """All policies of a kind in a cluster, by the first of its names that was read."""
+    *before, last = (cluster.estate.within(_policies(name), cluster.id) for name in names)
+    for holding in before:
+        with suppress(NotCollected):
+            return holding.whole()
+    return last.whole()
+
+
+def network_policy(origin: Origin) -> Steps[None]:
+    """Whether any policy of the cluster is about a pod's namespace.
+
+    Raises:
+        NotCollected: the policies were not read.
+    """
+    cluster, pod = origin.cluster, origin.pod
+    namespace = pod.parsed.names[0] if pod else ""
+    evidence = (cluster.at(ManagedCluster.network_policy),)
+    engine = cluster.network_policy
+    if engine not in _OF_ENGINE and cluster.network_plugin is not NetworkPlugin.NONE:
+        says = "The cluster has no network policy engine: no policy holds the pod back"
+        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
+        return
+    kinds = _OF_ENGINE.get(engine, ()) if engine else ()
+    found = [one for kind in kinds for one in _all_of(cluster, kind)]
+    concerned = [one for one in found if len(one.parsed.names) == 1 or one.parsed.names[0] == namespace]
+    if kinds and not concerned:
+        says = f"No network policy is about namespace {namespace}"
+        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
+        return
+    names = ", ".join(one.name for one in concerned) or "of a network plugin that is not Azure's"
+    says = f"Network policies may hold the pod back, and are not analysed yet: {names}"
+    yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
+
+
+def masquerade(origin: Origin, destination: Destination) -> Steps[Sender]:
+    """How a connection enters the virtual network: under the pod's own address or its node's.
+
+    Raises:
+        NotCollected: the virtual network was not read.
+        Malformed: the network or the subnet lacks its prefixes.
+    """
+    if not origin.pod:
+        return as_node(origin)
+    network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
+    evidence = why_masqueraded(origin.cluster)
+    if keeps_its_address(origin, destination.address, AddressSet.of(space(network))):
+        says = f"The pod keeps its address {origin.pod_address}, which is one of the virtual network"
+        yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
+        return as_pod(origin)
+    sender = as_node(origin)
+    node = str(origin.address) if origin.address else f"some address of {_prefixes(origin.subnet)}"
+    flat = origin.cluster.network_plugin is NetworkPlugin.AZURE and not is_overlay(origin.cluster)
+    unless = ", unless the cluster's own settings of ip-masq-agent exempt the destination" if flat else ""
+    says = f"The node's address takes the place of the pod's: {node}{unless}"
+    yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
+    return sender
