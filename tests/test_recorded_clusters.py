@@ -1,0 +1,76 @@
+"""Every rule about the inside of clusters, against the recorded answers of a real API server: one weak, one hardened.
+
+`fixtures/kubernetes/<name>.toml` holds what a person decided: for each rule the subjects that pass, fail or are
+unknown, each by the end of its id; about all others the rule is not applicable.
+"""
+
+import tomllib
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from aks_audit.engine import audit, load_rules
+from aks_audit.facts import Subjects
+from aks_audit.facts.kubernetes import KubernetesObject
+from aks_audit.results import Finding, Outcome
+from recorded_clusters import NAMES, Name, estate
+
+FOLDER = Path(__file__).parent.parent / "fixtures" / "kubernetes"
+INSIDE = [rule for rule in load_rules() if issubclass(rule.subject, KubernetesObject)]
+
+
+@cache
+def findings(name: Name, *, rights: bool = True) -> tuple[Finding, ...]:
+    return audit(estate(name, rights=rights), INSIDE)
+
+
+def expected(name: Name) -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def answered(name: Name, rule: str) -> dict[str, list[str]]:
+    """The subjects that a rule answered about, by outcome, without those that it does not apply to."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for finding in findings(name):
+        if finding.rule == rule and finding.outcome is not Outcome.NOT_APPLICABLE:
+            found[finding.outcome.value].append(finding.resource)
+    return found
+
+
+@pytest.mark.parametrize("rule", [rule.id for rule in INSIDE])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recorded_cluster_gets_the_answers_that_a_person_decided(name: Name, rule: str) -> None:
+    decided = expected(name).get(rule, {})
+    found = answered(name, rule)
+    assert set(found) == set(decided), {outcome: found[outcome] for outcome in sorted(set(found) ^ set(decided))}
+    for outcome, ends in decided.items():
+        wrong = [one for one in found[outcome] if not any(one.endswith(f"/{end}") for end in ends)]
+        missing = [end for end in ends if not any(one.endswith(f"/{end}") for one in found[outcome])]
+        assert not wrong, f"{outcome}, and not in the table: {wrong}"
+        assert not missing, f"in the table as {outcome}: {missing}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_holds_no_other_rules(name: Name) -> None:
+    assert set(expected(name)) <= {rule.id for rule in INSIDE}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_rights_inside_nothing_is_decided(name: Name) -> None:
+    decided = [
+        f"{finding.rule} {finding.resource}: {finding.outcome}"
+        for finding in findings(name, rights=False)
+        if finding.outcome is not Outcome.UNKNOWN
+    ]
+    assert not decided
+    assert all(
+        missing.action or missing.kind for finding in findings(name, rights=False) for missing in finding.missing
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_rule_asks_about_something(name: Name) -> None:
+    subjects = Subjects(estate(name))
+    assert [rule.id for rule in INSIDE if not subjects.of(rule.subject)] == []
