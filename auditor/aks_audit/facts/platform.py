@@ -50,10 +50,10 @@ def marked(one: KubernetesObject) -> bool:
 
 def microsofts(image: str) -> bool:
     """Whether an image is Microsoft's own, of its registry or of a network-isolated cluster's cache of it."""
-    registry, _, repository = image.partition("/")
+    registry, slash, repository = image.partition("/")
     known = _components()
     cached = registry.endswith(".azurecr.io") and repository.startswith(known.bootstrap_repository)
-    return registry.lower() in known.registries or cached
+    return bool(slash) and (registry.lower() in known.registries or cached)
 
 
 def is_component(workload: Workload) -> bool:
