@@ -1,4 +1,7 @@
-"""Every rule against whole estates: the answers that a person decided, each of them and no others."""
+"""Every rule against whole estates: the answers that a person decided, each of them and no others.
+
+Nothing inside their clusters was read; `test_recorded_clusters.py` asks the rules about that.
+"""
 
 import tomllib
 from pathlib import Path
@@ -8,6 +11,7 @@ import pytest
 from aks_audit import snapshot
 from aks_audit.engine import audit, load_rules
 from aks_audit.facts import Estate
+from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.report import Report, build
 from aks_audit.results import Finding
 from compose.estates import ESTATES, demo
@@ -16,8 +20,9 @@ FOLDER = Path(__file__).parent.parent / "fixtures" / "estates"
 LARGEST = 600_000
 
 
-def _findings(name: str) -> tuple[Finding, ...]:
-    return audit(Estate(snapshot.read([FOLDER / f"{name}.jsonl"])), load_rules())
+def _findings(name: str, *, inside: bool = False) -> tuple[Finding, ...]:
+    asked = [rule for rule in load_rules() if issubclass(rule.subject, KubernetesObject) is inside]
+    return audit(Estate(snapshot.read([FOLDER / f"{name}.jsonl"])), asked)
 
 
 def _expected(name: str) -> dict[str, str]:
@@ -57,6 +62,14 @@ def test_every_finding_has_a_line_and_every_line_a_finding(name: str) -> None:
     assert not unexpected, "\n".join(unexpected)
     assert not unanswered, "\n".join(unanswered)
     assert len(found) == len(lines)
+
+
+@pytest.mark.parametrize("name", sorted(ESTATES))
+def test_rules_about_the_inside_are_unknown_of_every_cluster_and_say_so(name: str) -> None:
+    for finding in _findings(name, inside=True):
+        assert finding.outcome == "unknown"
+        assert (finding.resource,) == finding.clusters
+        assert {missing.kind for missing in finding.missing} == {"not-asked"}
 
 
 def test_nothing_fails_in_the_modern_hardened_estate() -> None:
