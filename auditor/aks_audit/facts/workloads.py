@@ -12,65 +12,10 @@ from aks_audit.facts.field import View, flag, named_texts, number, part, parts, 
 from aks_audit.facts.kubernetes import KubernetesObject, OwnerReference
 from aks_audit.facts.link import Holding
 from aks_audit.facts.resource_id import parse
-from aks_audit.facts.unread import NotCollected
+from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Missing
 
 K = TypeVar("K", bound=KubernetesObject)
-
-
-class Capabilities(View):
-    """The Linux capabilities that a container gains and gives up."""
-
-    __slots__ = ()
-
-    add = texts("add")
-    drop = texts("drop")
-
-
-class Profile(View):
-    """A seccomp or AppArmor profile."""
-
-    __slots__ = ()
-
-    type = text("type")
-    localhost_profile = text("localhostProfile")
-
-
-class WindowsOptions(View):
-    """What only Windows reads of a security context."""
-
-    __slots__ = ()
-
-    host_process = flag("hostProcess")
-    run_as_user_name = text("runAsUserName")
-
-
-class SELinuxOptions(View):
-    """The SELinux label of a container."""
-
-    __slots__ = ()
-
-    type = text("type")
-    user = text("user")
-    role = text("role")
-
-
-class SecurityContext(View):
-    """The security context of a container; a field that it leaves out is that of the pod, where a pod has it."""
-
-    __slots__ = ()
-
-    privileged = flag("privileged")
-    allow_privilege_escalation = flag("allowPrivilegeEscalation")
-    read_only_root_filesystem = flag("readOnlyRootFilesystem")
-    run_as_non_root = flag("runAsNonRoot")
-    run_as_user = number("runAsUser")
-    proc_mount = text("procMount")
-    capabilities = part("capabilities", Capabilities)
-    seccomp_profile = part("seccompProfile", Profile)
-    app_armor_profile = part("appArmorProfile", Profile)
-    se_linux_options = part("seLinuxOptions", SELinuxOptions)
-    windows_options = part("windowsOptions", WindowsOptions)
 
 
 class Sysctl(View):
@@ -79,20 +24,6 @@ class Sysctl(View):
     __slots__ = ()
 
     name = text("name")
-
-
-class PodSecurityContext(View):
-    """The security context of a whole pod."""
-
-    __slots__ = ()
-
-    run_as_non_root = flag("runAsNonRoot")
-    run_as_user = number("runAsUser")
-    seccomp_profile = part("seccompProfile", Profile)
-    app_armor_profile = part("appArmorProfile", Profile)
-    se_linux_options = part("seLinuxOptions", SELinuxOptions)
-    windows_options = part("windowsOptions", WindowsOptions)
-    sysctls = parts("sysctls", Sysctl)
 
 
 class ContainerPort(View):
@@ -106,6 +37,31 @@ class ContainerPort(View):
     protocol = text("protocol")
 
 
+class VolumeMount(View):
+    """Where a container has a volume."""
+
+    __slots__ = ()
+
+    name = text("name")
+    mount_path = text("mountPath")
+    read_only = flag("readOnly")
+    mount_propagation = text("mountPropagation")
+
+
+class Volume(View):
+    """A volume of a pod."""
+
+    __slots__ = ()
+
+    name = text("name")
+    host_path = text("hostPath.path")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What it is made of, as Kubernetes names the kind: `emptyDir`, `hostPath`; none means an empty directory."""
+        return tuple(sorted(key for key, value in self.node.items() if key != "name" and value is not None))
+
+
 class Container(View):
     """A container of any kind: regular, init (sidecars among them) or ephemeral."""
 
@@ -114,8 +70,33 @@ class Container(View):
     name = text("name")
     image = text("image")
     image_pull_policy = text("imagePullPolicy")
+    command = texts("command")
+    args = texts("args")
     ports = parts("ports", ContainerPort)
-    security_context = part("securityContext", SecurityContext)
+    volume_mounts = parts("volumeMounts", VolumeMount)
+    privileged = flag("securityContext.privileged")
+    allow_privilege_escalation = flag("securityContext.allowPrivilegeEscalation")
+    read_only_root_filesystem = flag("securityContext.readOnlyRootFilesystem")
+    run_as_non_root = flag("securityContext.runAsNonRoot")
+    run_as_user = number("securityContext.runAsUser")
+    proc_mount = text("securityContext.procMount")
+    capabilities_added = texts("securityContext.capabilities.add")
+    capabilities_dropped = texts("securityContext.capabilities.drop")
+    seccomp_type = text("securityContext.seccompProfile.type")
+    app_armor_type = text("securityContext.appArmorProfile.type")
+    se_linux_type = text("securityContext.seLinuxOptions.type")
+    se_linux_user = text("securityContext.seLinuxOptions.user")
+    se_linux_role = text("securityContext.seLinuxOptions.role")
+    host_process = flag("securityContext.windowsOptions.hostProcess")
+    windows_user_name = text("securityContext.windowsOptions.runAsUserName")
+
+    @property
+    def kind(self) -> str:
+        """What kind it is, in words."""
+        return next((word for name, word in _KINDS.items() if f"/{name}/" in self.pointer), "container")
+
+
+_KINDS = {"initContainers": "init container", "ephemeralContainers": "ephemeral container"}
 
 
 class PodSpec(View):
@@ -126,7 +107,7 @@ class PodSpec(View):
     containers = parts("containers", Container)
     init_containers = parts("initContainers", Container)
     ephemeral_containers = parts("ephemeralContainers", Container)
-    security_context = part("securityContext", PodSecurityContext)
+    volumes = parts("volumes", Volume)
     host_network = flag("hostNetwork")
     host_pid = flag("hostPID")
     host_ipc = flag("hostIPC")
@@ -138,11 +119,28 @@ class PodSpec(View):
     os = text("os.name")
     runtime_class_name = text("runtimeClassName")
     priority_class_name = text("priorityClassName")
+    run_as_non_root = flag("securityContext.runAsNonRoot")
+    run_as_user = number("securityContext.runAsUser")
+    seccomp_type = text("securityContext.seccompProfile.type")
+    app_armor_type = text("securityContext.appArmorProfile.type")
+    se_linux_type = text("securityContext.seLinuxOptions.type")
+    se_linux_user = text("securityContext.seLinuxOptions.user")
+    se_linux_role = text("securityContext.seLinuxOptions.role")
+    host_process = flag("securityContext.windowsOptions.hostProcess")
+    windows_user_name = text("securityContext.windowsOptions.runAsUserName")
+    sysctls = parts("securityContext.sysctls", Sysctl)
 
     @property
     def every_container(self) -> tuple[Container, ...]:
-        """The containers of all kinds."""
-        return (*(self.init_containers or ()), *(self.containers or ()), *(self.ephemeral_containers or ()))
+        """The containers of all kinds.
+
+        Raises:
+            Malformed: there is none, as cannot be.
+        """
+        if not self.containers:
+            pointer = self.at(PodSpec.containers).pointer
+            raise Malformed(self.document.id, pointer, "a pod without containers")
+        return (*(self.init_containers or ()), *self.containers, *(self.ephemeral_containers or ()))
 
 
 class Pod(KubernetesObject):
