@@ -6,6 +6,7 @@ import string
 import pytest
 
 from aks_audit.engine import load_rules
+from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.rule import Rule
 
 RULES = [pytest.param(rule, id=rule.id) for rule in load_rules()]
@@ -31,12 +32,16 @@ def test_title_states_the_desired_condition(rule: Rule) -> None:
     assert len(rule.text.title) < 100
 
 
+INSIDE = {"group", "cluster", "subscription", "namespace", "name"}
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_fix_is_a_command_with_placeholders_that_the_subject_can_fill(rule: Rule) -> None:
-    assert rule.text.command.startswith("az "), rule.text.command
+    inside = issubclass(rule.subject, KubernetesObject)
+    assert rule.text.command.startswith("kubectl " if inside else "az "), rule.text.command
     for text in (rule.text.command, rule.text.bicep):
         names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
-        assert names <= LABELS[rule.text.subject]
+        assert names <= (INSIDE if inside else LABELS[rule.text.subject])
 
 
 @pytest.mark.parametrize("rule", RULES)
