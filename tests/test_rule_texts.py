@@ -32,7 +32,7 @@ def test_title_states_the_desired_condition(rule: Rule) -> None:
     assert len(rule.text.title) < 100
 
 
-INSIDE = {"group", "cluster", "subscription", "namespace", "name"}
+INSIDE = {"group", "cluster", "subscription", "namespace", "kind", "name"}
 
 
 @pytest.mark.parametrize("rule", RULES)

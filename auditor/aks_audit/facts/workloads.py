@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -62,10 +62,17 @@ class Volume(View):
         return tuple(sorted(key for key, value in self.node.items() if key != "name" and value is not None))
 
 
+_HANDLERS = ("httpGet", "tcpSocket")
+_CALLERS = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop")
+
+
 class Container(View):
     """A container of any kind: regular, init (sidecars among them) or ephemeral."""
 
     __slots__ = ()
+
+    HANDLER_HOSTS = tuple(text(f"{caller}.{handler}.host") for caller in _CALLERS for handler in _HANDLERS)
+    """The hosts that the kubelet calls for the container; absent is the pod itself."""
 
     name = text("name")
     image = text("image")
@@ -129,6 +136,17 @@ class PodSpec(View):
     host_process = flag("securityContext.windowsOptions.hostProcess")
     windows_user_name = text("securityContext.windowsOptions.runAsUserName")
     sysctls = parts("securityContext.sysctls", Sysctl)
+
+    @property
+    def pod_annotations(self) -> Mapping[str, str]:
+        """The annotations of the pod, or of the template that pods are made from.
+
+        Raises:
+            Malformed: they are no strings.
+        """
+        way = f"{self.pointer.rpartition('/')[0]}/metadata/annotations".strip("/").replace("/", ".")
+        whole = View(self.estate, self.document, self.document.body)
+        return named_texts(way).__get__(whole, View) or {}
 
     @property
     def every_container(self) -> tuple[Container, ...]:
@@ -299,6 +317,11 @@ class Workload(KubernetesObject):
     def namespace(self) -> str:
         """The namespace that it is in."""
         return parse(self.document.id).names[0]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        return {**super().labels, "kind": self.kind.lower()}
 
     @property
     def template(self) -> PodSpec | None:

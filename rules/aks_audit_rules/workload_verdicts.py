@@ -1,0 +1,111 @@
+"""How rules about workloads come to a verdict: over every container of every pod specification that differs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from aks_audit.facts import Estate, Unread
+from aks_audit.facts.platform import foreign, is_component
+from aks_audit.facts.workloads import Container, Namespace, Pod, PodSpec, Workload
+from aks_audit.results import Evidence, Missing, Verdict
+from aks_audit.rule import fails, not_applicable, passes, undecided
+from aks_audit_rules.pod_security_standards import Control, Looked
+
+_MOST = 12
+"""How many values a verdict cites; the rest repeats them."""
+
+_POD = "the pod"
+_ENFORCED = "pod-security.kubernetes.io/enforce"
+
+
+class Look(NamedTuple):
+    """A value that was looked at, whether it is permitted, whose it is in words, and in which live pod."""
+
+    evidence: Evidence
+    permitted: bool
+    whose: str
+    pod: str
+
+
+def judge(workload: Workload, *controls: Control, good: str, bad: str) -> Verdict:
+    """Fail where a control does not permit something in the workload, naming the containers.
+
+    Of a component of the platform only the containers are judged that are not Microsoft's own.
+    """
+    looked: list[Look] = []
+    missing: list[Missing] = []
+    for look in _looks(workload, controls):
+        try:
+            looked += look()
+        except Unread as unread:
+            missing += unread.missing
+    refused = [look for look in looked if not look.permitted]
+    if refused:
+        return fails(f"{bad}: {_told(refused)}{admission(workload)}", *_cited(refused))
+    if missing:
+        return undecided("; ".join(one.reason for one in missing), missing=missing)
+    if not looked and is_component(workload):
+        return component(workload)
+    return passes(good, *_cited(looked))
+
+
+def _told(looked: Iterable[Look]) -> str:
+    """Whose values these are, each once: the template's, or the first live pod's that differs from it."""
+    pods: dict[str, str] = {}
+    for look in looked:
+        pods.setdefault(look.whose, look.pod)
+    return ", ".join((pod if whose == _POD else f"{whose} of {pod}") if pod else whose for whose, pod in pods.items())
+
+
+def _cited(looked: Iterable[Look]) -> list[Evidence]:
+    cited: list[Evidence] = []
+    for look in looked:
+        if len(cited) < _MOST and look.evidence not in cited:
+            cited.append(look.evidence)
+    return cited
+
+
+def component(workload: Workload) -> Verdict:
+    """The verdict about a component of the platform with nothing of people's in it."""
+    return not_applicable(f"{workload.kind} {workload.name} is a component of AKS")
+
+
+def admission(workload: Workload) -> str:
+    """What Pod Security Admission enforces in the workload's namespace, where it was told to."""
+    namespace = workload.estate.indexed(_namespaces).get((workload.cluster_id.lower(), workload.namespace))
+    labels = namespace.object_labels if namespace else None
+    level = (labels or {}).get(_ENFORCED)
+    return f"; Pod Security Admission enforces {level} in its namespace" if level else ""
+
+
+def of_workload(workload: Workload) -> Iterator[tuple[PodSpec, tuple[Container, ...]]]:
+    """Each specification of a workload that differs, and the containers in it that people answer for.
+
+    Raises:
+        Malformed: a specification cannot be read.
+    """
+    theirs = is_component(workload)
+    for spec in workload.specs:
+        containers = spec.every_container
+        yield spec, foreign(containers) if theirs else containers
+
+
+def _looks(workload: Workload, controls: Iterable[Control]) -> Iterator[Callable[[], list[Look]]]:
+    theirs = is_component(workload)
+    for spec, containers in of_workload(workload):
+        for control in controls:
+            if not theirs:
+                yield partial(_look, control.of_pod(spec), spec, _POD)
+            for each in containers:
+                yield partial(
+                    _look, control.of_container(spec, each), spec, f"{each.kind} {each.node.get('name', '?')}"
+                )
+
+
+def _look(looked: Looked, spec: PodSpec, whose: str) -> list[Look]:
+    pod = f"pod {spec.document.id.rpartition('/')[2]}" if spec.document.type == Pod.TYPE else ""
+    return [Look(evidence, permitted, whose, pod) for evidence, permitted in looked]
+
+
+def _namespaces(estate: Estate) -> dict[tuple[str, str], Namespace]:
+    return {(one.cluster_id.lower(), one.name): one for one in estate.every(Namespace)}
