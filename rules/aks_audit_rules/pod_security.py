@@ -46,7 +46,7 @@ def _sys_admin(_spec: PodSpec, container: Container) -> Looked:
 
 def _other_volumes(spec: PodSpec) -> Looked:
     for volume in spec.volumes or ():
-        yield volume.at(Volume.name), not volume.sources or not VOLUMES.isdisjoint((*volume.sources, "hostPath"))
+        yield volume.at(Volume.name), not volume.sources or not {"hostPath", *VOLUMES}.isdisjoint(volume.sources)
 
 
 def _read_only_root(spec: PodSpec, container: Container) -> Looked:
@@ -79,7 +79,8 @@ def not_privileged(workload: Workload) -> Verdict:
     """A privileged container has every capability and every device of its node: who is in it is root on the node.
 
     Severity: one step from a container to the node, and so to every pod and identity on it.
-    Decided: `securityContext.privileged` is false or absent, which means false. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `securityContext.privileged` is false or absent, which means false. Containers of all kinds count, in the
+    template and in each live pod that differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: securityContext.privileged: false
     Change: replaces the workload's pods, by its own update strategy
@@ -110,8 +111,9 @@ def no_privilege_escalation(workload: Workload) -> Verdict:
     Running as a user other than root is worth little without this.
 
     Severity: it turns a bug in an unprivileged program into root in the container.
-    Decided: `securityContext.allowPrivilegeEscalation` is false. Absent means true, which fails. A pod whose `os.name` is
-    windows has no such setting. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `securityContext.allowPrivilegeEscalation` is false. Absent means true, which fails. A pod whose `os.name`
+    is windows has no such setting. Containers of all kinds count, in the template and in each live pod that differs
+    from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: securityContext.allowPrivilegeEscalation: false
     Change: replaces the workload's pods, by its own update strategy
@@ -143,8 +145,8 @@ def own_process_namespaces(workload: Workload) -> Verdict:
     Environments of other pods' processes, with the secrets in them, can be read in /proc.
 
     Severity: it undoes the isolation between the pods of a node.
-    Decided: `hostPID` and `hostIPC` are false or absent, which means false. `shareProcessNamespace` is not asked about: the
-    containers of one pod share a fate and a service account anyway.
+    Decided: `hostPID` and `hostIPC` are false or absent, which means false. `shareProcessNamespace` is not asked
+    about: the containers of one pod share a fate and a service account anyway.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: hostPID: false, hostIPC: false
     Change: replaces the workload's pods, by its own update strategy
@@ -176,7 +178,8 @@ def own_network_namespace(workload: Workload) -> Verdict:
     name a host make the kubelet call it on the pod's behalf.
 
     Severity: it goes around every network policy, and reaches what only nodes may reach.
-    Decided: `hostNetwork` is false or absent, no `hostPort` is set or all are 0, and no probe or hook names a `host`. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `hostNetwork` is false or absent, no `hostPort` is set or all are 0, and no probe or hook names a `host`.
+    Containers of all kinds count, in the template and in each live pod that differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: hostNetwork: false, ports without hostPort, probes without host
     Change: replaces the workload's pods, by its own update strategy
@@ -206,10 +209,11 @@ def own_network_namespace(workload: Workload) -> Verdict:
     ),
 )
 def no_host_paths(workload: Workload) -> Verdict:
-    """A hostPath volume shows a container its node's files: with /, /etc, /var/lib/kubelet or the runtime's socket it is
-    the node's owner, and in any path links can lead out of it.
+    """A hostPath volume shows a container its node's files.
 
-    Severity: a writable path to the node's files is a way to take the node over; one that is only read gives away its secrets.
+    With /, /etc, /var/lib/kubelet or the runtime's socket it owns the node; in any path links can lead out of it.
+
+    Severity: a writable path is a way to take the node over; one that is only read gives its secrets away.
     Decided: no volume has a `hostPath`, whatever path it is and whether it is mounted read-only, as baseline demands.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: use emptyDir, a PersistentVolumeClaim or a projected volume in place of hostPath
@@ -246,9 +250,10 @@ def non_root(workload: Workload) -> Verdict:
     Many an escape out of containers needs no more than that.
 
     Severity: most published escapes from containers to nodes need root inside.
-    Decided: `runAsNonRoot` is true for each container, set by itself or by its pod, and nobody sets it to false; `runAsUser` is
-    not 0. A user that the image names is not enough, since nobody reads the image here. A pod with `hostUsers: false`
-    is root only in a user namespace of its own. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `runAsNonRoot` is true for each container, set by itself or by its pod, and nobody sets it to false;
+    `runAsUser` is not 0. A user that the image names is not enough, since nobody reads the image here. A pod with
+    `hostUsers: false` is root only in a user namespace of its own. Containers of all kinds count, in the template and
+    in each live pod that differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: securityContext.runAsNonRoot: true, and no runAsUser: 0
     Change: replaces the workload's pods, by its own update strategy
@@ -282,8 +287,9 @@ def few_capabilities(workload: Workload) -> Verdict:
     """Container runtimes give containers 14 capabilities that few programs use, NET_RAW and MKNOD among them.
 
     Severity: each is a part of root's power; which of them leads out depends on the kernel's bugs.
-    Decided: `securityContext.capabilities.drop` holds ALL, and `add` nothing but NET_BIND_SERVICE. A pod whose `os.name` is
-    windows has no capabilities. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `securityContext.capabilities.drop` holds ALL, and `add` nothing but NET_BIND_SERVICE. A pod whose
+    `os.name` is windows has no capabilities. Containers of all kinds count, in the template and in each live pod that
+    differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: securityContext.capabilities.drop: [ALL]
     Change: replaces the workload's pods, by its own update strategy
@@ -307,7 +313,8 @@ def no_sys_admin(workload: Workload) -> Verdict:
     """SYS_ADMIN lets a container mount file systems and enter other namespaces. It is root on the node under another name.
 
     Severity: it is one step from taking the node over.
-    Decided: `securityContext.capabilities.add` holds neither SYS_ADMIN nor ALL, with or without `CAP_`, in any case. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `securityContext.capabilities.add` holds neither SYS_ADMIN nor ALL, with or without `CAP_`, in any case.
+    Containers of all kinds count, in the template and in each live pod that differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: take SYS_ADMIN out of securityContext.capabilities.add
     Change: replaces the workload's pods, by its own update strategy
@@ -338,9 +345,10 @@ def seccomp(workload: Workload) -> Verdict:
     """Without a profile a container may make every system call of the kernel, and each is a part of what can be attacked.
 
     Severity: it matters where the kernel has a hole, and then for every pod on the node.
-    Decided: `seccompProfile.type` is RuntimeDefault or Localhost for each container, set by itself or by its pod, and nobody
-    sets another. Absent means Unconfined, unless the kubelet was told otherwise, which AKS does only where a pool's
-    kubelet configuration says so. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `seccompProfile.type` is RuntimeDefault or Localhost for each container, set by itself or by its pod, and
+    nobody sets another. Absent means Unconfined, unless the kubelet was told otherwise, which AKS does only where a
+    pool's kubelet configuration says so. Containers of all kinds count, in the template and in each live pod that
+    differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: securityContext.seccompProfile.type: RuntimeDefault
     Change: replaces the workload's pods, by its own update strategy
@@ -370,7 +378,8 @@ def app_armor(workload: Workload) -> Verdict:
 
     Severity: it takes one of several walls away.
     Decided: `appArmorProfile.type` is absent, RuntimeDefault or Localhost, and so is the older annotation
-    `container.apparmor.security.beta.kubernetes.io/<container>`. Containers of all kinds count, in the template and in each live pod that differs from it.
+    `container.apparmor.security.beta.kubernetes.io/<container>`. Containers of all kinds count, in the template and in
+    each live pod that differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: leave out securityContext.appArmorProfile, or set its type to RuntimeDefault
     Change: replaces the workload's pods, by its own update strategy
@@ -398,7 +407,8 @@ def se_linux(workload: Workload) -> Verdict:
 
     Severity: AKS nodes do not enforce SELinux by default; the manifest would matter elsewhere.
     Decided: `seLinuxOptions.user` and `.role` are absent, `.type` is absent or one of container_t, container_init_t,
-    container_kvm_t and container_engine_t. Containers of all kinds count, in the template and in each live pod that differs from it.
+    container_kvm_t and container_engine_t. Containers of all kinds count, in the template and in each live pod that
+    differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: leave securityContext.seLinuxOptions out
     Change: replaces the workload's pods, by its own update strategy
@@ -426,8 +436,8 @@ def proc_mount(workload: Workload) -> Verdict:
     """The runtime hides the parts of /proc that tell of the node or let a container change it.
 
     Severity: unmasked, root in the container can change the kernel's settings.
-    Decided: `securityContext.procMount` is Default or absent, which means Default. With `hostUsers: false` either is permitted.
-    Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `securityContext.procMount` is Default or absent, which means Default. With `hostUsers: false` either is
+    permitted. Containers of all kinds count, in the template and in each live pod that differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: leave securityContext.procMount out
     Change: replaces the workload's pods, by its own update strategy
@@ -489,8 +499,8 @@ def volume_types(workload: Workload) -> Verdict:
     What they need to know stands in the manifest, where everybody who may read pods reads it.
 
     Severity: the drivers of old kinds have had holes; and a manifest chooses what the node connects to.
-    Decided: each volume is a configMap, csi, downwardAPI, emptyDir, ephemeral, persistentVolumeClaim, projected or secret.
-    hostPath is the matter of another rule.
+    Decided: each volume is a configMap, csi, downwardAPI, emptyDir, ephemeral, persistentVolumeClaim, projected or
+    secret. hostPath is the matter of another rule.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: use persistentVolumeClaim or csi
     Change: replaces the workload's pods, by its own update strategy
@@ -519,8 +529,9 @@ def read_only_root(workload: Workload) -> Verdict:
     """What cannot write cannot keep a tool, replace a program or fill the node's disk.
 
     Severity: it slows an intruder down who is in already.
-    Decided: `securityContext.readOnlyRootFilesystem` is true. Absent means false, which fails. A pod whose `os.name` is windows
-    cannot have it. Containers of all kinds count, in the template and in each live pod that differs from it.
+    Decided: `securityContext.readOnlyRootFilesystem` is true. Absent means false, which fails. A pod whose `os.name`
+    is windows cannot have it. Containers of all kinds count, in the template and in each live pod that differs from
+    it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: securityContext.readOnlyRootFilesystem: true, and an emptyDir for what must be written
     Change: replaces the workload's pods, by its own update strategy
