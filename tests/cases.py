@@ -77,6 +77,7 @@ INSIDE_ALIASES = {
         "replica-set": f"{_APPS}/shop/replicasets/web-6d5f7c9b8d",
         "pod": f"{_CORE}/shop/pods/web-6d5f7c9b8d-aaaaa",
         "pod-b": f"{_CORE}/shop/pods/web-6d5f7c9b8d-bbbbb",
+        "pod-dns": f"{_CORE}/kube-system/pods/coredns-5c8d6f-aaaaa",
         "service-account": f"{_CORE}/shop/serviceaccounts/web",
         "service-account-default": f"{_CORE}/shop/serviceaccounts/default",
         "service": f"{_CORE}/shop/services/web",

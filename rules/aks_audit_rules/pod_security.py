@@ -45,12 +45,15 @@ def _sys_admin(_spec: PodSpec, container: Container) -> Looked:
 
 
 def _other_volumes(spec: PodSpec) -> Looked:
+    yield spec.at(PodSpec.volumes), True
     for volume in spec.volumes or ():
         yield volume.at(Volume.name), not volume.sources or not {"hostPath", *VOLUMES}.isdisjoint(volume.sources)
 
 
 def _read_only_root(spec: PodSpec, container: Container) -> Looked:
-    if not windows(spec):
+    if windows(spec):
+        yield spec.at(PodSpec.os), True
+    else:
         yield container.at(Container.read_only_root_filesystem), container.read_only_root_filesystem is True
 
 
@@ -318,7 +321,7 @@ def no_sys_admin(workload: Workload) -> Verdict:
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: take SYS_ADMIN out of securityContext.capabilities.add
     Change: replaces the workload's pods, by its own update strategy
-    References: https://man7.org/linux/man-pages/man7/capabilities.7.html
+    References: https://kubernetes.io/docs/concepts/security/linux-kernel-security-constraints/
     """
     return judge(
         workload,

@@ -110,6 +110,7 @@ def _host_namespaces(spec: PodSpec) -> Looked:
 
 
 def _host_ports(_spec: PodSpec, container: Container) -> Looked:
+    yield container.at(Container.ports), True
     for port in container.ports or ():
         yield port.at(ContainerPort.host_port), not port.host_port
 
@@ -138,17 +139,20 @@ def _default_capabilities(_spec: PodSpec, container: Container) -> Looked:
 
 def _few_capabilities(spec: PodSpec, container: Container) -> Looked:
     if windows(spec):
+        yield spec.at(PodSpec.os), True
         return
     yield container.at(Container.capabilities_dropped), "ALL" in (container.capabilities_dropped or ())
     yield container.at(Container.capabilities_added), set(container.capabilities_added or ()) <= {"NET_BIND_SERVICE"}
 
 
 def _host_paths(spec: PodSpec) -> Looked:
+    yield spec.at(PodSpec.volumes), True
     for volume in spec.volumes or ():
         yield volume.at(Volume.host_path), "hostPath" not in volume.sources
 
 
 def _volume_types(spec: PodSpec) -> Looked:
+    yield spec.at(PodSpec.volumes), True
     for volume in spec.volumes or ():
         yield volume.at(Volume.name), bool(VOLUMES.intersection(volume.sources)) or not volume.sources
 
@@ -189,6 +193,7 @@ def _seccomp(_spec: PodSpec, container: Container) -> Looked:
 
 def _seccomp_chosen(spec: PodSpec, container: Container) -> Looked:
     if windows(spec):
+        yield spec.at(PodSpec.os), True
         return
     own = container.seccomp_type
     evidence = container.at(Container.seccomp_type) if own or not spec.seccomp_type else spec.at(PodSpec.seccomp_type)
@@ -196,17 +201,22 @@ def _seccomp_chosen(spec: PodSpec, container: Container) -> Looked:
 
 
 def _sysctls(spec: PodSpec) -> Looked:
+    yield spec.at(PodSpec.sysctls), True
     for sysctl in spec.sysctls or ():
         yield sysctl.at(Sysctl.name), sysctl.name in SYSCTLS
 
 
 def _no_escalation(spec: PodSpec, container: Container) -> Looked:
-    if not windows(spec):
+    if windows(spec):
+        yield spec.at(PodSpec.os), True
+    else:
         yield container.at(Container.allow_privilege_escalation), container.allow_privilege_escalation is False
 
 
 def _non_root_of_pod(spec: PodSpec) -> Looked:
-    if not _own_users(spec):
+    if _own_users(spec):
+        yield spec.at(PodSpec.host_users), True
+    else:
         yield spec.at(PodSpec.run_as_non_root), spec.run_as_non_root is not False
 
 
