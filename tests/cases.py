@@ -72,6 +72,7 @@ INSIDE_ALIASES = {
         "node-user": "/api/v1/nodes/aks-user-12345678-vmss000000",
         "namespace-default": f"{_CORE}/default",
         "namespace-shop": f"{_CORE}/shop",
+        "namespace-system": f"{_CORE}/kube-system",
         "namespace-ingress": f"{_CORE}/ingress",
         "deployment": f"{_APPS}/shop/deployments/web",
         "replica-set": f"{_APPS}/shop/replicasets/web-6d5f7c9b8d",

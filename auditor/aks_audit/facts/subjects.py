@@ -19,7 +19,7 @@ from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.facts.registry_use import RegistryUse, registries_of
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import Malformed, NotCollected, Unread
-from aks_audit.facts.workloads import Workload, workloads_of
+from aks_audit.facts.workloads import Workload, workloads
 from aks_audit.results import Missing
 
 _DEFAULT_ROUTES = frozenset({"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"})
@@ -433,7 +433,7 @@ class Subjects:
 
     def _workloads(self) -> Iterator[Workload | UnreadSubject]:
         for cluster in self._clusters():
-            for found in _reading(cluster, lambda cluster: [workloads_of(self._estate, cluster.id)]):
+            for found in _reading(cluster, lambda cluster: [workloads(cluster)]):
                 if isinstance(found, UnreadSubject):
                     yield found
                     continue

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.field import View, flag, named_texts, number, part, parts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject, OwnerReference
@@ -353,6 +354,11 @@ class Workloads(NamedTuple):
     missing: tuple[Missing, ...]
 
 
+def workloads(cluster: ManagedCluster) -> Workloads:
+    """The workloads of a cluster, found once."""
+    return cluster.estate.once(_found, cluster)
+
+
 def workloads_of(estate: Estate, cluster_id: str) -> Workloads:
     """The workloads of a cluster: controllers without one of their own, and pods without one that was read.
 
@@ -374,6 +380,10 @@ def workloads_of(estate: Estate, cluster_id: str) -> Workloads:
             pods[key].append(one)
     known = (_workload(top, pods[key]) for key, top in outermost.items())
     return Workloads(tuple(sorted(known, key=lambda one: one.id)), tuple(missing))
+
+
+def _found(cluster: ManagedCluster) -> Workloads:
+    return workloads_of(cluster.estate, cluster.id)
 
 
 def _known(held: Holding[K], missing: list[Missing]) -> tuple[K, ...]:
