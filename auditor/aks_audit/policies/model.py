@@ -82,7 +82,8 @@ NO_ADDRESS = AddressSet()
 class Endpoint:
     """Something that sends or receives. Labels are None where they could not be read.
 
-    `labels` are those of the pod or node itself. `node` is the name of the node that a pod runs on, of a node its own.
+    `labels` are those of the pod or node itself. `node` is the name of the node that a pod runs on, of a node its own,
+    and `node_labels` are that node's.
     """
 
     kind: Kind
@@ -95,6 +96,7 @@ class Endpoint:
     addresses: AddressSet = NO_ADDRESS
     ports: tuple[ContainerPort, ...] = ()
     node: str = ""
+    node_labels: Labels | None = None
 
 
 # --- which endpoints: expressions over labels and names
@@ -107,6 +109,8 @@ class Of(StrEnum):
     """Labels of the pod or the node itself."""
     NAMESPACE = "namespace"
     SERVICE_ACCOUNT = "service account"
+    NODE = "node"
+    """Labels of the node that a pod runs on; of a node, its own."""
     NAME = "name"
 
 
@@ -257,12 +261,17 @@ class Policy:
 
 
 class Tier(NamedTuple):
-    """Policies that are asked together. `default` is DENY or PASS, and counts for endpoints that they isolate."""
+    """Policies that are asked together. `default` is DENY or PASS, and counts for endpoints that they isolate.
+
+    Of policies with the same order, the one whose name comes first is asked first; or, if `ties` is "any", any of
+    them may be, so that where they disagree the answer is unknown.
+    """
 
     name: str
     order: float
     default: Literal[Action.DENY, Action.PASS]
     deny_wins: bool = False
+    ties: Literal["name", "any"] = "name"
 
 
 class Compiled(NamedTuple):
