@@ -44,6 +44,7 @@ from aks_audit.facts.field import (
     text,
     texts,
 )
+from aks_audit.facts.key_vault import DiskEncryptionSet, KeyVault
 from aks_audit.facts.link import Holding, Link, link
 from aks_audit.facts.networking import (
     LoadBalancer,
@@ -66,6 +67,7 @@ class AddOn(View):
 
     enabled = flag("enabled")
     secret_rotation = text("config.enableSecretRotation")
+    object_id = text("identity.objectId")
     effective_application_gateway = link("config.effectiveApplicationGatewayId", ApplicationGateway)
     application_gateway = link("config.applicationGatewayId", ApplicationGateway)
 
@@ -226,6 +228,9 @@ class ManagedCluster(AzureResource):
     defender_enabled = flag("properties.securityProfile.defender.securityMonitoring.enabled")
     legacy_defender_enabled = flag("properties.securityProfile.azureDefender.enabled")
     kms_enabled = flag("properties.securityProfile.azureKeyVaultKms.enabled")
+    kms_vault = link("properties.securityProfile.azureKeyVaultKms.keyVaultResourceId", KeyVault)
+    disk_encryption_set = link("properties.diskEncryptionSetID", DiskEncryptionSet)
+    mesh_vault = link("properties.serviceMeshProfile.istio.certificateAuthority.plugin.keyVaultId", KeyVault)
     object_encryption = Choice(
         "properties.securityProfile.kubernetesResourceObjectEncryptionProfile.infrastructureEncryption",
         InfrastructureEncryption,
@@ -236,6 +241,8 @@ class ManagedCluster(AzureResource):
     monitor_metrics_enabled = flag("properties.azureMonitorProfile.metrics.enabled")
     container_insights_enabled = flag("properties.azureMonitorProfile.containerInsights.enabled")
 
+    app_routing_object_id = text("properties.ingressProfile.webAppRouting.identity.objectId")
+    add_ons = part("properties.addonProfiles", View)
     azure_policy = part("properties.addonProfiles.azurepolicy", AddOn)
     key_vault_secrets_provider = part("properties.addonProfiles.azureKeyvaultSecretsProvider", AddOn)
     kube_dashboard = part("properties.addonProfiles.kubeDashboard", AddOn)
