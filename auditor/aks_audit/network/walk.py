@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from aks_audit.facts import (
     Evidence,
     Link,
+    Missing,
     Network,
     NetworkInterface,
     NetworkSecurityGroup,
@@ -23,10 +24,11 @@ from aks_audit.facts import (
     VirtualNetwork,
 )
 from aks_audit.facts.firewall import AzureFirewall
-from aks_audit.facts.networking import PrivateEndpoint, VirtualNetworkPeering
+from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.addresses import PUBLIC, AddressSet
 from aks_audit.network.destinations import ends_at_once, named
+from aks_audit.network.endpoint_routes import endpoint_at, past_user_routes
 from aks_audit.network.firewall import FirewallAction, KnownDestination, judge_sources
 from aks_audit.network.flows import Address, Destination, Flow, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
@@ -34,12 +36,15 @@ from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_applia
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
 from aks_audit.network.security_rules import Decision, decide
-from aks_audit.network.senders import masquerade, network_policy, source
+from aks_audit.network.senders import masquerade, network_policy, source, without_its_family
 from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation
 
 _MOST_ROUTES = 8
 """A connection that was routed so often goes in circles."""
+
+_FEW = 256
+"""Routes of fewer addresses are for hosts that were named on purpose."""
 
 _SOME_PUBLIC_IPV6 = IPv6Address("2600::1")
 OUTBOUND, INBOUND = SecurityRuleDirection.OUTBOUND, SecurityRuleDirection.INBOUND
@@ -81,6 +86,8 @@ def _walk(origin: Origin, destination: Destination, known: Knowledge) -> Iterato
     yield source(origin)
     resolved = yield from told(HopKind.NAME, origin.subnet.virtual_network_id, named(origin, destination))
     if resolved is None or (yield from ends_at_once(origin, resolved)):
+        return
+    if (yield from without_its_family(origin, resolved)):
         return
     if origin.pod:
         yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, network_policy(origin))
@@ -161,14 +168,13 @@ def _security_hop(
 def _routed(under: _Under) -> Steps[_Under | None]:
     """One route, and what it leads to; None at the end of the way."""
     subnet = under.sender.subnet
-    address = under.flow.destination or _somewhere(subnet, under.flow.source)
-    route = effective_route(subnet, address)
+    route = _route(under)
     yield _route_hop(under, route)
     match route.next_hop.kind:
         case NextHopKind.NONE:
             return None
         case NextHopKind.INTERNET:
-            yield from told(HopKind.TRANSLATION, subnet.id, _translated(under))
+            yield from told(HopKind.TRANSLATION, subnet.id, _translated(under, route))
             return None
         case NextHopKind.APPLIANCE:
             return (yield from _at_appliance(under, route))
@@ -184,6 +190,34 @@ def _routed(under: _Under) -> Steps[_Under | None]:
             return None
 
 
+def _route(under: _Under) -> EffectiveRoute:
+    """The route, with all doubts about it. The internet as such is in no service's addresses."""
+    subnet, address = under.sender.subnet, under.flow.destination
+    route = effective_route(subnet, address or _somewhere(subnet, under.flow.source))
+    if address is not None:
+        route = past_user_routes(subnet, route, address)
+    elif under.flow.name is None:
+        return route._replace(service_endpoints=())
+    else:
+        route = route._replace(doubts=(*route.doubts, *_closer(under, under.flow.name, route)))
+    direct = route.next_hop.kind is NextHopKind.INTERNET
+    return route._replace(doubts=(*route.doubts, *route.service_tags, *(() if direct else route.service_endpoints)))
+
+
+def _closer(under: _Under, name: str, route: EffectiveRoute) -> Iterator[Missing]:
+    """The routes that lead elsewhere if the name's address is one of theirs; those of few are taken not to hold it."""
+    subnet = under.sender.subnet
+    table = subnet.route_table.read() if subnet.route_table else None
+    for prefix in _special(table):
+        first = prefix.network_address
+        if table is None or prefix.num_addresses < _FEW or first.version != under.flow.source.version:
+            continue
+        other = effective_route(subnet, first)
+        if other.next_hop != route.next_hop and not PUBLIC.intersection(AddressSet.of([prefix])).empty:
+            reason = f"whether {name} has an address in {prefix} (route {other.name}) is not known"
+            yield Missing(what=table.id, kind="not-sent", reason=reason)
+
+
 def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
     subnet = under.sender.subnet
     hop = route.next_hop
@@ -193,6 +227,7 @@ def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
         RouteSource.USER: f"route {table}{route.name}",
         RouteSource.PEERING: f"peering {route.name}",
         RouteSource.SYSTEM: "Azure's own route",
+        RouteSource.PRIVATE_ENDPOINT: f"private endpoint {route.name}",
     }
     if hop.kind is NextHopKind.NONE:
         passage: Passage | None = Passage.BLOCKED
@@ -225,27 +260,32 @@ def _special(table: RouteTable | None) -> Iterator[Network]:
             yield prefix
 
 
-def _translated(under: _Under) -> Steps[None]:
+def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
     firewall, subnet = under.firewall, under.sender.subnet
     found = (
         firewall_translation(firewall)
         if firewall
         else node_translation(under.origin.cluster, under.origin.pool, subnet)
     )
-    yield Hop(HopKind.TRANSLATION, found.where, found.passage, found.says, found.by, found.evidence)
+    hop = Hop(HopKind.TRANSLATION, found.where, found.passage, found.says, found.by, found.evidence)
+    if route.service_endpoints and found.passage is Passage.BLOCKED:
+        says = f"{found.says}; but {'; '.join(one.reason for one in route.service_endpoints)}"
+        hop = hop._replace(passage=Passage.UNKNOWN, says=says, missing=route.service_endpoints)
+    yield hop
 
 
 def _at_appliance(under: _Under, route: EffectiveRoute) -> Steps[_Under | None]:
     address = route.next_hop.address
     if address is None:
         return None
+    network = under.sender.subnet.virtual_network_id
     found = resolve_appliance(under.estate_network, address)
     if found.peering:
-        yield _peering_hop(under.sender.subnet.virtual_network_id, found.peering, found.kind)
+        yield _peering_hop(network, found.peering, found.kind)
     resource = found.resource
     if found.kind is ApplianceKind.AZURE_FIREWALL and isinstance(resource, AzureFirewall):
         return (yield from told(HopKind.FIREWALL, resource.id, _at_firewall(under, resource)))
-    yield _appliance_hop(found, address)
+    yield _appliance_hop(found, address, network)
     return None
 
 
@@ -263,10 +303,10 @@ def _peering_hop(network: str, peering: VirtualNetworkPeering, kind: ApplianceKi
     return Hop(HopKind.PEERING, network, passage, says, f"peering {peering.name or ''}".strip(), evidence)
 
 
-def _appliance_hop(found: Appliance, address: Address) -> Hop:
+def _appliance_hop(found: Appliance, address: Address, network: str) -> Hop:
     resource = found.resource
     name = f"{resource.name}, " if resource else ""
-    where = resource.id if resource else found.network_id
+    where = resource.id if resource else found.network_id or network
     if found.kind.forwards:
         says = f"At {address} is {name}{found.kind}: what it lets through is not known here"
         return Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, "", found.evidence)
@@ -332,7 +372,8 @@ def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
             HopKind.DESTINATION, network.id, Passage.BLOCKED, says, evidence=(network.at(VirtualNetwork.subnets),)
         )
         return
-    endpoint = _private_endpoint(network, address)
+    found = endpoint_at(subnet, address)
+    endpoint = found.endpoint
     if endpoint is None or (subnet.private_endpoint_network_policies or "").lower() in _JUDGED:
         yield from _on_subnet(under, subnet, INBOUND)
     what = f"private endpoint {endpoint.name}" if endpoint else f"subnet {subnet.name}"
@@ -344,15 +385,3 @@ def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
 
 _JUDGED = frozenset({"enabled", "networksecuritygroupenabled"})
 """The policies of a subnet with which its security group is asked about private endpoints too."""
-
-
-def _private_endpoint(network: VirtualNetwork, address: Address) -> PrivateEndpoint | None:
-    for endpoint in network.estate.every(PrivateEndpoint):
-        for interface in endpoint.network_interfaces or ():
-            try:
-                configurations = interface.read().ip_configurations or ()
-            except Unread:
-                continue
-            if any(one.address and address in one.address for one in configurations):
-                return endpoint
-    return None
