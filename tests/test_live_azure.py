@@ -13,7 +13,7 @@ from azure.mgmt.containerservice.models import MaintenanceConfiguration, Outboun
 from aks_audit import snapshot
 from aks_audit.arguments import OPTIONAL_READS
 from aks_audit.cli import main
-from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL
+from aks_audit.sources.azure.plan import CLUSTERS, FIREWALLS, LISTED, OPTIONAL, REGISTRIES, optional
 from cases import CLUSTER, ROOT, Case, records_of
 from live import TOKEN, environment, run
 from resource_manager import Answer, Fault, Hang, Paging, Reset, ResourceManager, Truncated, load
@@ -176,6 +176,10 @@ def test_when_the_time_is_up_there_is_a_report_of_what_there_is(tmp_path: Path) 
 
 def test_the_arguments_name_the_reads_of_the_plan() -> None:
     assert set(OPTIONAL_READS) == set(OPTIONAL)
+    for name, reads in OPTIONAL.items():
+        prices = Counter(read.price.removeprefix("1 call ") for read in reads)
+        said = (f"{number} call{'s' * (number > 1)} {price}" for price, number in prices.items())
+        assert OPTIONAL_READS[name] == ", ".join(said)
 
 
 def test_a_dry_run_reads_the_subscriptions_and_tells_the_rest(tmp_path: Path) -> None:
@@ -185,19 +189,33 @@ def test_a_dry_run_reads_the_subscriptions_and_tells_the_rest(tmp_path: Path) ->
         assert {request.path for request in server.requests} == {"/subscriptions"}
     assert done.code == scanned.code == 0, done.err
     assert all(kind in done.out for kind in LISTED)
-    assert all(f"1 call a cluster: {read.path}" in done.out for read in OPTIONAL.values())
+    assert all(f"{read.price}: {read.path}" in done.out for read in optional(OPTIONAL))
     assert {path.name for path in tmp_path.iterdir()} == {"bin"}
     assert done.err == "aks-audit: nothing is written to estate.jsonl: this was a dry run\n"
     assert [line.split()[5] for line in scanned.err.splitlines()] == ["out:", "kept.jsonl:"]
 
 
-def test_optional_reads_cost_one_call_a_cluster_each_and_only_where_asked_for(tmp_path: Path) -> None:
+def test_optional_reads_cost_what_they_say_and_only_where_asked_for(tmp_path: Path) -> None:
     asked = [part for name in OPTIONAL for part in ("--read", name)]
     with ResourceManager(records_of(BASE)) as server:
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--log-format", "json", "-v", *asked)
         paths = Counter(request.path.rpartition("/")[2] for request in server.requests)
     assert done.code == 0, done.err
-    assert [paths[read.path.rpartition("/")[2]] for read in OPTIONAL.values()] == [1] * len(OPTIONAL)
+    subscriptions = {
+        "metricAlerts",
+        "scheduledQueryRules",
+        "prometheusRuleGroups",
+        "roleDefinitions",
+        "networkWatchers",
+    }
+    held = Counter(record.type.lower() for record in records_of(BASE) if isinstance(record, snapshot.Resource))
+    prices = dict.fromkeys(subscriptions, paths["managedClusters"]) | {
+        "flowLogs": held["microsoft.network/networkwatchers"],
+        "federatedIdentityCredentials": held["microsoft.managedidentity/userassignedidentities"],
+        "diagnosticSettings": sum(held[kind.lower()] for kind in (CLUSTERS, FIREWALLS, REGISTRIES)),
+    }
+    named = [read.path.rpartition("/")[2] for read in optional(OPTIONAL)]
+    assert {name: paths[name] for name in named} == {name: prices.get(name, 1) for name in named}
     said = [json.loads(line) for line in done.err.splitlines()]
     assert all({"time", "level", "message"} <= set(line) for line in said)
     assert {line["status"] for line in said if "url" in line} == {200}
@@ -218,10 +236,10 @@ def test_what_is_read_of_a_cluster_on_demand_is_what_the_sdk_reads(tmp_path: Pat
     assert done.code == 0, done.err
     kept = [resource for resource, _ in snapshot.read([tmp_path / "estate.jsonl"]).resources]
     (endpoints,) = [
-        one.body["value"] for one in kept if one.type == f"{CLUSTERS}/{OPTIONAL['outbound-endpoints'].path}"
+        one.body["value"] for one in kept if one.type == f"{CLUSTERS}/{OPTIONAL['outbound-endpoints'][0].path}"
     ]
     models = [
-        OutboundEnvironmentEndpoint(item) for item in json.loads(sent[OPTIONAL["outbound-endpoints"].path])["value"]
+        OutboundEnvironmentEndpoint(item) for item in json.loads(sent[OPTIONAL["outbound-endpoints"][0].path])["value"]
     ]
     assert [model.as_dict() for model in models] == endpoints
     assert all(model.category and model.endpoints for model in models)
@@ -239,7 +257,7 @@ def test_what_is_read_of_a_cluster_on_demand_is_what_the_sdk_reads(tmp_path: Pat
 def test_a_list_of_endpoints_is_whole_only_where_each_category_has_its_endpoints(tmp_path: Path) -> None:
     without = OutboundEnvironmentEndpoint({"category": "images"})
     answer = Answer(200, json.dumps({"value": [without.as_dict()]}).encode())
-    fault = Fault(OPTIONAL["outbound-endpoints"].path, answer, times=None)
+    fault = Fault(OPTIONAL["outbound-endpoints"][0].path, answer, times=None)
     with ResourceManager(records_of(BASE), faults=[fault]) as server:
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--read", "outbound-endpoints")
     assert without.endpoints is None

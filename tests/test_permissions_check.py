@@ -13,7 +13,7 @@ from aks_audit.facts.cluster import ClusterAccess
 from aks_audit.facts.resource_id import parse
 from aks_audit.permission_check import ASKED_FOR, Asked, Check, Need, as_text, azure_needs, conclude, data_needs
 from aks_audit.snapshot import Resource, Snapshot
-from aks_audit.sources.azure.plan import OPTIONAL
+from aks_audit.sources.azure.plan import OPTIONAL, optional
 from cases import BASE, CLUSTER, ROOT
 from live import Done, run
 from resource_manager import Answer, Fault, Hang, ResourceManager, Truncated, load
@@ -22,7 +22,7 @@ DEMO = ROOT / "auditor" / "aks_audit" / "demo" / "estate.jsonl"
 HUB, APPS = (f"/subscriptions/de300000-0000-4000-8000-00000000000{n}" for n in (1, 2))
 RECORDS = tuple(record for record in load(DEMO) if not isinstance(record, snapshot.Gap))
 LISTED = permissions.load()
-TYPES = tuple(read.type for read in OPTIONAL.values())
+TYPES = tuple(read.type for read in optional(OPTIONAL))
 NEEDS = azure_needs(LISTED, TYPES)
 EVERY_READ = tuple(part for name in OPTIONAL for part in ("--read", name))
 ROUTES, SCALE_SETS = "Microsoft.Network/routeTables/read", "Microsoft.Compute/virtualMachineScaleSets/read"

@@ -62,8 +62,17 @@ examples:
 
 IN_CLUSTER = ("auto", "kubeconfig", "aad", "run-command", "service-account", "none")
 AUTH = ("cli", "workload", "managed", "environment", "browser")
-OPTIONAL_READS = ("deployment-safeguards", "diagnostic-settings", "maintenance-configurations", "outbound-endpoints")
-"""The names of the optional reads; each costs 1 call a cluster."""
+OPTIONAL_READS = {
+    "alerts": "3 calls a subscription",
+    "custom-roles": "1 call a subscription",
+    "deployment-safeguards": "1 call a cluster",
+    "diagnostic-settings": "1 call a cluster and a firewall and a registry",
+    "federated-credentials": "1 call a user-assigned identity",
+    "flow-logs": "1 call a subscription, 1 call a network watcher",
+    "maintenance-configurations": "1 call a cluster",
+    "outbound-endpoints": "1 call a cluster",
+}
+"""The optional reads by name, and what each costs."""
 
 IN_CLUSTER_WAYS = """\
 Read are the kinds that `aks-audit permissions --plane kubernetes` lists; never Secrets. Ways in:
@@ -290,7 +299,7 @@ def _add_connection(live: "argparse._ArgumentGroup") -> None:
         default=[],
         choices=OPTIONAL_READS,
         metavar="NAME",
-        help="also read this (repeatable): " + ", ".join(f"{name} (1 call a cluster)" for name in OPTIONAL_READS),
+        help="also read this (repeatable): " + ", ".join(f"{name} ({price})" for name, price in OPTIONAL_READS.items()),
     )
     live.add_argument(
         "--auth", choices=AUTH, help="how to sign in (default: the first of azure-identity's credentials that works)"

@@ -375,7 +375,7 @@ def _needs(arguments: "Namespace") -> "list[Need]":
     """What is to be checked."""
     from aks_audit.permission_check import azure_needs, data_needs  # noqa: PLC0415
     from aks_audit.permissions import load  # noqa: PLC0415
-    from aks_audit.sources.azure.plan import OPTIONAL  # noqa: PLC0415
+    from aks_audit.sources.azure.plan import OPTIONAL, optional  # noqa: PLC0415
     from aks_audit.sources.kubernetes.check import needs  # noqa: PLC0415
 
     if arguments.scope:
@@ -387,8 +387,8 @@ def _needs(arguments: "Namespace") -> "list[Need]":
         raise UsageError(f"{given[0]} is about the inside of clusters, and goes with --plane kubernetes or all")
     if plane == "arm" and (given := _of_clusters(arguments)):
         raise UsageError(f"{given[0]} is about clusters, and goes with --plane aks-data, kubernetes or all")
-    optional = OPTIONAL if arguments.optional else arguments.read
-    azure = azure_needs(listed, [OPTIONAL[name].type for name in optional])
+    reads = optional(OPTIONAL if arguments.optional else arguments.read)
+    azure = azure_needs(listed, [read.type for read in reads])
     of = {"arm": azure, "aks-data": data_needs(listed), "kubernetes": needs()}
     return [need for name in PLANES if plane in {name, "all"} for need in of[name]]
 
