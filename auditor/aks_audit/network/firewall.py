@@ -6,6 +6,8 @@ names a web category has, stands in no body. Such a doubt counts only where the 
 flow than what comes after it.
 
 Sources: https://learn.microsoft.com/azure/firewall/rule-processing,
+https://learn.microsoft.com/azure/firewall-manager/policy-overview (what a policy has from its parent: network and
+application rules, not NAT rules),
 https://learn.microsoft.com/azure/firewall/fqdn-filtering-network-rules and
 https://learn.microsoft.com/azure/firewall/snat-private-range.
 """
@@ -28,6 +30,7 @@ from aks_audit.network.firewall_rules import (
     PlacedRule,
     RuleName,
     Service,
+    chain,
     placed_rules,
     written_addresses,
 )
@@ -141,9 +144,22 @@ def judge_sources(
 
 
 def threat_intelligence(firewall: AzureFirewall) -> ThreatIntelMode | None:
-    """What is done with known bad destinations: the policy's mode, or the firewall's own where it has no policy."""
+    """What is done with known bad destinations: the policy's mode, or the firewall's own where it has no policy.
+
+    A policy inherits its parent's mode, and can only be stricter.
+    Source: https://learn.microsoft.com/azure/firewall-manager/policy-overview#hierarchical-policies
+
+    Raises:
+        NotCollected: the policy was not read, or a parent that may be stricter.
+    """
     policy = firewall.firewall_policy
-    return firewall.threat_intel_mode if policy is None else policy.read().threat_intel_mode
+    if policy is None:
+        return firewall.threat_intel_mode
+    own = policy.read()
+    if own.threat_intel_mode is ThreatIntelMode.DENY or own.base_policy_id is None:
+        return own.threat_intel_mode
+    stated = [one.threat_intel_mode for one in chain(own)]
+    return max((mode for mode in stated if mode), key=list(ThreatIntelMode).index, default=None)
 
 
 def dns_proxy(firewall: AzureFirewall) -> bool | None:

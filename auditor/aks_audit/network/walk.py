@@ -263,7 +263,7 @@ def _special(table: RouteTable | None) -> Iterator[Network]:
 def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
     firewall, subnet = under.firewall, under.sender.subnet
     found = (
-        firewall_translation(firewall)
+        firewall_translation(firewall, subnet)
         if firewall
         else node_translation(under.origin.cluster, under.origin.pool, subnet)
     )
@@ -271,6 +271,8 @@ def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
     if route.service_endpoints and found.passage is Passage.BLOCKED:
         says = f"{found.says}; but {'; '.join(one.reason for one in route.service_endpoints)}"
         hop = hop._replace(passage=Passage.UNKNOWN, says=says, missing=route.service_endpoints)
+    if isinstance(under.flow.source, IPv6Address) and found.passage is Passage.ALLOWED:
+        hop = hop._replace(passage=Passage.UNKNOWN, says=f"{found.says}; whether that holds for IPv6 is not known here")
     yield hop
 
 
