@@ -90,6 +90,29 @@ class Body:
             raise self.malformed(f"expected a number, found {_kind(value)}", name)
         return value
 
+    def flag(self, name: str) -> bool | None:
+        """A boolean, if it is there."""
+        value = self._value.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise self.malformed(f"expected a boolean, found {_kind(value)}", name)
+        return value
+
+    def order(self, name: str) -> float | None:
+        """A number that need not be whole, if it is there."""
+        value = self._value.get(name)
+        if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
+            raise self.malformed(f"expected a number, found {_kind(value)}", name)
+        return value
+
+    def numbers_or_texts(self, name: str) -> tuple[int | str, ...]:
+        """A list of what the API takes as integers or strings; empty where it is absent."""
+        found: list[int | str] = []
+        for value in self._list(name):
+            if not isinstance(value, int | str) or isinstance(value, bool):
+                raise self.malformed(f"expected numbers or strings, found {_kind(value)}", name)
+            found.append(value)
+        return tuple(found)
+
     def is_text(self, name: str) -> bool:
         """Whether the value is a string, where the API takes a number or a name."""
         return isinstance(self._value.get(name), str)
