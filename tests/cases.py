@@ -53,6 +53,7 @@ ALIASES = {
     "endpoint": f"{_NODES}/Microsoft.Network/privateEndpoints/kube-apiserver",
     "endpoint-nic": f"{_NODES}/Microsoft.Network/networkInterfaces/kube-apiserver.nic.a1b2c3d4",
     "registry": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerRegistry/registries/craksprod",
+    "vault": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.KeyVault/vaults/kv-aks-prod",
     "role-owner": f"{_SUBSCRIPTION.rsplit('/', 1)[0]}/{_ROLE}1",
     "role-contributor": f"{_SUBSCRIPTION}/rg-aks-prod/{_ROLE}2",
     "role-kubernetes": f"{CLUSTER}/{_ROLE}3",
@@ -122,6 +123,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refuse: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     add: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
 
@@ -158,7 +160,7 @@ def records_of(case: Case, *files: Path) -> list[snapshot.Record]:
                 records.append(msgspec.structs.replace(record, documents=None))
             case _:
                 continue
-    return [*records, *_gaps(case), *_added(case)]
+    return [*records, *_gaps(case), *_added(case), *_listed(case)]
 
 
 def verdict_of(rule: Rule, case: Case) -> tuple[str, str, str]:
@@ -231,6 +233,12 @@ def _gaps(case: Case) -> Iterator[snapshot.Gap]:
         scope = next(part for part in _scopes() if within(resource_id, part))
         reason = f"403 AuthorizationFailed: needs {kind}/read on {scope}"
         yield snapshot.Gap(id=scope, type=kind, reason=reason, status=403, action=f"{kind}/read", scope=scope)
+
+
+def _listed(case: Case) -> Iterator[snapshot.Listing]:
+    for written in case.listed:
+        kind, _, scope = written.partition(" ")
+        yield snapshot.Listing(type=kind, scope=scope)
 
 
 def _scopes() -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from aks_audit_rules import (
     api_server,
+    application_gateways,
+    authorized_ranges,
     availability,
     data_protection,
     egress,
     firewall,
+    hybrid,
     identity,
     ingress,
     monitoring,
@@ -27,10 +30,13 @@ from aks_audit_rules import (
 
 RULES = (
     *api_server.RULES,
+    *application_gateways.RULES,
+    *authorized_ranges.RULES,
     *availability.RULES,
     *data_protection.RULES,
     *egress.RULES,
     *firewall.RULES,
+    *hybrid.RULES,
     *identity.RULES,
     *ingress.RULES,
     *monitoring.RULES,

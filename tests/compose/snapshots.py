@@ -26,6 +26,7 @@ LISTED_BY_SUBSCRIPTION = (
     "Microsoft.Network/virtualNetworks",
 )
 LISTED_BY_RESOURCE = {
+    "microsoft.network/virtualnetworkgateways": ("Microsoft.Network/connections",),
     "microsoft.containerservice/managedclusters": ("Microsoft.ContainerService/deploymentSafeguards",),
     "microsoft.network/firewallpolicies": ("Microsoft.Network/firewallPolicies/ruleCollectionGroups",),
     "microsoft.network/privatednszones": (

@@ -290,6 +290,7 @@ class LoadBalancingRule(View):
     name = text("name")
     frontend = link("properties.frontendIPConfiguration", AzureResource)
     backend_pool = link("properties.backendAddressPool", AzureResource)
+    frontend_port = number("properties.frontendPort")
     disable_outbound_snat = flag("properties.disableOutboundSnat")
 
 

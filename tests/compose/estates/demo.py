@@ -28,7 +28,7 @@ from compose.clusters import (
     vnet_integrated,
     vnet_pods,
 )
-from compose.landing_zone import host_of
+from compose.landing_zone import bastion_in, host_of, shells_denied
 from compose.networks import (
     allow,
     application_rules,
@@ -84,7 +84,9 @@ def _gap() -> Gap:
 
 def _hub() -> list[Body]:
     own = _HUB.of("virtualNetworks", "vnet-hub")
-    network = virtual_network(_HUB, "vnet-hub", "10.0.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.0.1.0/26")])
+    names = {"AzureFirewallSubnet": "10.0.1.0/26", "AzureBastionSubnet": "10.0.2.0/26"}
+    inside = [subnet(own, name, prefix) for name, prefix in names.items()]
+    network = virtual_network(_HUB, "vnet-hub", "10.0.0.0/16", inside)
     public = public_ip(_HUB, "pip-firewall", "20.71.5.10")
     second = public_ip(_HUB, "pip-firewall-2", "20.71.5.11")
     wall = firewall(
@@ -99,7 +101,7 @@ def _hub() -> list[Body]:
     authority = {"keyVaultSecretId": "https://kv-hub.vault.azure.net/secrets/fw-ca", "name": "fw-ca"}
     inspecting = {"intrusionDetection": {"mode": "Deny"}, "transportSecurity": {"certificateAuthority": authority}}
     rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
-    return [network, public, second, wall, *rules]
+    return [network, public, second, wall, *rules, *bastion_in(_HUB, network, "20.71.5.12")]
 
 
 def _required() -> dict[str, Body]:
@@ -115,6 +117,7 @@ def _spoke() -> list[Body]:
         "nsg-strict",
         [
             allow("AllowIngressFromHub", 100, "10.0.0.0/16", "443", destinationAddressPrefix="10.8.0.64/26"),
+            *shells_denied(),
             deny("DenyInternetInbound", 4000, "Internet"),
         ],
     )

@@ -22,6 +22,7 @@ from compose.clusters import (
     vnet_integrated,
     vnet_pods,
 )
+from compose.landing_zone import bastion_in, shells_denied
 from compose.networks import (
     allow,
     application_rules,
@@ -81,7 +82,9 @@ def records() -> list[Record]:
 
 def _hub() -> list[Body]:
     own = _HUB.of("virtualNetworks", "vnet-hub")
-    network = virtual_network(_HUB, "vnet-hub", "10.50.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.50.1.0/26")])
+    names = {"AzureFirewallSubnet": "10.50.1.0/26", "AzureBastionSubnet": "10.50.2.0/26"}
+    inside = [subnet(own, name, prefix) for name, prefix in names.items()]
+    network = virtual_network(_HUB, "vnet-hub", "10.50.0.0/16", inside)
     public = public_ip(_HUB, "pip-firewall", "20.240.9.10")
     second = public_ip(_HUB, "pip-firewall-2", "20.240.9.11")
     policy = _HUB.of("firewallPolicies", "fwp-hub")
@@ -101,7 +104,7 @@ def _hub() -> list[Body]:
         "transportSecurity": {"certificateAuthority": authority},
     }
     rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
-    return [network, public, second, wall, *rules]
+    return [network, public, second, wall, *rules, *bastion_in(_HUB, network, "20.240.9.12")]
 
 
 def _required() -> dict[str, Body]:
@@ -123,6 +126,7 @@ def _spoke() -> list[Body]:
             allow("AllowIngressFromHub", 100, "10.50.0.0/16", "443", destinationAddressPrefix="10.60.2.0/26"),
             allow("AllowApiServer", 110, "VirtualNetwork", "", destinationPortRanges=["443", "4443"]),
             allow("AllowProbes", 120, "AzureLoadBalancer", "*", protocol="*"),
+            *shells_denied(),
             deny("DenyInternetInbound", 4000, "Internet"),
         ],
     )

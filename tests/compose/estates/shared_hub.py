@@ -14,6 +14,7 @@ from compose.landing_zone import (
     Place,
     RegistryPlace,
     cluster_guard,
+    connection,
     gateway,
     give_transit,
     hardened_cluster,
@@ -83,6 +84,8 @@ def _hub() -> list[Body]:
     network = virtual_network(_HUB, "vnet-hub", "10.80.0.0/16", inside)
     address, line = gateway(_HUB, "ergw-hub", subnet_id(network, "GatewaySubnet"))
     occupy(network, "GatewaySubnet", [child(line["id"], "ipConfigurations", "default")])
+    circuit = {"peer": reference(_HUB.of("expressRouteCircuits", "erc-amsterdam"))}
+    link = connection(_HUB, "con-amsterdam", line["id"], "ExpressRoute", "Unknown", **circuit)
     public = [public_ip(_HUB, f"pip-firewall-{number}", f"20.86.1.{number}") for number in (10, 11)]
     policy = _HUB.of("firewallPolicies", "fwp-hub")
     wall = firewall(
@@ -111,7 +114,7 @@ def _hub() -> list[Body]:
         insights={"isEnabled": True, "retentionDays": 30},
         transportSecurity={"certificateAuthority": authority},
     )
-    return [network, address, line, *public, wall, nodes, *rules]
+    return [network, address, line, link, *public, wall, nodes, *rules]
 
 
 def _hurry() -> dict[str, Body]:
