@@ -221,9 +221,8 @@ class Subjects:
                 ClusterNetwork: self._networks,
                 Workload: self._workloads,
             }
-            of_kind = self._services if issubclass(kind, ClusterService) else self._inside
-            find = finders.get(kind, lambda: of_kind(kind))
-            self._found[kind] = tuple(sorted(_merged(find()), key=lambda subject: subject.id.lower()))
+            found = finders[kind]() if kind in finders else self._of_several(kind)
+            self._found[kind] = tuple(sorted(_merged(found), key=lambda subject: subject.id.lower()))
         return self._found[kind]
 
     def _clusters(self) -> Iterator[ManagedCluster | UnreadSubject]:
@@ -366,6 +365,10 @@ class Subjects:
             ours = {use.cluster for use in served}
             firewall.unread = tuple(part for one in unread if ours & set(one.clusters) for part in one.missing)
             yield firewall
+
+    def _of_several(self, kind: type) -> Iterable[Subject | UnreadSubject]:
+        """The subjects of one of the kinds that are found alike: services, and objects inside clusters."""
+        return self._services(kind) if issubclass(kind, ClusterService) else self._inside(kind)
 
     def _services(self, kind: type[ClusterService]) -> Iterator[ClusterService | UnreadSubject]:
         yield from (cluster for cluster in self._clusters() if isinstance(cluster, UnreadSubject))
