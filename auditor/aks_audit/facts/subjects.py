@@ -366,7 +366,7 @@ class Subjects:
             firewall.unread = tuple(part for one in unread if ours & set(one.clusters) for part in one.missing)
             yield firewall
 
-    def _of_several(self, kind: type) -> Iterable[Subject | UnreadSubject]:
+    def _of_several(self, kind: type[ClusterService | KubernetesObject]) -> Iterable[Subject | UnreadSubject]:
         """The subjects of one of the kinds that are found alike: services, and objects inside clusters."""
         return self._services(kind) if issubclass(kind, ClusterService) else self._inside(kind)
 
