@@ -113,6 +113,10 @@ class Body:
             found.append(value)
         return tuple(found)
 
+    def length(self, name: str) -> int:
+        """How many values a list has; none where it is absent."""
+        return len(self._list(name))
+
     def is_text(self, name: str) -> bool:
         """Whether the value is a string, where the API takes a number or a name."""
         return isinstance(self._value.get(name), str)

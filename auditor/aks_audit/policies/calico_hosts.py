@@ -14,6 +14,7 @@ from aks_audit.network.addresses import AddressSet, RangeSet
 from aks_audit.policies.body import Body
 from aks_audit.policies.calico_cluster import Cluster, Host
 from aks_audit.policies.calico_rules import unread
+from aks_audit.policies.engines import ENGINES
 from aks_audit.policies.model import (
     ALL_KINDS,
     ANY_PORT,
@@ -46,13 +47,10 @@ AFTER = Tier("host endpoint profiles", inf, Action.PASS)
 
 _FELIX = "felixconfigurations"
 _FAILSAFE = {
-    Direction.INGRESS: ("failsafeInboundHostPorts", (22, 179, 2379, 2380, 5473, 6443, 6666, 6667), (68,)),
-    Direction.EGRESS: ("failsafeOutboundHostPorts", (179, 2379, 2380, 5473, 6443, 6666, 6667), (53, 67)),
+    Direction.INGRESS: ("failsafeInboundHostPorts", ENGINES.calico.failsafe.inbound),
+    Direction.EGRESS: ("failsafeOutboundHostPorts", ENGINES.calico.failsafe.outbound),
 }
-"""Ports that stay open by default: where they are configured; of TCP; of UDP.
-
-https://docs.tigera.io/calico/latest/reference/host-endpoints/failsafe (as of 2026-11)
-"""
+"""Ports that stay open: where they are configured, and which they are by default."""
 
 _OFF_NODE = (Selection(CLUSTER, near=Near.OTHER_NODE), Selection(OUTSIDE))
 
@@ -110,7 +108,7 @@ def _why_unread(host: Host, shared: set[str], cluster: Cluster) -> str:
 
 def _open(host: Host, direction: Direction, configurations: Sequence[Object]) -> Iterator[Rule]:
     """What stays open: the failsafe ports; and, where the endpoint is one interface, what does not pass it."""
-    name, tcp, udp = _FAILSAFE[direction]
+    name, default = _FAILSAFE[direction]
     try:
         own = [body for body in map(_felix, configurations) if body and body.has(name)]
         if any(not one.id.endswith("/default") for one in own):
@@ -121,7 +119,7 @@ def _open(host: Host, direction: Direction, configurations: Sequence[Object]) ->
         yield unread(str(damage), "/spec")
         return
     if not own:
-        pieces = [*(traffic(TCP, one, one) for one in tcp), *(traffic(UDP, one, one) for one in udp)]
+        pieces = [traffic(TCP, one, one) for one in default.tcp] + [traffic(UDP, one, one) for one in default.udp]
         yield Rule(Action.ALLOW, (EVERYONE,), Ports(_union(pieces)), "/spec", name="failsafe ports")
     if not host.every_interface:
         yield Rule(Action.ALLOW, (Selection(CLUSTER, near=Near.OWN_NODE),), ANY_PORT, "/spec/interfaceName")
