@@ -2,8 +2,9 @@
 
 An endpoint (a pod, a node, an address) is asked in a direction. The tiers are asked in their order. In a tier, the
 rules of the policies that select the endpoint and have that direction are asked, policy by policy (`Policy.order`, then
-name), rule by rule; where `Tier.deny_wins`, first all that deny, then all that are unread, then all that allow. The
-first rule that matches peer and traffic decides:
+name), rule by rule; where `Tier.deny_wins`, first all that deny, then all that are unread, then all that allow, then
+what is unread of policies whose order is infinite, as it can only allow more. The first rule that matches peer and
+traffic decides:
 
 - ALLOW, DENY: that is the answer of this direction.
 - PASS: the rest of this tier is left out; the next tier is asked.
