@@ -17,6 +17,7 @@ from compose.clusters import (
     security,
     user_assigned,
 )
+from compose.data_services import key_vault
 from compose.networks import (
     allow,
     application_rules,
@@ -75,7 +76,8 @@ def hardened_cluster(place: Place, profiles: Sequence[Body], **changes: object) 
     zone = cluster["properties"].get("apiServerAccessProfile", {}).get("privateDNSZone", "system")
     roles = [role_assignment(control, NETWORK_CONTRIBUTOR, place.network["id"])]
     roles += [role_assignment(control, PRIVATE_DNS_ZONE_CONTRIBUTOR, zone)] if zone != "system" else []
-    return [cluster, control, kubelet, *roles, deployment_safeguards(cluster["id"]), *nodes]
+    vault = key_vault(place.group, "kv-platform")
+    return [cluster, control, kubelet, vault, *roles, deployment_safeguards(cluster["id"]), *nodes]
 
 
 def identities(group: Group, name: str) -> tuple[Body, Body]:

@@ -33,6 +33,7 @@ LISTED_BY_RESOURCE = {
         "Microsoft.Network/privateDnsZones/A",
         "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
     ),
+    "microsoft.sql/servers": ("Microsoft.Sql/servers/firewallRules",),
 }
 
 

@@ -22,6 +22,14 @@ from compose.clusters import (
     vnet_integrated,
     vnet_pods,
 )
+from compose.data_services import (
+    KEY_VAULT_SECRETS_USER,
+    STORAGE_BLOB_DATA_CONTRIBUTOR,
+    EndpointPlace,
+    behind_endpoint,
+    key_vault,
+    storage_account,
+)
 from compose.landing_zone import bastion_in, shells_denied
 from compose.networks import (
     allow,
@@ -32,7 +40,6 @@ from compose.networks import (
     firewall_policy,
     network_rules,
     peer,
-    private_endpoint,
     private_zone,
     public_ip,
     route,
@@ -43,7 +50,7 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
-from compose.registries import approve, policies
+from compose.registries import policies
 from compose.roles import ACR_PULL
 from compose.services import (
     NETWORK_CONTRIBUTOR,
@@ -76,7 +83,7 @@ def records() -> list[Record]:
         for cluster, address in ((isolated, "10.60.0.4"), (filtered, "10.60.0.20"))
     }
     zone = private_zone(_HUB, "private.swedencentral.azmk8s.io", [hub["id"], network["id"]], hosts)
-    bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_registry(network, hub)]
+    bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_services(network, hub)]
     return recorded([HUB, APPS], bodies, day="2026-11-20")
 
 
@@ -159,18 +166,20 @@ def _spoke() -> list[Body]:
     return [network, guard, routes]
 
 
-def _registry(network: Body, hub: Body) -> list[Body]:
+def _services(network: Body, hub: Body) -> list[Body]:
+    """What the clusters use by private endpoints: the registry, the vault of their secrets, and a storage account."""
     restricted = policies(exports=False, arm_audience=False, retention=True)
     registry = container_registry(_GROUP, "crplatformcache", policies=restricted)
-    endpoints = subnet_id(network, "snet-endpoints")
-    names = {
-        "crplatformcache.swedencentral.data.azurecr.io": "10.60.3.4",
-        "crplatformcache.azurecr.io": "10.60.3.5",
-    }
-    endpoint = private_endpoint(_GROUP, "pe-registry", endpoints, registry["id"], names)
-    approve(registry, endpoint[0])
-    hosts = {"crplatformcache": "10.60.3.5", "crplatformcache.swedencentral.data": "10.60.3.4"}
-    return [registry, *endpoint, *private_zone(_HUB, "privatelink.azurecr.io", [network["id"], hub["id"]], hosts)]
+    vault, store = key_vault(_GROUP, "kv-platform"), storage_account(_GROUP, "stplatform")
+    place = EndpointPlace(_GROUP, network, "snet-endpoints", _HUB, [network["id"], hub["id"]])
+    images = {"crplatformcache.swedencentral.data": "10.60.3.4", "crplatformcache": "10.60.3.5"}
+    secrets, files = {"kv-platform": "10.60.3.6"}, {"stplatform": "10.60.3.7"}
+    return [
+        *(registry, vault, store),
+        *behind_endpoint(place, registry, "azurecr.io", "privatelink.azurecr.io", images),
+        *behind_endpoint(place, vault, "vault.azure.net", "privatelink.vaultcore.azure.net", secrets),
+        *behind_endpoint(place, store, "blob.core.windows.net", "privatelink.blob.core.windows.net", files),
+    ]
 
 
 def _identities(group: Group, name: str, network: Body) -> list[Body]:
@@ -180,6 +189,10 @@ def _identities(group: Group, name: str, network: Body) -> list[Body]:
         role_assignment(control, NETWORK_CONTRIBUTOR, network["id"]),
         role_assignment(control, PRIVATE_DNS_ZONE_CONTRIBUTOR, ZONE),
         role_assignment(kubelet, ACR_PULL, registry),
+        role_assignment(kubelet, KEY_VAULT_SECRETS_USER, _GROUP.of("Microsoft.KeyVault/vaults", "kv-platform")),
+        role_assignment(
+            kubelet, STORAGE_BLOB_DATA_CONTRIBUTOR, _GROUP.of("Microsoft.Storage/storageAccounts", "stplatform")
+        ),
     ]
     return [control, kubelet, *given]
 
