@@ -68,6 +68,7 @@ class AddOn(View):
     enabled = flag("enabled")
     secret_rotation = text("config.enableSecretRotation")
     object_id = text("identity.objectId")
+    workspace_id = text("config.logAnalyticsWorkspaceResourceID")
     effective_application_gateway = link("config.effectiveApplicationGatewayId", ApplicationGateway)
     application_gateway = link("config.applicationGatewayId", ApplicationGateway)
 
@@ -220,6 +221,7 @@ class ManagedCluster(AzureResource):
     aad_azure_rbac = flag("properties.aadProfile.enableAzureRBAC")
     aad_admin_groups = texts("properties.aadProfile.adminGroupObjectIDs")
     oidc_issuer_enabled = flag("properties.oidcIssuerProfile.enabled")
+    oidc_issuer_url = text("properties.oidcIssuerProfile.issuerURL")
     workload_identity_enabled = flag("properties.securityProfile.workloadIdentity.enabled")
     pod_identity_enabled = flag("properties.podIdentityProfile.enabled")
 
@@ -240,6 +242,9 @@ class ManagedCluster(AzureResource):
     hosted_system_enabled = flag("properties.hostedSystemProfile.enabled")
     monitor_metrics_enabled = flag("properties.azureMonitorProfile.metrics.enabled")
     container_insights_enabled = flag("properties.azureMonitorProfile.containerInsights.enabled")
+    container_insights_workspace_id = text(
+        "properties.azureMonitorProfile.containerInsights.logAnalyticsWorkspaceResourceId"
+    )
 
     app_routing_object_id = text("properties.ingressProfile.webAppRouting.identity.objectId")
     add_ons = part("properties.addonProfiles", View)
