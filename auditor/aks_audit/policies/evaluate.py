@@ -6,6 +6,7 @@ Everything is decided for all peers at once, as products of peers and traffic.
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
+from math import inf
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from aks_audit.network.addresses import RangeSet
@@ -62,8 +63,7 @@ class Reason(NamedTuple):
     """Why traffic is allowed or denied: a rule of a policy; a tier's default, for the policies that isolate; or none.
 
     `conditions` are all that must hold for it to be so. Where it is not `sure`, it cannot be told whether the rule
-    matches, or which of several is asked first. `own_node` and `itself`: no policy is asked about traffic of a pod
-    with the node that it runs on, and with itself.
+    matches, or which of several is asked first. `own_node`: no policy is asked about a pod and the node it runs on.
     """
 
     action: Action
@@ -72,7 +72,6 @@ class Reason(NamedTuple):
     conditions: tuple[str, ...] = ()
     sure: bool = True
     own_node: bool = False
-    itself: bool = False
 
 
 class Part(NamedTuple):
@@ -190,28 +189,22 @@ class Evaluation:
             self._known[profile] = tuple(self._decide(member, direction))
         return self._known[profile]
 
-    def between(self, source: int, destination: int) -> tuple[Passage, ...]:
+    def between(self, source: int, destination: int, *, own_node: bool = False) -> tuple[Passage, ...]:
         """What becomes of all traffic from one endpoint (by its number) to another; no two have traffic in common.
 
-        An address that stands for many is taken as a whole: cut it with `atoms` first. A pod cannot shut itself out:
-        https://kubernetes.io/docs/concepts/services-networking/network-policies/
+        `own_node`: one runs on the other, or both on the same node. An address that stands for many is taken as a
+        whole: cut it with `atoms` first.
         """
-        if source == destination:
-            itself = (Reason(Action.ALLOW, itself=True),)
-            return (Passage(ALL_TRAFFIC, itself, itself),)
-        one, other = self.universe.member(source), self.universe.member(destination)
-        ends = self.universe.members[one].endpoint, self.universe.members[other].endpoint
-        leaving = self._with(one, Direction.EGRESS, self.universe.member(destination, ends[0]))
-        coming = list(self._with(other, Direction.INGRESS, self.universe.member(source, ends[1])))
+        one = self.universe.member(source, own_node=own_node)
+        other = self.universe.member(destination, own_node=own_node)
+        coming = [part for part in self.parts(other, Direction.INGRESS) if part.peers >> one & 1]
         return tuple(
-            Passage(traffic, out.reasons, into.reasons)
-            for out in leaving
+            Passage(traffic, leaving.reasons, into.reasons)
+            for leaving in self.parts(one, Direction.EGRESS)
+            if leaving.peers >> other & 1
             for into in coming
-            if (traffic := out.traffic & into.traffic)
+            if (traffic := leaving.traffic & into.traffic)
         )
-
-    def _with(self, member: int, direction: Direction, peer: int) -> Iterator[Part]:
-        return (part for part in self.parts(member, direction) if part.peers >> peer & 1)
 
     def profile(self, member: int, direction: Direction) -> object:
         """A key that is the same for members of which everything is decided alike."""
@@ -268,7 +261,7 @@ class Evaluation:
         selecting = sorted(selecting, key=lambda one: (one[0].order, one[0].name, one[0].namespace, one[0].kind))
         asked = [_Asked(policy, rule, sure) for policy, sure in selecting for rule in _side(policy, about[1]).rules]
         if tier.deny_wins:
-            asked.sort(key=lambda one: _DENY_FIRST.get(one.rule.action, len(_DENY_FIRST)))
+            asked.sort(key=_deny_first)
         ask = self._ask_in_any_order if tier.ties == "any" else self._ask
         answered = ask(asked, flows, about)
         isolating = [(policy, sure) for policy, sure in selecting if _side(policy, about[1]).isolates]
@@ -347,7 +340,13 @@ class Evaluation:
         return ((), False) if taken.unsure >> member & 1 else None
 
 
-_DENY_FIRST = {Action.DENY: 0, Action.UNREAD: 1}
+def _deny_first(asked: _Asked) -> int:
+    """When a rule is asked where what denies wins. An unread one whose policy comes last can only allow more."""
+    if asked.rule.action is Action.UNREAD:
+        return 3 if asked.policy.order == inf else 1
+    return 0 if asked.rule.action is Action.DENY else 2
+
+
 _SOME_ADDRESSES = "it has several addresses, and one is used that the CIDR holds"
 
 

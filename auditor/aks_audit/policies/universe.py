@@ -81,13 +81,10 @@ class Universe:
             self._resolved[ports] = tuple((bits, numbers) for numbers, bits in found.items())
         return self._resolved[ports]
 
-    def member(self, endpoint: int, seen_from: Endpoint | None = None) -> int:
-        """The member that an endpoint is, by its number: for itself, or as another endpoint sees it."""
+    def member(self, endpoint: int, *, own_node: bool = False) -> int:
+        """The member that an endpoint is, by its number; of a node: for whoever runs on it, or for others."""
         first = self._first[endpoint]
-        own = self.members[first].endpoint
-        if seen_from is None or own.kind not in HOSTS:
-            return first
-        return first if own.node and own.node == seen_from.node else first + 1
+        return first if own_node or self.members[first].near is Near.ANYWHERE else first + 1
 
     def endpoint(self, member: int) -> int:
         """The number of the endpoint that a member is."""
