@@ -1,13 +1,17 @@
 """The built-in rules, one module a topic."""
 
 from aks_audit_rules import (
+    alerts,
     api_server,
     application_gateways,
     authorized_ranges,
     availability,
     data_protection,
     egress,
+    federation,
     firewall,
+    firewall_logs,
+    flow_logs,
     hybrid,
     identity,
     ingress,
@@ -30,13 +34,17 @@ from aks_audit_rules import (
 )
 
 RULES = (
+    *alerts.RULES,
     *api_server.RULES,
     *application_gateways.RULES,
     *authorized_ranges.RULES,
     *availability.RULES,
     *data_protection.RULES,
     *egress.RULES,
+    *federation.RULES,
     *firewall.RULES,
+    *firewall_logs.RULES,
+    *flow_logs.RULES,
     *hybrid.RULES,
     *identity.RULES,
     *ingress.RULES,

@@ -41,6 +41,15 @@ from compose.data_services import (
     storage_account,
 )
 from compose.landing_zone import bastion_in, host_of, shells_denied
+from compose.monitoring import (
+    asked_for,
+    diagnostic_setting,
+    federated_credential,
+    flow_log,
+    log_search_alert,
+    metric_alert,
+    trust,
+)
 from compose.networks import (
     allow,
     application_rules,
@@ -93,10 +102,15 @@ def records() -> list[Record]:
     bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *_zones([hub["id"], spoke["id"]], payments[0], shop[0])]
     for cluster in (payments, shop, _data(spoke), _web(spoke)):
         bodies += cluster
-    bodies += _services(spoke, [hub["id"], spoke["id"]])
+    bodies += [
+        *_services(spoke, [hub["id"], spoke["id"]]),
+        *_watched(spoke),
+        *_workloads(payments[0], shop[0]),
+        *_sandbox(),
+    ]
     refused = Listing(REFUSED, HUB.id)
-    read = recorded([HUB, APPS], [*bodies, *_sandbox()], day="2026-11-20", tool="aks-audit (demo)")
-    return [*(record for record in read if record != refused), _gap()]
+    read = recorded([HUB, APPS], bodies, day="2026-11-20", tool="aks-audit (demo)")
+    return [*(record for record in read if record != refused), *asked_for([HUB, APPS], bodies), _gap()]
 
 
 def _gap() -> Gap:
@@ -122,7 +136,11 @@ def _hub() -> list[Body]:
         firewallPolicy=reference(_HUB.of("firewallPolicies", "fwp-hub")),
     )
     authority = {"keyVaultSecretId": "https://kv-hub.vault.azure.net/secrets/fw-ca", "name": "fw-ca"}
-    inspecting = {"intrusionDetection": {"mode": "Deny"}, "transportSecurity": {"certificateAuthority": authority}}
+    inspecting = {
+        "intrusionDetection": {"mode": "Deny"},
+        "transportSecurity": {"certificateAuthority": authority},
+        "insights": {"isEnabled": True, "retentionDays": 30},
+    }
     rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
     return [network, public, second, wall, *rules, *bastion_in(_HUB, network, "20.71.5.12")]
 
@@ -197,6 +215,31 @@ def _services(network: Body, links: list[str]) -> list[Body]:
         *behind_endpoint(
             place, vault, "vault.azure.net", "privatelink.vaultcore.azure.net", {"kv-payments": "10.8.0.134"}
         ),
+    ]
+
+
+def _watched(network: Body) -> list[Body]:
+    """What is written down of network and firewall, and the alerts for the shop's addresses and the web's ports."""
+    group, log_analytics = APPS.group("rg-monitor"), workspace(APPS.group("rg-monitor"), "log-apps")
+    full = "InsightsMetrics | where Name == 'cx_ipam_available_ips' and Val < 50"
+    balancer = APPS.group("MC_rg-web_aks-web_westeurope").of("loadBalancers", "kubernetes")
+    return [
+        *flow_log(APPS, network["id"], log_analytics),
+        diagnostic_setting(_HUB.of("azureFirewalls", "fw-hub"), log_analytics),
+        log_search_alert(group, "pod-addresses", log_analytics, full),
+        metric_alert(group, "snat-ports", balancer, "UsedSnatPorts"),
+    ]
+
+
+def _workloads(payments: Body, shop: Body) -> list[Body]:
+    """Identities of workloads; a pipeline in a forge may be that of the shop, too."""
+    ledger = user_assigned_identity(APPS.group("rg-payments"), "id-ledger")
+    catalogue = user_assigned_identity(APPS.group("rg-shop"), "id-catalogue")
+    pipeline = "repo:contoso/catalogue:ref:refs/heads/main"
+    return [
+        *(ledger, federated_credential(ledger, payments, "ledger:api")),
+        *(catalogue, federated_credential(catalogue, shop, "catalogue:web")),
+        trust(catalogue, "pipeline", "https://token.actions.githubusercontent.com", pipeline),
     ]
 
 

@@ -31,6 +31,13 @@ from compose.data_services import (
     storage_account,
 )
 from compose.landing_zone import bastion_in, shells_denied
+from compose.monitoring import (
+    asked_for,
+    diagnostic_setting,
+    federated_credential,
+    flow_log,
+    log_search_alert,
+)
 from compose.networks import (
     allow,
     application_rules,
@@ -84,7 +91,8 @@ def records() -> list[Record]:
     }
     zone = private_zone(_HUB, "private.swedencentral.azmk8s.io", [hub["id"], network["id"]], hosts)
     bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_services(network, hub)]
-    return recorded([HUB, APPS], bodies, day="2026-11-20")
+    bodies += _watched(network, filtered[0])
+    return [*recorded([HUB, APPS], bodies, day="2026-11-20"), *asked_for([HUB, APPS], bodies)]
 
 
 def _hub() -> list[Body]:
@@ -109,6 +117,7 @@ def _hub() -> list[Body]:
     inspecting = {
         "intrusionDetection": {"mode": "Deny"},
         "transportSecurity": {"certificateAuthority": authority},
+        "insights": {"isEnabled": True, "retentionDays": 30},
     }
     rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
     return [network, public, second, wall, *rules, *bastion_in(_HUB, network, "20.240.9.12")]
@@ -179,6 +188,20 @@ def _services(network: Body, hub: Body) -> list[Body]:
         *behind_endpoint(place, registry, "azurecr.io", "privatelink.azurecr.io", images),
         *behind_endpoint(place, vault, "vault.azure.net", "privatelink.vaultcore.azure.net", secrets),
         *behind_endpoint(place, store, "blob.core.windows.net", "privatelink.blob.core.windows.net", files),
+    ]
+
+
+def _watched(network: Body, cluster: Body) -> list[Body]:
+    """What is written down and told of the network, the firewall and a cluster, and a workload's identity."""
+    group, log_analytics = APPS.group("rg-monitor"), workspace(APPS.group("rg-monitor"), "log-platform")
+    full = "InsightsMetrics | where Name == 'cx_ipam_available_ips' and Val < 50"
+    workload = user_assigned_identity(_GROUP, "id-orders")
+    return [
+        *flow_log(APPS, network["id"], log_analytics),
+        diagnostic_setting(_HUB.of("azureFirewalls", "fw-hub"), log_analytics),
+        log_search_alert(group, "pod-addresses", log_analytics, full),
+        workload,
+        federated_credential(workload, cluster, "orders:api"),
     ]
 
 

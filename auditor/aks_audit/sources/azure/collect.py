@@ -295,7 +295,9 @@ class Collector:
 
     async def _part(self, where: str, read: Read) -> list[Record]:
         if not read.whole:
-            return await self._list(where, read.type, read.api_version, read.path, read.query)
+            records = await self._list(where, read.type, read.api_version, read.path, read.query)
+            # A list that leaves some out says nothing about what it does not hold.
+            return [one for one in records if not (read.query and isinstance(one, Listing))]
         url = f"{where}/{read.path}?api-version={read.api_version}"
         return await self._bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
 
