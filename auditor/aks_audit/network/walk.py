@@ -5,6 +5,7 @@ through. Whether anything listens at the other end is not asked.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple, TypeAlias
 
@@ -26,16 +27,16 @@ from aks_audit.facts import (
 from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
-from aks_audit.network.addresses import PUBLIC, AddressSet
+from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet
 from aks_audit.network.destinations import ends_at_once, named
-from aks_audit.network.endpoint_routes import endpoint_at, past_user_routes
-from aks_audit.network.firewall import FirewallAction, KnownDestination, judge_sources
+from aks_audit.network.endpoint_routes import Found, endpoint_at, past_user_routes
+from aks_audit.network.firewall import FirewallAction, KnownDestination, SourceVerdict, judge_sources
 from aks_audit.network.flows import Address, Destination, Flow, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
 from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
-from aks_audit.network.security_rules import Decision, decide
+from aks_audit.network.security_rules import Behind, Decision, Surroundings, decide
 from aks_audit.network.senders import masquerade, network_policy, source, without_its_family
 from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation
@@ -46,6 +47,7 @@ _MOST_ROUTES = 8
 _FEW = 256
 """Routes of fewer addresses are for hosts that were named on purpose."""
 
+_NO_NAME = "name-of-no-rule.invalid"
 _SOME_PUBLIC_IPV6 = IPv6Address("2600::1")
 OUTBOUND, INBOUND = SecurityRuleDirection.OUTBOUND, SecurityRuleDirection.INBOUND
 
@@ -72,6 +74,11 @@ class _Under(NamedTuple):
     def whose(self) -> str:
         """The destination in words."""
         return self.flow.name or (str(self.flow.destination) if self.flow.destination else "the internet")
+
+    @property
+    def internet(self) -> bool:
+        """Whether the destination is the internet as such: no address and no name that anything names specially."""
+        return self.flow.name is None and self.flow.destination is None
 
 
 def walk(origin: Origin, destination: Destination, known: Knowledge = lambda _name: ON_THE_INTERNET) -> Walk:
@@ -112,7 +119,7 @@ def _on_interfaces(under: _Under) -> Steps[None]:
     for group, evidence in _interface_groups(under.origin):
         if group.id.lower() not in met:
             met.add(group.id.lower())
-            yield from told(HopKind.SECURITY_GROUP, group.id, _through(under, group.read(), "the nodes", evidence))
+            yield from told(HopKind.SECURITY_GROUP, group.id, _through(under, group, "the nodes", evidence))
 
 
 def _interface_groups(origin: Origin) -> Iterator[tuple[Link[NetworkSecurityGroup], Evidence]]:
@@ -130,8 +137,10 @@ def _on_subnet(under: _Under, subnet: Subnet, direction: SecurityRuleDirection) 
         group = subnet.network_security_group
         if group is None:
             return
-        evidence = subnet.at(Subnet.network_security_group)
-        yield from _through(under, group.read(), f"subnet {subnet.name}", evidence, (subnet, direction))
+        steps = _through(
+            under, group, f"subnet {subnet.name}", subnet.at(Subnet.network_security_group), (subnet, direction)
+        )
+        yield from told(HopKind.SECURITY_GROUP, group.id, steps)
     except Unread as unread:
         says = f"The group of {subnet.name} cannot be told: {unread}"
         yield Hop(HopKind.SECURITY_GROUP, subnet.id, Passage.UNKNOWN, says, missing=unread.missing)
@@ -139,14 +148,39 @@ def _on_subnet(under: _Under, subnet: Subnet, direction: SecurityRuleDirection) 
 
 def _through(
     under: _Under,
-    group: NetworkSecurityGroup,
+    link: Link[NetworkSecurityGroup],
     on: str,
     attached: Evidence,
     at: tuple[Subnet, SecurityRuleDirection] | None = None,
 ) -> Steps[None]:
+    group = link.read()
     subnet, direction = at or (under.sender.subnet, OUTBOUND)
-    decision = decide(group, direction, under.flow, surroundings(subnet), under.sender.addresses)
+    flow, unread = under.flow, None
+    try:
+        around = surroundings(subnet)
+    except Unread as error:
+        around, unread = _ANYTHING, error
+    if under.internet:
+        around, flow = _Unnamed(*around), flow._replace(destination=_somewhere(under.sender.subnet, flow.source))
+    decision = decide(group, direction, flow, around, under.sender.addresses)
+    if unread and decision.access is None:
+        raise unread
     yield _security_hop(group, on, direction, decision, attached)
+
+
+_ANYTHING = Surroundings(Behind(perhaps=EVERYTHING), lambda _group: Behind(perhaps=EVERYTHING))
+"""What tags and groups mean where that was not read."""
+
+
+class _Unnamed(Surroundings):
+    """What tags mean to a connection to the internet as such, which is in no service's addresses."""
+
+    __slots__ = ()
+
+    def behind(self, tag: str) -> Behind:
+        """What is behind a tag or group that may be meant."""
+        found = super().behind(tag)
+        return found if tag == "virtualnetwork" or tag.startswith("/") else Behind(found.surely)
 
 
 def _security_hop(
@@ -246,8 +280,11 @@ def _somewhere(subnet: Subnet, source: Address) -> Address:
     """A public address that no user-defined route names more closely than the whole internet, or half of it."""
     if not isinstance(source, IPv4Address):
         return _SOME_PUBLIC_IPV6
-    table = subnet.route_table.read() if subnet.route_table else None
-    return IPv4Address((PUBLIC.v4 - AddressSet.of(_special(table)).v4).ranges[0][0])
+    table = None
+    with suppress(Unread):  # whoever asks for the route says so
+        table = subnet.route_table.read() if subnet.route_table else None
+    unnamed = PUBLIC.v4 - AddressSet.of(_special(table)).v4
+    return IPv4Address((unnamed or PUBLIC.v4).ranges[0][0])
 
 
 def _special(table: RouteTable | None) -> Iterator[Network]:
@@ -318,9 +355,9 @@ def _appliance_hop(found: Appliance, address: Address, network: str) -> Hop:
 
 def _at_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]:
     flow = under.flow
-    if flow.destination is None and flow.name is None:
-        flow = flow._replace(destination=_somewhere(under.sender.subnet, flow.source))
-    judged = judge_sources(firewall, under.sender.addresses, flow, under.known(flow.name))
+    if under.internet:
+        flow = flow._replace(destination=_somewhere(under.sender.subnet, flow.source), name=_NO_NAME)
+    judged = judge_sources(firewall, under.sender.addresses, flow, under.known(under.flow.name))
     verdict = judged[0].verdict
     by = f"rule {verdict.rule}" if verdict.rule else ""
     evidence = verdict.evidence or (firewall.at(AzureFirewall.firewall_policy),)
@@ -332,7 +369,7 @@ def _at_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]
     yield Hop(HopKind.FIREWALL, firewall.id, passage, f"{firewall.name}: {verdict.reason}", by, evidence)
     if passage is not Passage.ALLOWED:
         return None
-    return (yield from _behind_firewall(under, firewall))
+    return (yield from _behind_firewall(under, firewall, judged))
 
 
 _PASSAGES = {
@@ -343,11 +380,15 @@ _PASSAGES = {
 }
 
 
-def _behind_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]:
+def _behind_firewall(under: _Under, firewall: AzureFirewall, judged: tuple[SourceVerdict, ...]) -> Steps[_Under | None]:
+    """On from the firewall's subnet, under its address where it translates (application rules always do)."""
     for configuration in firewall.ip_configurations or ():
         if configuration.subnet:
             subnet = configuration.subnet.read()
-            return under._replace(sender=under.sender._replace(subnet=subnet), firewall=firewall)
+            parts = [part.sources for part in judged if part.verdict.snat is not True]
+            parts += [AddressSet.of(subnet.prefixes)] if any(one.verdict.snat is not False for one in judged) else []
+            sender = Sender(subnet, AddressSet.union_of(parts), under.sender.example)
+            return under._replace(sender=sender, firewall=firewall)
     says = "How the Virtual WAN hub of the firewall routes on is not known here"
     yield Hop(HopKind.APPLIANCE, firewall.id, Passage.UNKNOWN, says)
     return None
@@ -366,6 +407,9 @@ def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
     """The subnet at the other end, its group and what is known to have the address."""
     address = under.flow.destination
     if address is None:
+        says = f"{network.name} holds no public address: packets are dropped"
+        space = network.at(VirtualNetwork.address_space)
+        yield Hop(HopKind.DESTINATION, network.id, Passage.BLOCKED, says, evidence=(space,))
         return
     subnet = next((one for one in network.subnets or () if any(address in prefix for prefix in one.prefixes)), None)
     if subnet is None:
@@ -376,13 +420,23 @@ def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
         return
     found = endpoint_at(subnet, address)
     endpoint = found.endpoint
-    if endpoint is None or (subnet.private_endpoint_network_policies or "").lower() in _JUDGED:
-        yield from _on_subnet(under, subnet, INBOUND)
+    asked = (subnet.private_endpoint_network_policies or "").lower() in _JUDGED
+    if endpoint is None or asked:
+        for hop in _on_subnet(under, subnet, INBOUND):
+            yield hop if asked else _unless_endpoint(hop, found, address)
     what = f"private endpoint {endpoint.name}" if endpoint else f"subnet {subnet.name}"
     says = f"{under.whose} is {f'{address}, ' if under.flow.name else ''}in {what} of {network.name}"
     where = endpoint.id if endpoint else subnet.id
     evidence = (subnet.at(Subnet.address_prefix),)
     yield Hop(HopKind.DESTINATION, where, Passage.ALLOWED, says, evidence=evidence)
+
+
+def _unless_endpoint(hop: Hop, found: Found, address: Address) -> Hop:
+    """What the group of a subnet says, where it may not be asked, since a private endpoint may have the address."""
+    if found.endpoint or not found.doubts or hop.passage is not Passage.BLOCKED:
+        return hop
+    says = f"{hop.says}, unless a private endpoint has {address}, which is not known"
+    return hop._replace(passage=Passage.UNKNOWN, says=says, missing=found.doubts)
 
 
 _JUDGED = frozenset({"enabled", "networksecuritygroupenabled"})
