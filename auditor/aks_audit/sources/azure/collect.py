@@ -17,6 +17,7 @@ from aks_audit.sources.azure.pipeline import CONNECTIONS, RESOURCE_GRAPH, Getter
 from aks_audit.sources.azure.plan import (
     CLUSTERS,
     FOLLOWED,
+    GATEWAY_READS,
     GRAPH_SUBSCRIPTIONS,
     LISTED,
     OPTIONAL,
@@ -317,7 +318,7 @@ def _not_asked(name: str, read: Read) -> Gap:
 def _reads(names: Iterable[str]) -> dict[str, list[Read]]:
     """The reads that are made of single resources, by the type (in lower case) that they are made for."""
     found: dict[str, list[Read]] = {}
-    for read in (*ZONE_READS, *POLICY_READS, *SERVER_READS, *optional(names)):
+    for read in (*ZONE_READS, *POLICY_READS, *GATEWAY_READS, *SERVER_READS, *optional(names)):
         for kind in read.of:
             found.setdefault(kind.lower(), []).append(read)
     return found

@@ -24,6 +24,7 @@ SUBSCRIPTION = "Microsoft.Resources/subscriptions"
 
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 FIREWALLS = "Microsoft.Network/azureFirewalls"
+GATEWAYS = "Microsoft.Network/virtualNetworkGateways"
 NETWORK_WATCHERS = "Microsoft.Network/networkWatchers"
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
 SQL_SERVERS = "Microsoft.Sql/servers"
@@ -72,6 +73,7 @@ _FOLLOWED_IF_LISTED = (
     "Microsoft.Network/natGateways",
     "Microsoft.Network/azureFirewalls",
     "Microsoft.Network/firewallPolicies",
+    "Microsoft.Network/publicIPAddresses",
     "Microsoft.Network/privateDnsZones",
     "Microsoft.Network/privateEndpoints",
     IDENTITIES,
@@ -81,8 +83,11 @@ FOLLOWED: dict[str, str] = {
     **{kind.lower(): LISTED[kind] for kind in _FOLLOWED_IF_LISTED},
     "microsoft.compute/diskencryptionsets": "2024-03-02",
     "microsoft.keyvault/vaults": "2024-11-01",
+    "microsoft.network/applicationgateways": _NETWORK,
+    "microsoft.network/applicationgatewaywebapplicationfirewallpolicies": _NETWORK,
     "microsoft.network/ipgroups": _NETWORK,
-    "microsoft.network/virtualnetworkgateways": _NETWORK,
+    "microsoft.network/publicipprefixes": _NETWORK,
+    GATEWAYS.lower(): _NETWORK,
     SQL_SERVERS.lower(): _SQL,
     "microsoft.storage/storageaccounts": "2024-01-01",
 }
@@ -114,6 +119,7 @@ _CALLED = {
     CLUSTERS: "cluster",
     FIREWALLS: "firewall",
     IDENTITIES: "user-assigned identity",
+    GATEWAYS: "virtual network gateway",
     NETWORK_WATCHERS: "network watcher",
     REGISTRIES: "registry",
     SUBSCRIPTION: "subscription",
@@ -136,6 +142,10 @@ POLICY_READS = (
 
 SERVER_READS = (Read("firewallRules", f"{SQL_SERVERS}/firewallRules", _SQL, (SQL_SERVERS,)),)
 """The read of a SQL server that a cluster leads to."""
+
+
+GATEWAY_READS = (Read("connections", "Microsoft.Network/connections", _NETWORK, (GATEWAYS,)),)
+"""The read of a virtual network gateway: its connections, which have no list by subscription."""
 
 
 def _list(kind: str, api_version: str, query: str = "") -> Read:
@@ -208,6 +218,7 @@ def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool 
         *(_by_graph(subscriptions) if graph else _by_lists(subscriptions)),
         f"{len(ZONE_READS)} calls a private DNS zone that is relevant: {', '.join(r.path for r in ZONE_READS)}",
         f"{len(POLICY_READS)} call a firewall policy: {', '.join(r.path for r in POLICY_READS)}",
+        f"{len(GATEWAY_READS)} call a virtual network gateway: {', '.join(r.path for r in GATEWAY_READS)}",
         f"{len(SERVER_READS)} call a SQL server that a cluster leads to: {', '.join(r.path for r in SERVER_READS)}",
         "1 call a resource that a cluster leads to beyond these subscriptions, and a vault, a storage account",
         "  or a SQL server that it leads to anywhere",
