@@ -166,7 +166,8 @@ def _for_hosts(policy: Policy, read: _Read, cluster: Cluster) -> Iterator[Policy
     else:
         yield replace(policy, subject=(calico_hosts.nodes(hosts),))
     if read.forward:
-        yield calico_hosts.forwarded(policy, hosts, "it is also about what the host endpoint forwards")
+        reason = "it is also about what the host endpoint forwards"
+        yield from (calico_hosts.forwarded(policy, host, reason) for host in hosts)
 
 
 def _read(body: Body, namespace: str, cluster: Cluster, tiers: Mapping[str, Tier]) -> _Read:

@@ -27,7 +27,7 @@ from aks_audit.policies.model import (
     UDP,
     Action,
     Direction,
-    Near,
+    Not,
     Object,
     Of,
     Policy,
@@ -52,19 +52,23 @@ _FAILSAFE = {
 }
 """Ports that stay open: where they are configured, and which they are by default."""
 
-_OFF_NODE = (Selection(CLUSTER, near=Near.OTHER_NODE), Selection(OUTSIDE))
-
 
 def nodes(hosts: Iterable[Host]) -> Selection:
     """The nodes of host endpoints; all nodes, if one of them is not known."""
     names = frozenset(host.node for host in hosts)
-    return Selection(HOSTS) if "" in names else Selection(HOSTS, Requirement(Of.NAME, "node", "in", names))
+    return Selection(HOSTS) if "" in names else Selection(HOSTS, _on(names))
 
 
-def forwarded(policy: Policy, hosts: Iterable[Host], reason: str) -> Policy:
-    """What a policy may do to traffic that host endpoints forward between pods of their nodes and elsewhere."""
-    rule = unread(reason, policy.subject_pointer)._replace(peers=_OFF_NODE)
-    return _beforehand(policy, nodes(hosts)._replace(kinds=PODS), Side((rule,), isolates=False))
+def _on(names: frozenset[str]) -> Requirement:
+    return Requirement(Of.NAME, "node", "in", names)
+
+
+def forwarded(policy: Policy, host: Host, reason: str) -> Policy:
+    """What a policy may do to traffic that a host endpoint forwards between pods of its node and elsewhere."""
+    here = _on(frozenset({host.node}))
+    rule = unread(reason, policy.subject_pointer)
+    rule = rule._replace(peers=(Selection(CLUSTER, Not(here)), Selection(OUTSIDE)))
+    return _beforehand(policy, Selection(PODS, here), Side((rule,), isolates=False))
 
 
 def undecided(policy: Policy, subject: Selection, reason: str) -> Policy:
@@ -122,7 +126,8 @@ def _open(host: Host, direction: Direction, configurations: Sequence[Object]) ->
         pieces = [traffic(TCP, one, one) for one in default.tcp] + [traffic(UDP, one, one) for one in default.udp]
         yield Rule(Action.ALLOW, (EVERYONE,), Ports(_union(pieces)), "/spec", name="failsafe ports")
     if not host.every_interface:
-        yield Rule(Action.ALLOW, (Selection(CLUSTER, near=Near.OWN_NODE),), ANY_PORT, "/spec/interfaceName")
+        here = Selection(CLUSTER, _on(frozenset({host.node})))
+        yield Rule(Action.ALLOW, (here,), ANY_PORT, "/spec/interfaceName")
 
 
 def _felix(one: Object) -> Body | None:
