@@ -49,12 +49,28 @@ class CiliumFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aks_layer_7: Layer7
 
 
+class Support(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Since which version an engine enforces a type of policy, and before which; `switch` turns it on."""
+
+    engine: str
+    type: str
+    since: tuple[int, int]
+    source: str
+    before: tuple[int, int] = (999, 0)
+    switch: str = ""
+
+    def __contains__(self, version: tuple[int, int]) -> bool:
+        """Whether a version is one of those."""
+        return self.since <= version < self.before
+
+
 class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is known of all engines. `as_of` is a date."""
 
     as_of: str
     calico: CalicoFacts
     cilium: CiliumFacts
+    support: tuple[Support, ...]
 
 
 ENGINES = msgspec.toml.decode(files("aks_audit").joinpath("data/policy_engines.toml").read_bytes(), type=Engines)

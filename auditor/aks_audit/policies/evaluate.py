@@ -227,7 +227,7 @@ class Evaluation:
             sure = possible = 0
             for selection in policy.subject:
                 taken = self.universe.taken(selection)
-                sure |= taken.sure | taken.partly
+                sure |= taken.sure | taken.partly if policy.certain else 0
                 possible |= taken.possible
             for member in numbers_in(possible):
                 found[member].append((at, bool(sure >> member & 1)))

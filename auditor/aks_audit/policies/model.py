@@ -246,7 +246,8 @@ class Policy:
     """One policy object, or one of several specs of one. A direction that it says nothing of is None.
 
     `id` is the object's id in the snapshot, `kind` its kind as Kubernetes writes it, `tier` the name of a `Tier`.
-    A policy that cannot be read whole has an UNREAD rule for what it might do, and selects whatever it might.
+    A policy that cannot be read whole has an UNREAD rule for what it might do, and selects whatever it might. Where it
+    is not `certain`, it cannot be told whether it is enforced.
     """
 
     id: str
@@ -259,6 +260,7 @@ class Policy:
     ingress: Side | None
     egress: Side | None
     subject_pointer: str = "/spec"
+    certain: bool = True
 
 
 class Tier(NamedTuple):
