@@ -28,6 +28,7 @@ _HUB = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/rg-hu
 _NODES = f"{_SUBSCRIPTION}/rg-aks-prod-nodes/providers"
 _NETWORK = f"{_SUBSCRIPTION}/rg-network/providers/Microsoft.Network"
 _ZONE = f"{_HUB}/Microsoft.Network/privateDnsZones/privatelink.westeurope.azmk8s.io"
+_RULESET = f"{_HUB}/Microsoft.Network/dnsForwardingRulesets/rules-hub"
 CLUSTER = f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerService/managedClusters/aks-prod"
 _ROLE = "providers/Microsoft.Authorization/roleAssignments/77777777-0000-4000-8000-00000000000"
 ALIASES = {
@@ -46,6 +47,11 @@ ALIASES = {
     "firewall": f"{_HUB}/Microsoft.Network/azureFirewalls/fw-hub",
     "firewall-rules": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub/ruleCollectionGroups/rcg-aks",
     "firewall-policy": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub",
+    "resolver": f"{_HUB}/Microsoft.Network/dnsResolvers/dnspr-hub",
+    "inbound-endpoint": f"{_HUB}/Microsoft.Network/dnsResolvers/dnspr-hub/inboundEndpoints/in",
+    "ruleset": _RULESET,
+    "ruleset-link": f"{_RULESET}/virtualNetworkLinks/link",
+    "forwarding-rule": f"{_RULESET}/forwardingRules/aks",
     "zone": _ZONE,
     "zone-link": f"{_ZONE}/virtualNetworkLinks/aks",
     "zone-link-hub": f"{_ZONE}/virtualNetworkLinks/hub",

@@ -119,15 +119,15 @@ def test_every_type_that_facts_read_has_its_permission() -> None:
 
 def test_every_call_of_the_plan_has_its_permission_and_optional_is_what_is_optional_there() -> None:
     optional = {read.type for read in plan.optional(plan.OPTIONAL)}
-    made = {*plan.LISTED, *(read.type for read in (*plan.ZONE_READS, *plan.POLICY_READS, *plan.GATEWAY_READS))}
+    made = {*plan.LISTED, *plan.IF_RESOLVER, *plan.IF_VIRTUAL_HUB, *(read.type for read in plan.PART_READS)}
     assert made | optional <= {kind for read in LISTED.arm for kind in read.reads}
     assert {read.action for read in LISTED.arm if read.optional and made & set(read.reads)} == set()
     assert {read.action for read in LISTED.arm if not read.optional and optional & set(read.reads)} == set()
 
 
 def test_the_role_permits_nothing_that_the_plan_does_not_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
-    parts = (*plan.ZONE_READS, *plan.POLICY_READS, *plan.GATEWAY_READS)
-    made = {*plan.LISTED, *plan.FOLLOWED, *(read.type for read in parts)}
+    lists = {*plan.LISTED, *plan.FOLLOWED, *plan.IF_RESOLVER, *plan.IF_VIRTUAL_HUB}
+    made = {*lists, *(read.type for read in plan.PART_READS)}
     asked = {kind.lower() for kind in made}
     needed = {read.action for read in LISTED.arm if asked & {kind.lower() for kind in read.reads}}
     assert set(role(capsys, "arm")["Actions"]) == needed | {"Microsoft.Resources/subscriptions/read"}

@@ -120,6 +120,24 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
         "AKS-API-20": "base",
         "AKS-PAAS-04": "modern-hardened",
     },
+    # a DNS resolver's rules, or its inbound endpoint, decide where names are asked
+    **{
+        f"Microsoft.Network/dnsForwardingRulesets/{part}read": {
+            "AKS-API-13": "dns-resolver",
+            "AKS-API-14": "dns-resolver",
+            "AKS-PAAS-04": "dns-resolver",
+        }
+        for part in ("", "forwardingRules/", "virtualNetworkLinks/")
+    },
+    "Microsoft.Network/dnsResolvers/inboundEndpoints/read": {
+        "AKS-API-14": "dns-resolver",
+        "AKS-PAAS-04": "dns-resolver",
+    },
+    "Microsoft.Network/dnsResolvers/read": {
+        "AKS-API-13": "dns-resolver",
+        "AKS-API-14": "dns-resolver",
+        "AKS-PAAS-04": "dns-resolver",
+    },
     # the firewall's rules name IP groups
     "Microsoft.Network/ipGroups/read": {
         "AKS-EGR-13": "shared-hub",
@@ -153,7 +171,6 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
     },
     # a custom DNS server's own network, or a registry's name, is resolved by them
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read": {
-        "AKS-API-14": "base",
         "AKS-PAAS-04": "modern-hardened",
     },
     # clusters without a way out pull from a registry's private endpoint

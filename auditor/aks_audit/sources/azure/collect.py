@@ -17,12 +17,13 @@ from aks_audit.sources.azure.pipeline import CONNECTIONS, RESOURCE_GRAPH, Getter
 from aks_audit.sources.azure.plan import (
     CLUSTERS,
     FOLLOWED,
-    GATEWAY_READS,
     GRAPH_SUBSCRIPTIONS,
+    IF_RESOLVER,
+    IF_VIRTUAL_HUB,
     LISTED,
     OPTIONAL,
+    PART_READS,
     POLICY_READS,
-    SERVER_READS,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
     ZONE_READS,
@@ -31,10 +32,12 @@ from aks_audit.sources.azure.plan import (
 )
 from aks_audit.sources.azure.reader import Reader
 from aks_audit.sources.azure.references import reachable, served
+from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
 from aks_audit.sources.deadline import Deadline
 
 _MOST_NAMES = 50
 _NOT_FOUND = 404
+_NETWORKS = "microsoft.network/virtualnetworks"
 _RULES = POLICY_READS[0].type.lower()
 _EVERYWHERE = "/subscriptions"
 """Where nobody asked for something: in all subscriptions, those beyond the scope that clusters lead to included."""
@@ -111,7 +114,8 @@ class Collector:
         by_graph = await self._by_graph(self._graph, subscriptions) if self._graph else []
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
-        parts = _flat(await asyncio.gather(self._parts(records), self._of_subscriptions(subscriptions)))
+        more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
+        parts = _flat(await asyncio.gather(*more))
         parts += _flat(await asyncio.gather(*self._early))
         records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
@@ -289,6 +293,15 @@ class Collector:
         found = _flat(await asyncio.gather(*made))
         return [*found, *await self._parts(found)]
 
+    async def _if_seen(self, subscriptions: Iterable[str], records: Sequence[Record]) -> list[Record]:
+        """The lists that are made where a network shows that they hold something, and the parts of that."""
+        networks = [one.body for one in records if isinstance(one, Resource) and one.type.lower() == _NETWORKS]
+        kinds: dict[str, str] = IF_RESOLVER if any(map(has_resolver, networks)) else {}
+        kinds = {**kinds, **(IF_VIRTUAL_HUB if any(map(is_connected_to_hub, networks)) else {})}
+        lists = [self._list(one, kind, kinds[kind]) for one in subscriptions for kind in kinds]
+        found = _flat(await asyncio.gather(*lists))
+        return [*found, *await self._parts(found)]
+
     def _not_asked(self) -> list[Record]:
         """What rules ask for and nobody has asked for here: one gap a read, whatever the number of resources."""
         names = [name for name in OPTIONAL if name not in self._scope.optional]
@@ -318,7 +331,7 @@ def _not_asked(name: str, read: Read) -> Gap:
 def _reads(names: Iterable[str]) -> dict[str, list[Read]]:
     """The reads that are made of single resources, by the type (in lower case) that they are made for."""
     found: dict[str, list[Read]] = {}
-    for read in (*ZONE_READS, *POLICY_READS, *GATEWAY_READS, *SERVER_READS, *optional(names)):
+    for read in (*PART_READS, *optional(names)):
         for kind in read.of:
             found.setdefault(kind.lower(), []).append(read)
     return found

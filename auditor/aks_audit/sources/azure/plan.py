@@ -11,6 +11,7 @@ from typing import NamedTuple
 _CONTAINER_SERVICE = "2026-08-01"
 _NETWORK = "2026-03-01"
 _PRIVATE_DNS = "2024-06-01"
+_DNS_RESOLVER = "2025-05-01"
 _COMPUTE = "2025-04-01"
 _SQL = "2023-08-01"
 
@@ -27,6 +28,9 @@ FIREWALLS = "Microsoft.Network/azureFirewalls"
 GATEWAYS = "Microsoft.Network/virtualNetworkGateways"
 NETWORK_WATCHERS = "Microsoft.Network/networkWatchers"
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
+RESOLVERS = "Microsoft.Network/dnsResolvers"
+RULESETS = "Microsoft.Network/dnsForwardingRulesets"
+VIRTUAL_HUBS = "Microsoft.Network/virtualHubs"
 SQL_SERVERS = "Microsoft.Sql/servers"
 
 LISTED: dict[str, str] = {
@@ -48,6 +52,17 @@ LISTED: dict[str, str] = {
     IDENTITIES: "2024-11-30",
 }
 """The types that are listed in every subscription of the scope, one call each, and their api-versions."""
+
+IF_RESOLVER: dict[str, str] = {RESOLVERS: _DNS_RESOLVER, RULESETS: _DNS_RESOLVER}
+"""The types that are listed, too, where some network has a subnet for a DNS resolver, and their api-versions."""
+
+IF_VIRTUAL_HUB: dict[str, str] = {VIRTUAL_HUBS: _NETWORK}
+"""The types that are listed, too, where some network is connected to a Virtual WAN hub, and their api-versions."""
+
+_IF_SEEN = (
+    *(("a network has a DNS resolver", kind) for kind in IF_RESOLVER),
+    *(("a network is connected to a Virtual WAN hub", kind) for kind in IF_VIRTUAL_HUB),
+)
 
 GRAPH_VERSIONS: dict[str, str] = {
     CLUSTERS: _CONTAINER_SERVICE,
@@ -122,7 +137,10 @@ _CALLED = {
     GATEWAYS: "virtual network gateway",
     NETWORK_WATCHERS: "network watcher",
     REGISTRIES: "registry",
+    RESOLVERS: "DNS resolver",
+    RULESETS: "DNS forwarding ruleset",
     SUBSCRIPTION: "subscription",
+    VIRTUAL_HUBS: "Virtual WAN hub",
 }
 
 
@@ -140,6 +158,19 @@ POLICY_READS = (
 )
 """The read of a firewall policy."""
 
+RESOLVER_READS = (
+    Read("inboundEndpoints", f"{RESOLVERS}/inboundEndpoints", _DNS_RESOLVER, (RESOLVERS,)),
+    Read("forwardingRules", f"{RULESETS}/forwardingRules", _DNS_RESOLVER, (RULESETS,)),
+    Read("virtualNetworkLinks", f"{RULESETS}/virtualNetworkLinks", _DNS_RESOLVER, (RULESETS,)),
+)
+"""The reads of DNS resolvers and their rulesets. Rulesets name outbound endpoints, whose ids name their resolvers."""
+
+HUB_READS = (
+    Read("hubVirtualNetworkConnections", f"{VIRTUAL_HUBS}/hubVirtualNetworkConnections", _NETWORK, (VIRTUAL_HUBS,)),
+    Read("routingIntent", f"{VIRTUAL_HUBS}/routingIntent", _NETWORK, (VIRTUAL_HUBS,)),
+)
+"""The reads of a Virtual WAN hub."""
+
 SERVER_READS = (Read("firewallRules", f"{SQL_SERVERS}/firewallRules", _SQL, (SQL_SERVERS,)),)
 """The read of a SQL server that a cluster leads to."""
 
@@ -151,6 +182,10 @@ GATEWAY_READS = (Read("connections", "Microsoft.Network/connections", _NETWORK, 
 def _list(kind: str, api_version: str, query: str = "") -> Read:
     """The list of a type in a subscription, which a rule asks for."""
     return Read(f"providers/{kind}", kind, api_version, (SUBSCRIPTION,), missed=True, query=query)
+
+
+PART_READS = (*ZONE_READS, *POLICY_READS, *GATEWAY_READS, *RESOLVER_READS, *HUB_READS, *SERVER_READS)
+"""All reads of single resources that nobody has to ask for."""
 
 
 OPTIONAL: dict[str, tuple[Read, ...]] = {
@@ -219,6 +254,8 @@ def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool 
         f"{len(ZONE_READS)} calls a private DNS zone that is relevant: {', '.join(r.path for r in ZONE_READS)}",
         f"{len(POLICY_READS)} call a firewall policy: {', '.join(r.path for r in POLICY_READS)}",
         f"{len(GATEWAY_READS)} call a virtual network gateway: {', '.join(r.path for r in GATEWAY_READS)}",
+        *(f"1 call a subscription, where {told}: GET providers/{kind}" for told, kind in _IF_SEEN),
+        *(f"{read.price}: {read.path}" for read in (*RESOLVER_READS, *HUB_READS)),
         f"{len(SERVER_READS)} call a SQL server that a cluster leads to: {', '.join(r.path for r in SERVER_READS)}",
         "1 call a resource that a cluster leads to beyond these subscriptions, and a vault, a storage account",
         "  or a SQL server that it leads to anywhere",
