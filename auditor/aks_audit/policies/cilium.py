@@ -6,6 +6,7 @@ https://docs.cilium.io/en/stable/security/policy/
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -133,28 +134,49 @@ class _Direction(NamedTuple):
 
 
 def _policies(one: Object, around: Surroundings) -> Iterator[Policy]:
-    *namespaces, name = parse_id(one.id).names or ("",)
-    namespace = "".join(namespaces)
-
-    def policy(read: _Read, ingress: Side | None, egress: Side | None, tier: Tier = _TIER, order: float = 0) -> Policy:
-        kind = _KINDS[one.type]
-        return Policy(one.id, kind, name, namespace, tier.name, order, read.subject, ingress, egress, read.pointer)
-
     try:
-        found = [_read(spec, namespace, around) for spec in _specs(one)]
+        specs = _specs(one)
+    except Malformed as problem:
+        side = Side((_unread(str(problem), "/spec"),), isolates=False)
+        yield _policy(one, _possible(one, around), side, side)
+        return
+    try:
+        found = [_read(spec, one, around) for spec in specs]
     except (Malformed, Undecided, Refusable) as problem:
         side = Side((_unread(str(problem), "/spec"),), isolates=False)
-        yield policy(_Read(_possible(namespace, around), "/spec", None, None), side, side)
+        for spec in specs:
+            whom = _whom(spec, one, around)
+            ingress, egress = (side if _is_about(spec, direction) else None for direction in Direction)
+            yield _policy(one, whom, ingress, egress)
         return
     for read in found:
-        ingress, egress = read.ingress, read.egress
-        yield policy(read, ingress and ingress.known(), egress and egress.known())
-        later = (ingress and ingress.doubts(), egress and egress.doubts())
-        if any(later):
-            yield policy(read, *later, order=inf)
-        stopped = (ingress and ingress.stopped(), egress and egress.stopped())
-        if any(stopped):
-            yield policy(read, *stopped, tier=_LAYER_7)
+        yield from _sides(one, read)
+
+
+def _sides(one: Object, read: _Read) -> Iterator[Policy]:
+    """A policy for what is known, one for what may be allowed beside, one for what layer 7 stops."""
+    ingress, egress = read.ingress, read.egress
+    policy = _policy(one, read.subject, ingress and ingress.known(), egress and egress.known(), read.pointer)
+    yield policy
+    later = (ingress and ingress.doubts(), egress and egress.doubts())
+    if any(later):
+        yield replace(policy, order=inf, ingress=later[0], egress=later[1])
+    stopped = (ingress and ingress.stopped(), egress and egress.stopped())
+    if any(stopped):
+        yield replace(policy, tier=_LAYER_7.name, ingress=stopped[0], egress=stopped[1])
+
+
+def _policy(
+    one: Object, whom: tuple[Selection, ...], ingress: Side | None, egress: Side | None, pointer: str = "/spec"
+) -> Policy:
+    namespace, name = _names(one)
+    return Policy(one.id, _KINDS[one.type], name, namespace, _TIER.name, 0, whom, ingress, egress, pointer)
+
+
+def _names(one: Object) -> tuple[str, str]:
+    """The namespace, empty for a clusterwide policy, and the name."""
+    *namespaces, name = parse_id(one.id).names or ("",)
+    return "".join(namespaces), name
 
 
 def _specs(one: Object) -> tuple[Body, ...]:
@@ -163,21 +185,34 @@ def _specs(one: Object) -> tuple[Body, ...]:
     return (*((spec,) if spec else ()), *body.parts("specs"))
 
 
-def _possible(namespace: str, around: Surroundings) -> tuple[Selection, ...]:
+def _possible(one: Object, around: Surroundings) -> tuple[Selection, ...]:
     """What a policy may be about that cannot be read."""
-    if namespace:
+    if namespace := _names(one)[0]:
         return (Selection(PODS, in_namespace(namespace)),)
     return (Selection(PODS),) if around.settings.host_firewall is False else (Selection(PODS), Selection(HOSTS))
+
+
+def _whom(spec: Body, one: Object, around: Surroundings) -> tuple[Selection, ...]:
+    """Whom a spec is about that cannot be read; whomever it might be, where that cannot be read either."""
+    try:
+        spec.only(_FIELDS)
+        return _subject(spec, _names(one)[0], around)
+    except (Malformed, Undecided):
+        return _possible(one, around)
+
+
+def _is_about(spec: Body, direction: Direction) -> bool:
+    """Whether a spec may say something of a direction."""
+    return any(name not in _FIELDS or name.startswith(direction.value) for name in spec.names)
 
 
 def _unread(reason: str, pointer: str) -> Rule:
     return Rule(Action.UNREAD, (EVERYONE,), ANY_PORT, pointer, unread=reason)
 
 
-def _read(spec: Body, namespace: str, around: Surroundings) -> _Read:
+def _read(spec: Body, one: Object, around: Surroundings) -> _Read:
+    namespace = _names(one)[0]
     spec.only(_FIELDS)
-    if spec.has("endpointSelector") == spec.has("nodeSelector"):
-        raise spec.malformed("expected one of endpointSelector and nodeSelector")
     default_deny = spec.part("enableDefaultDeny") or Body(spec.id, {})
     default_deny.only(("egress", "ingress"))
     return _Read(
@@ -190,6 +225,8 @@ def _read(spec: Body, namespace: str, around: Surroundings) -> _Read:
 
 def _subject(spec: Body, namespace: str, around: Surroundings) -> tuple[Selection, ...]:
     """Pods; or nodes, which no policy is about where the host firewall is off."""
+    if spec.has("endpointSelector") == spec.has("nodeSelector"):
+        raise spec.malformed("expected one of endpointSelector and nodeSelector")
     if spec.has("endpointSelector"):
         return (Selection(PODS, subject(spec.required("endpointSelector"), namespace, around.settings)),)
     if namespace:
