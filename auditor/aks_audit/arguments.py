@@ -39,6 +39,8 @@ examples:
   aks-audit path aks-shop --snapshot estate.jsonl --from shop/web-7d9f --to internet
                                             with which public address does this pod leave?
   aks-audit path aks-shop --snapshot estate.jsonl --from node --to ntp.ubuntu.com:123 --protocol udp
+  aks-audit path aks-shop --snapshot estate.jsonl --from node --to '[2001:db8::5]:443'
+                                            does IPv6 go another way than IPv4, past the firewall?
   aks-audit path aks-shop --subscription shop --from node --to api-server
                                             reads live state, then walks
 

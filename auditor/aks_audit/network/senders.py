@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from aks_audit.facts import (
     AzureResource,
+    Evidence,
     ManagedCluster,
     NetworkPlugin,
     NetworkPolicy,
@@ -39,7 +40,12 @@ def source(origin: Origin) -> Hop:
         return Hop(HopKind.SOURCE, origin.pod.id, None, says, evidence=evidence)
     at = f"address {origin.address}" if origin.address else f"some address of {_prefixes(origin.subnet)}"
     says = f"A node of pool {origin.pool.name} in subnet {subnet}, {at}"
-    return Hop(HopKind.SOURCE, origin.pool.id, None, says, evidence=(origin.subnet.at(Subnet.address_prefix),))
+    return Hop(HopKind.SOURCE, origin.pool.id, None, says, evidence=(prefixes_at(origin.subnet),))
+
+
+def prefixes_at(subnet: Subnet) -> Evidence:
+    """Where the prefixes of a subnet stand: in the one field of Azure's or in the other."""
+    return subnet.at(Subnet.address_prefix if subnet.address_prefix else Subnet.address_prefixes)
 
 
 def without_its_family(origin: Origin, destination: Destination) -> Steps[bool]:

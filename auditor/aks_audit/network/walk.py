@@ -37,7 +37,7 @@ from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_applia
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
 from aks_audit.network.security_rules import Behind, Decision, Surroundings, decide
-from aks_audit.network.senders import masquerade, network_policy, source, without_its_family
+from aks_audit.network.senders import masquerade, network_policy, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation
 
@@ -190,7 +190,7 @@ def _security_hop(
     evidence = (attached, *decision.evidence)
     if decision.access is None:
         rules = ", ".join(decision.doubts)
-        says = f"{group.name} on {on}: it hangs on addresses that are not known which rule decides: {rules}"
+        says = f"{group.name} on {on}: which of its rules decides hangs on addresses that are not known: {rules}"
         return Hop(HopKind.SECURITY_GROUP, group.id, Passage.UNKNOWN, says, rules, evidence)
     lets = decision.access is SecurityRuleAccess.ALLOW
     late = f"; never reached: {', '.join(decision.too_late)}" if decision.too_late else ""
@@ -255,7 +255,6 @@ def _closer(under: _Under, name: str, route: EffectiveRoute) -> Iterator[Missing
 def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
     subnet = under.sender.subnet
     hop = route.next_hop
-    to = f"{hop.kind} {hop.address}" if hop.address else str(hop.kind)
     table = f"{parse(subnet.route_table.id).name}/" if subnet.route_table else ""
     made = {
         RouteSource.USER: f"route {table}{route.name}",
@@ -268,12 +267,28 @@ def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
         says = f"From {subnet.name}, {route.prefix} leads nowhere: packets are dropped"
     else:
         passage = None
-        says = f"From {subnet.name}, {route.prefix} leads to {to}"
+        says = f"From {subnet.name}, {route.prefix} {_leads(route)}"
     if route.doubts:
         passage = Passage.UNKNOWN
         says = f"{says}; but {'; '.join(doubt.reason for doubt in route.doubts)}"
     by = made[route.source]
     return Hop(HopKind.ROUTE, subnet.id, passage, says, by, route.evidence, route.doubts)
+
+
+def _leads(route: EffectiveRoute) -> str:
+    """Where a route leads, in words."""
+    hop = route.next_hop
+    if route.source is RouteSource.PRIVATE_ENDPOINT:
+        return f"leads straight to private endpoint {route.name}, before any route table"
+    words = {
+        NextHopKind.VIRTUAL_NETWORK: "stays in the virtual network",
+        NextHopKind.PEERING: f"leads to the peered network {parse(hop.network).name}",
+        NextHopKind.INTERNET: "leads to the internet",
+        NextHopKind.APPLIANCE: f"leads to appliance {hop.address}",
+        NextHopKind.GATEWAY: "leads to the virtual network gateway",
+        NextHopKind.NONE: "leads nowhere",
+    }
+    return words[hop.kind]
 
 
 def _somewhere(subnet: Subnet, source: Address) -> Address:
@@ -349,7 +364,8 @@ def _appliance_hop(found: Appliance, address: Address, network: str) -> Hop:
     if found.kind.forwards:
         says = f"At {address} is {name}{found.kind}: what it lets through is not known here"
         return Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, "", found.evidence)
-    says = f"At {address} is {name}{found.kind}: packets are dropped"
+    at = f"{address} is" if found.kind is ApplianceKind.UNREACHABLE else f"At {address} is"
+    says = f"{at} {name}{found.kind}: packets are dropped"
     return Hop(HopKind.APPLIANCE, where, Passage.BLOCKED, says, "", found.evidence)
 
 
@@ -424,10 +440,10 @@ def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
     if endpoint is None or asked:
         for hop in _on_subnet(under, subnet, INBOUND):
             yield hop if asked else _unless_endpoint(hop, found, address)
-    what = f"private endpoint {endpoint.name}" if endpoint else f"subnet {subnet.name}"
-    says = f"{under.whose} is {f'{address}, ' if under.flow.name else ''}in {what} of {network.name}"
+    what = f"private endpoint {endpoint.name} in" if endpoint else f"in subnet {subnet.name} of"
+    says = f"{under.whose} is {f'{address}, ' if under.flow.name else ''}{what} {network.name}"
     where = endpoint.id if endpoint else subnet.id
-    evidence = (subnet.at(Subnet.address_prefix),)
+    evidence = (prefixes_at(subnet),)
     yield Hop(HopKind.DESTINATION, where, Passage.ALLOWED, says, evidence=evidence)
 
 
