@@ -48,6 +48,7 @@ from aks_audit_rules.frameworks import (
     azqr,
     azure_policy,
     community_policy,
+    psrule,
     review_checklist,
     the_aks_checklist,
 )
@@ -539,6 +540,37 @@ def nat_gateway_for_egress(cluster: ManagedCluster) -> Verdict:
     return passes(f"Egress leaves through a NAT gateway ({cluster.outbound_type})", evidence)
 
 
+@rule(
+    "AKS-EGR-27",
+    title="The subnets of nodes and pods have no default outbound access",
+    severity=Severity.MEDIUM,
+    controls=(azure_policy("7bca8353-aa3b-429b-904a-9229c4385837"), psrule("Azure.VNET.PrivateSubnet")),
+)
+def no_default_outbound_access(subnet: ClusterSubnet) -> Verdict:
+    """Where nothing else gives a machine a way out, Azure gives it an address of its own choice, and tells nobody.
+
+    The day a route table or a NAT gateway is taken off the subnet, traffic leaves past the firewall in place of failing.
+
+    Severity: it opens by another's mistake alone, and then without a trace in the network's own resources.
+    Decided: `defaultOutboundAccess` of subnets with nodes or pods: false passes, true fails. Absent is unknown: what Azure takes
+    it for hangs on the API version by which the subnet was made (from 2025-07-01 on it is private). Not applicable to a
+    subnet for the API server alone.
+    Fix: az network vnet subnet update --resource-group {group} --vnet-name {vnet} --name {subnet} --default-outbound-access false
+    Bicep: subnets[].properties.defaultOutboundAccess: false
+    Change: in place; nodes must have another way out first (a NAT gateway, a load balancer, a route), and running ones keep theirs
+    until they are stopped
+    References: https://learn.microsoft.com/azure/virtual-network/ip-services/default-outbound-access
+    """
+    evidence = subnet.at(Subnet.default_outbound_access)
+    if not any(use.kind in {"node", "pod"} for use in subnet.uses):
+        return not_applicable("The subnet holds no nodes and no pods", evidence)
+    if subnet.default_outbound_access is None:
+        return undecided("The body does not say whether the subnet has default outbound access", evidence)
+    if subnet.default_outbound_access:
+        return fails("Azure gives machines of the subnet a way out of its own", evidence)
+    return passes("The subnet has no default outbound access", evidence)
+
+
 RULES = (
     egress_is_forced,
     default_route_to_appliance,
@@ -546,4 +578,5 @@ RULES = (
     kubenet_routes,
     kubenet_nodes_within_limit,
     nat_gateway_for_egress,
+    no_default_outbound_access,
 )

@@ -48,7 +48,7 @@ def firewall_logs_kept(firewall: ClusterFirewall) -> Verdict:
 
 def _rule_logs(firewall: ClusterFirewall) -> Verdict:
     settings = firewall.estate.within(DiagnosticSetting, firewall.id)
-    kept = {category.lower(): evidence for setting in settings for category, evidence in _kept(setting)}
+    kept = {category.lower(): evidence for setting in settings for category, evidence in kept_logs(setting)}
     if _ALL in kept:
         return passes("All logs of the firewall are kept", kept[_ALL])
     lacking = [category for category in _RULE_LOGS if category.lower() not in kept]
@@ -63,7 +63,7 @@ def _rule_logs(firewall: ClusterFirewall) -> Verdict:
     return fails(f"No diagnostic setting of the firewall keeps {' and '.join(lacking)}", *shown)
 
 
-def _kept(setting: DiagnosticSetting) -> Iterator[tuple[str, Evidence]]:
+def kept_logs(setting: DiagnosticSetting) -> Iterator[tuple[str, Evidence]]:
     """The categories, and groups of categories, that a setting keeps.
 
     Raises:

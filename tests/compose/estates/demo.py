@@ -226,6 +226,7 @@ def _watched(network: Body) -> list[Body]:
     return [
         *flow_log(APPS, network["id"], log_analytics),
         diagnostic_setting(_HUB.of("azureFirewalls", "fw-hub"), log_analytics),
+        diagnostic_setting(_REGISTRY, log_analytics),
         log_search_alert(group, "pod-addresses", log_analytics, full),
         metric_alert(group, "snat-ports", balancer, "UsedSnatPorts"),
     ]

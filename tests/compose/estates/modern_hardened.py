@@ -199,6 +199,7 @@ def _watched(network: Body, cluster: Body) -> list[Body]:
     return [
         *flow_log(APPS, network["id"], log_analytics),
         diagnostic_setting(_HUB.of("azureFirewalls", "fw-hub"), log_analytics),
+        diagnostic_setting(_GROUP.of("Microsoft.ContainerRegistry/registries", "crplatformcache"), log_analytics),
         log_search_alert(group, "pod-addresses", log_analytics, full),
         workload,
         federated_credential(workload, cluster, "orders:api"),
