@@ -70,12 +70,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], str
 
 
 READ_BY_RULES = [
+    "Microsoft.AlertsManagement/prometheusRuleGroups/read",
     "Microsoft.Authorization/roleAssignments/read",
+    "Microsoft.Compute/diskEncryptionSets/read",
     "Microsoft.Compute/virtualMachineScaleSets/read",
     "Microsoft.ContainerRegistry/registries/read",
     "Microsoft.ContainerService/deploymentSafeguards/read",
     "Microsoft.ContainerService/managedClusters/outboundNetworkDependenciesEndpoints/read",
     "Microsoft.ContainerService/managedClusters/read",
+    "Microsoft.Insights/diagnosticSettings/read",
+    "Microsoft.Insights/metricAlerts/read",
+    "Microsoft.Insights/scheduledQueryRules/read",
+    "Microsoft.KeyVault/vaults/read",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/read",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/read",
     "Microsoft.Network/azureFirewalls/read",
     "Microsoft.Network/firewallPolicies/read",
     "Microsoft.Network/firewallPolicies/ruleCollectionGroups/read",
@@ -83,6 +91,8 @@ READ_BY_RULES = [
     "Microsoft.Network/natGateways/read",
     "Microsoft.Network/networkInterfaces/read",
     "Microsoft.Network/networkSecurityGroups/read",
+    "Microsoft.Network/networkWatchers/flowLogs/read",
+    "Microsoft.Network/networkWatchers/read",
     "Microsoft.Network/privateDnsZones/ALL/read",
     "Microsoft.Network/privateDnsZones/read",
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read",
@@ -90,26 +100,34 @@ READ_BY_RULES = [
     "Microsoft.Network/publicIPAddresses/read",
     "Microsoft.Network/routeTables/read",
     "Microsoft.Network/virtualNetworks/read",
+    "Microsoft.Sql/servers/firewallRules/read",
+    "Microsoft.Sql/servers/read",
+    "Microsoft.Storage/storageAccounts/read",
 ]
 
 NOT_HELD = {
     "Microsoft.Network/natGateways/read",  # without the list, nobody could say that there is none
-    "Microsoft.ContainerRegistry/registries/read",  # likewise, of the registry that a kubelet may pull from
+    "Microsoft.AlertsManagement/prometheusRuleGroups/read",  # likewise, no alert
     # Not asked for, the firewall is judged by Azure's documented list; refused, by nothing.
     "Microsoft.ContainerService/managedClusters/outboundNetworkDependenciesEndpoints/read",
 }
 """What rules ask for and the demo estate has none of."""
 
-NOT_DECIDED = {f"AKS-PAAS-{n}" for n in ("02", "03", "08", "09", "11", "12", "13")}
-"""The rules about registries, of which the demo estate has none, so that the check cannot tell of them."""
+NOT_DECIDED = {"AKS-ING-12"}
+"""The rule about application gateways, of which the demo estate has none, so that the check cannot tell of it."""
 
 ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
     # public addresses inherit their protection from the network that AKS made
     "Microsoft.Compute/virtualMachineScaleSets/read": {
         "AKS-SUB-25": "aks-create-defaults",
     },
+    # no role leads to a registry, and the list says that there is none
+    "Microsoft.ContainerRegistry/registries/read": {
+        "AKS-PAAS-15": "nat-gateway",
+    },
     # the firewall is the DNS server of the clusters' network
     "Microsoft.Network/azureFirewalls/read": {
+        "AKS-API-05": "aks-review-networking",
         "AKS-API-14": "base",
         "AKS-API-20": "base",
         "AKS-PAAS-04": "modern-hardened",
@@ -150,10 +168,15 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
         "AKS-EGR-03": "checkpoint-per-pod-egress",
         "AKS-EGR-26": "checkpoint-per-pod-egress",
     },
+    # authorized ranges hold the address of a NAT gateway
+    "Microsoft.Network/natGateways/read": {
+        "AKS-API-05": "nat-gateway",
+    },
     # the DNS servers, or the appliances of the routes, are virtual machines
     "Microsoft.Network/networkInterfaces/read": {
         "AKS-API-14": "dns-forwarders",
         "AKS-API-20": "dns-forwarders",
+        "AKS-API-21": "base",
         "AKS-EGR-03": "aviatrix-firenet-kubenet",
         "AKS-EGR-26": "aviatrix-firenet-kubenet",
     },
@@ -161,31 +184,34 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
     "Microsoft.Network/networkSecurityGroups/read": {
         "AKS-SUB-30": "shared-hub",
     },
-    # a registry has a private endpoint
-    "Microsoft.Network/privateDnsZones/ALL/read": {
-        "AKS-PAAS-04": "modern-hardened",
-    },
-    # a registry has a private endpoint
-    "Microsoft.Network/privateDnsZones/read": {
-        "AKS-PAAS-04": "modern-hardened",
-    },
-    # a custom DNS server's own network, or a registry's name, is resolved by them
-    "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read": {
-        "AKS-PAAS-04": "modern-hardened",
-    },
     # clusters without a way out pull from a registry's private endpoint
     "Microsoft.Network/privateEndpoints/read": {
         "AKS-EGR-37": "modern-hardened",
     },
+    # authorized ranges hold a firewall's addresses
+    "Microsoft.Network/publicIPAddresses/read": {
+        "AKS-API-05": "aks-review-networking",
+    },
     # kubenet without the table of its own, another vendor's appliances, peerings with readable tables
     "Microsoft.Network/routeTables/read": {
+        "AKS-API-05": "aks-review-networking",
         "AKS-EGR-08": "aviatrix-firenet-kubenet",
         "AKS-EGR-26": "api-server-vnet-integration",
         "AKS-SUB-23": "base",
     },
+    # the hub has a gateway
+    "Microsoft.Network/virtualNetworkGateways/connections/read": {
+        "AKS-API-21": "shared-hub",
+        "AKS-SUB-28": "shared-hub",
+    },
+    # the hub has a gateway
+    "Microsoft.Network/virtualNetworkGateways/read": {
+        "AKS-API-21": "shared-hub",
+        "AKS-SUB-28": "shared-hub",
+    },
     # kubenet in a network of one's own, and a right to join subnets that is granted above them
     "Microsoft.Network/virtualNetworks/read": {
-        "AKS-API-19": "base",
+        "AKS-API-05": "aks-review-networking",
         "AKS-EGR-08": "aviatrix-firenet-kubenet",
     },
 }
