@@ -138,9 +138,10 @@ def _enforced(cluster: ManagedCluster) -> Enforced:
         taken = _with_calico(cluster, read)
     elif engine is Engine.CILIUM:
         taken = _with_cilium(cluster, read)
+    elif engine is Engine.AZURE:
+        taken = _Taken({NETWORK_POLICIES: True}, PLAIN, Compiled(), frozenset(Direction))
     else:
-        types = {NETWORK_POLICIES: True} if engine is Engine.AZURE else {}
-        taken = _Taken(types, PLAIN, Compiled(), Ruleset().own_node)
+        taken = _Taken({}, PLAIN, Compiled(), frozenset())
     return _put_together(cluster, engine, read, taken)
 
 

@@ -1,6 +1,7 @@
 """The pods and nodes of a cluster as endpoints of policies."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -33,6 +34,21 @@ class Inhabitants(NamedTuple):
 def inhabitants(cluster: ManagedCluster) -> Inhabitants:
     """Who lives in a cluster; read once."""
     return cluster.estate.once(_inhabitants, cluster)
+
+
+def api_server(cluster: ManagedCluster) -> Endpoint:
+    """The API server, as the cluster itself knows it; without addresses where its EndpointSlice was not read."""
+    place = f"{cluster.id}/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+    document = cluster.estate.document(place)
+    addresses = AddressSet()
+    if document and document.id.lower() == place.lower():
+        with suppress(Malformed):
+            endpoints = Body(document.id, document.body).parts("endpoints")
+            addresses = AddressSet.of(network for one in endpoints for network in one.networks("addresses"))
+    return Endpoint(Kind.API_SERVER, "api-server", "", _NONE, _NONE, "", _NONE, addresses, node_labels=_NONE)
+
+
+_NONE: Labels = {}
 
 
 def _inhabitants(cluster: ManagedCluster) -> Inhabitants:
@@ -129,6 +145,8 @@ def _node(node: Node) -> Endpoint:
         Kind.NODE,
         node.name,
         labels=labels,
+        namespace_labels=_NONE,
+        service_account_labels=_NONE,
         addresses=AddressSet.of(one.network("address") for one in addresses),
         node=node.name,
         node_labels=labels,

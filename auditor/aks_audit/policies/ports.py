@@ -45,15 +45,19 @@ def resolved(ports: Ports, destination: Endpoint) -> RangeSet:
 _NONE = RangeSet()
 
 
-def in_words(found: RangeSet) -> str:
-    """Traffic as people write it: `TCP 80, 443, 8000-8100; UDP 53`, `all traffic`, `all traffic but TCP 22`."""
+def in_words(found: RangeSet, whole: RangeSet = ALL_TRAFFIC) -> str:
+    """Traffic as people write it: `TCP 80, 443, 8000-8100; UDP 53`, `everything`, `everything but TCP 22`.
+
+    `whole` is all that is spoken of; what is not in it is left out.
+    """
+    found &= whole
     if not found:
         return "nothing"
-    if found == ALL_TRAFFIC:
-        return "all traffic"
+    if found == whole:
+        return "everything"
     pieces = list(_pieces(found))
-    rest = list(_pieces(ALL_TRAFFIC - found))
-    return "; ".join(pieces) if len(pieces) <= len(rest) else f"all traffic but {'; '.join(rest)}"
+    rest = list(_pieces(whole - found))
+    return "; ".join(pieces) if len(", ".join(pieces)) <= len(", ".join(rest)) else f"everything but {'; '.join(rest)}"
 
 
 def _pieces(found: RangeSet) -> Iterator[str]:

@@ -39,10 +39,14 @@ class Reach:
         self.class_of = {at: number for number, members in enumerate(self.classes) for at in members}
         self.evaluation = Evaluation(ruleset, Universe(endpoints[members[0]] for members in self.classes))
 
-    def between(self, source: int, destination: int) -> tuple[Passage, ...]:
-        """What becomes of all traffic from one endpoint to another; no two passages have traffic in common."""
-        near = on_one_node(self.endpoints[source], self.endpoints[destination])
-        return self.evaluation.between(self.class_of[source], self.class_of[destination], own_node=near)
+    def between(self, source: int, destination: int, *, own_node: bool | None = None) -> tuple[Passage, ...]:
+        """What becomes of all traffic from one endpoint to another; no two passages have traffic in common.
+
+        `own_node`: as if they were on one node, or not; by default, as they are.
+        """
+        if own_node is None:
+            own_node = on_one_node(self.endpoints[source], self.endpoints[destination])
+        return self.evaluation.between(self.class_of[source], self.class_of[destination], own_node=own_node)
 
     def boxes(self, wanted: RangeSet = KUBERNETES_TRAFFIC) -> Iterator[Box]:
         """What becomes of the traffic that is wanted, from everybody to everybody.
