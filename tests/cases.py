@@ -60,6 +60,7 @@ ALIASES = {
     "endpoint-nic": f"{_NODES}/Microsoft.Network/networkInterfaces/kube-apiserver.nic.a1b2c3d4",
     "registry": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerRegistry/registries/craksprod",
     "vault": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.KeyVault/vaults/kv-aks-prod",
+    "endpoint-registry": f"{_NETWORK}/privateEndpoints/pe-craksprod",
     "role-owner": f"{_SUBSCRIPTION.rsplit('/', 1)[0]}/{_ROLE}1",
     "role-contributor": f"{_SUBSCRIPTION}/rg-aks-prod/{_ROLE}2",
     "role-kubernetes": f"{CLUSTER}/{_ROLE}3",

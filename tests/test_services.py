@@ -77,7 +77,7 @@ def test_services_are_those_that_settings_roles_and_endpoints_show() -> None:
     role = given(ROLE, f"{store['id']}/blobServices/default/containers/orders", KUBELET.upper())
     case = Case("", "", set={"cluster properties.diskEncryptionSetID": encrypting["id"]})
     assert uses(store, keys, server, encrypting, mine, role, case=case) == {
-        "craksprod": (Use(CLUSTER, "role"),),
+        "craksprod": (Use(CLUSTER, "endpoint"), Use(CLUSTER, "role")),
         "kv-aks-prod": (Use(CLUSTER, "encryption"),),
         "kv-keys": (Use(CLUSTER, "encryption"),),
         "sql-beyond": (Use(CLUSTER, "endpoint"),),
@@ -99,7 +99,7 @@ def test_a_registry_in_another_subscription_is_used_by_its_endpoint() -> None:
         "properties": {"publicNetworkAccess": "Disabled"},
     }
     mine = endpoint("pe", f"{ALIASES['vnet']}/subnets/snet-endpoints", registry["id"])
-    found = uses(registry, mine, case=Case("", "", absent=("role-pull",)))
+    found = uses(registry, mine, case=Case("", "", absent=("role-pull", "endpoint-registry")))
     assert found["crbeyond"] == (Use(CLUSTER, "endpoint"),)
     assert "craksprod" not in found  # it is only near, and another is known
 

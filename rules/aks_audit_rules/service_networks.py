@@ -74,11 +74,19 @@ def endpoint_near(service: ClusterService) -> Verdict:
     """
     users = sorted({use.cluster for use in service.uses if use.shown_by in _FROM_THE_NETWORK}, key=str.lower)
     evidence = service.at(LinkedService.private_endpoint_connections)
-    if service.assumed:
-        return not_applicable("No role, setting or private endpoint says that a cluster uses it", evidence)
-    if not users:
-        return not_applicable("AKS and Azure use it for the clusters, which do not reach it themselves", evidence)
-    return each(users, lambda cluster: _near(service, service.estate.resource(ManagedCluster, cluster)))
+    if users:
+        found = each(users, lambda cluster: _near(service, service.estate.resource(ManagedCluster, cluster)))
+    elif service.assumed:
+        found = not_applicable("No role, setting or private endpoint says that a cluster uses it", evidence)
+    else:
+        found = not_applicable("AKS and Azure use it for the clusters, which do not reach it themselves", evidence)
+    return each((found, *_others(service)), lambda one: one)
+
+
+def _others(service: ClusterService) -> tuple[Verdict, ...]:
+    """What is unknown where more clusters may use a service than was read."""
+    missing = service.unread
+    return (undecided("; ".join(one.reason for one in missing), missing=missing),) if missing else ()
 
 
 def _near(service: ClusterService, cluster: ManagedCluster) -> Verdict:
@@ -273,8 +281,6 @@ def only_egress_addresses(service: ClusterService) -> Verdict:
     https://learn.microsoft.com/azure/container-registry/container-registry-access-selected-networks
     """
     access = service.at(LinkedService.public_network_access)
-    if service.assumed:
-        return not_applicable("No role, setting or private endpoint says that a cluster uses it", access)
     if any(one.state is ConnectionState.APPROVED for one in service.private_endpoint_connections or ()):
         return not_applicable("A private endpoint leads to it", service.at(LinkedService.private_endpoint_connections))
     if service.public_network_access in {PublicNetworkAccess.DISABLED, PublicNetworkAccess.SECURED_BY_PERIMETER}:
@@ -283,30 +289,39 @@ def only_egress_addresses(service: ClusterService) -> Verdict:
 
 
 def _only_own(service: ClusterService, access: Evidence) -> Verdict:
-    if isinstance(service, ClusterSqlServer):
-        rules = service.firewall_rules
-        listed: AddressSet | None = _of_server(rules)
-        evidence = (access, *(one.at(SqlFirewallRule.start_ip_address) for one in rules))
-        rules.whole()
-    elif isinstance(service, ClusterVault | ClusterStorageAccount | ClusterRegistry):
-        action, rules_of = (service.at(field) for field in _fields(service))
-        if service.default_action is not SecurityRuleAccess.DENY:
-            return not_applicable("It lets everybody in, which another rule judges", access, action)
-        listed, evidence = _rules(service), (action, rules_of)
-    else:
-        return undecided(f"What lets networks reach a {service.parsed.type} is not known here", access)
-    if listed is None:
-        return undecided("The body does not list the addresses that it lets in", *evidence)
+    found = _let_in(service, access)
+    if isinstance(found, Verdict):
+        return found
+    listed, evidence = found
     if listed.empty:
         return not_applicable("It lets no public address in", *evidence)
-    own = AddressSet.union_of(
-        egress_addresses(service.estate.resource(ManagedCluster, cluster)) for cluster in service.clusters
-    )
-    if own.covers(listed):
+    if service.assumed:
+        says = "No role, setting or private endpoint says that a cluster uses it"
+        return each((not_applicable(says, *evidence), *_others(service)), lambda one: one)
+    clusters = (service.estate.resource(ManagedCluster, cluster) for cluster in service.clusters)
+    others = listed.difference(AddressSet.union_of(egress_addresses(cluster) for cluster in clusters))
+    if others.empty:
         return passes("It lets in public addresses of the clusters, and no others", *evidence)
-    others = listed.difference(own)
+    if service.unread:
+        return _others(service)[0]
     many = others.v4.size + others.v6.size
     return fails(f"It lets in {many:,} address{'es' * (many != 1)} that are not the clusters' own", *evidence)
+
+
+def _let_in(service: ClusterService, access: Evidence) -> tuple[AddressSet, tuple[Evidence, ...]] | Verdict:
+    """The addresses that a service lets in, and what says so; a verdict where no list decides."""
+    if isinstance(service, ClusterSqlServer):
+        rules = service.firewall_rules.whole()
+        return _of_server(rules), (access, *(one.at(SqlFirewallRule.start_ip_address) for one in rules))
+    if not isinstance(service, ClusterVault | ClusterStorageAccount | ClusterRegistry):
+        return undecided(f"What lets networks reach a {service.parsed.type} is not known here", access)
+    evidence = tuple(service.at(field) for field in _fields(service))
+    if service.default_action is not SecurityRuleAccess.DENY:
+        return not_applicable("It lets everybody in, which another rule judges", access, evidence[0])
+    listed = _rules(service)
+    if listed is None:
+        return undecided("The body does not list the addresses that it lets in", *evidence)
+    return listed, evidence
 
 
 RULES = (endpoint_near, vault_closed, store_closed, only_egress_addresses)

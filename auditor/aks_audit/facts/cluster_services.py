@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from aks_audit.facts.authorization import RoleAssignment
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.data_stores import SqlServer, StorageAccount
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.key_vault import KeyVault
+from aks_audit.facts.networking import PrivateEndpoint
 from aks_audit.facts.private_link import LinkedService
 from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.facts.registry_use import registries_of
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.service_use import Services, ServiceUse, ShownBy, services_of
-from aks_audit.facts.unread import Unread, UnreadSubject
+from aks_audit.facts.unread import NotCollected, Unread, UnreadSubject
+from aks_audit.results import Missing
 
 _REGISTRY = ContainerRegistry.TYPE.lower()
 
@@ -37,6 +40,20 @@ class ClusterService(LinkedService):
     def assumed(self) -> bool:
         """Whether nothing but its subscription suggests that a cluster uses it."""
         return all(use.shown_by == "subscription" for use in self.uses)
+
+    @property
+    def unread(self) -> tuple[Missing, ...]:
+        """What was asked for and could not be read, by which more clusters may be known to use it: roles, endpoints."""
+        missing = list(self.estate.unlisted(RoleAssignment, self.id))
+        for connection in self.private_endpoint_connections or ():
+            endpoint = connection.private_endpoint
+            try:
+                if endpoint:
+                    endpoint.read()
+            except NotCollected as unread:
+                if endpoint and self.estate.tried(PrivateEndpoint, endpoint.id):
+                    missing += unread.missing
+        return tuple(dict.fromkeys(missing))
 
     @property
     def clusters(self) -> tuple[str, ...]:
