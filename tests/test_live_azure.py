@@ -22,13 +22,21 @@ ESTATES = sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))
 REPORTS = ("aks-audit.html", "aks-audit.json", "aks-audit.sarif")
 SAFEGUARDS = ("--read", "deployment-safeguards")
 BASE = Case(name="", expect="")
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+
+
+def reads_of(path: Path) -> tuple[str, ...]:
+    """The options that ask for all that a snapshot says was read."""
+    listed = {record.type for record in load(path) if isinstance(record, snapshot.Listing)}
+    names = [name for name, reads in OPTIONAL.items() if listed & {read.type for read in reads}]
+    return tuple(part for name in names for part in ("--read", name))
 
 
 @pytest.mark.parametrize("path", ESTATES, ids=lambda path: path.stem)
 def test_a_live_scan_reports_what_a_scan_of_its_snapshot_reports(path: Path, tmp_path: Path) -> None:
     kept = "kept.jsonl.gz" if path.stem.startswith("aks") else "kept.jsonl"
     with ResourceManager(load(path)) as server:
-        live = run(server, tmp_path, "scan", "--output", "live", "--keep-snapshot", kept, *SAFEGUARDS)
+        live = run(server, tmp_path, "scan", "--output", "live", "--keep-snapshot", kept, *reads_of(path))
         replayed = run(server, tmp_path, "scan", "--output", "replayed", "--snapshot", kept)
         recorded = run(server, tmp_path, "scan", "--format", "json", "--snapshot", str(path))
     reports = {name: (tmp_path / "live" / name).read_bytes() for name in REPORTS}
@@ -385,3 +393,41 @@ def test_an_answer_that_stops_in_the_middle_is_a_gap_and_loses_nothing_else(tmp_
     assert "Traceback" not in done.err
     found = {finding["rule"]: finding["outcome"] for finding in done.report["findings"]}
     assert (found["AKS-EGR-02"], found["AKS-API-01"]) == ("unknown", "pass")
+
+
+def test_custom_roles_alone_are_asked_for_and_are_no_list_of_all_roles(tmp_path: Path) -> None:
+    subscription = f"/subscriptions/{CLUSTER.split('/')[2]}"
+    kind = "Microsoft.Authorization/roleDefinitions"
+    roles = [
+        snapshot.Resource(
+            id=(own := f"{subscription}/providers/{kind}/{guid}"),
+            type=kind,
+            body={"id": own, "type": kind, "name": guid, "properties": {"roleName": "one", "type": sort}},
+        )
+        for guid, sort in (("99999999-0000-4000-8000-000000000001", "CustomRole"), (READER, "BuiltInRole"))
+    ]
+    with ResourceManager([*records_of(BASE), *roles]) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--read", "custom-roles")
+        asked = [request for request in server.requests if request.path.endswith(kind)]
+    assert done.code == 0, done.err
+    assert {request.query["$filter"] for request in asked} == {"type eq 'CustomRole'"}
+    kept = snapshot.read([tmp_path / "estate.jsonl"])
+    assert [one.id for one, _ in kept.resources if one.type == kind] == [roles[0].id]
+    assert kind not in {listing.type for listing in kept.listings}
+
+
+def test_the_flow_logs_of_every_network_watcher_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    records = load(ROOT / "fixtures" / "estates" / "modern-hardened.jsonl")
+    watchers, logs = "Microsoft.Network/networkWatchers", "Microsoft.Network/networkWatchers/flowLogs"
+    with ResourceManager(records) as server:
+        done = run(server, tmp_path, "collect", "-o", "asked.jsonl", "--read", "flow-logs")
+        run(server, tmp_path, "collect", "-o", "not.jsonl")
+    assert done.code == 0, done.err
+    kept, without = (snapshot.read([tmp_path / name]) for name in ("asked.jsonl", "not.jsonl"))
+    (watcher,) = [one.id for one, _ in kept.resources if one.type == watchers]
+    assert [one.id for one, _ in kept.resources if one.type == logs] == [f"{watcher}/flowLogs/vnet-platform-flowlog"]
+    assert [listing.scope for listing in kept.listings if listing.type == logs] == [watcher]
+    assert {gap.type: gap.reason for gap, _ in without.gaps}[logs] == (
+        "flow-logs were not asked for; add --read flow-logs, 1 call a network watcher"
+    )
+    assert {watchers, logs}.isdisjoint(gap.type for gap, _ in kept.gaps)
