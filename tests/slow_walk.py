@@ -383,7 +383,12 @@ class SlowWalk:
             return
         yield Said("firewall", name(firewall_id), verdict)
         if verdict == ALLOWED:
-            own = [str(one) for prefix in self.subnet(subnet_id)["addressPrefixes"] for one in ip_network(prefix)]
+            try:
+                prefixes = self.subnet(subnet_id)["addressPrefixes"]
+            except LostError:
+                yield Said("route", name(subnet_id), UNKNOWN)
+                return
+            own = [str(one) for prefix in prefixes for one in ip_network(prefix)]
             kept = [sender for sender, (_, translated) in answers.items() if not translated]
             yield from self.onward(subnet_id, kept + own * (len(kept) < len(answers)), to, firewall_id)
 

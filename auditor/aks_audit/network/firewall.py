@@ -190,6 +190,12 @@ def not_translated(firewall: AzureFirewall) -> AddressSet:
     return AddressSet.union_of(_private_range(firewall, written.strip()) for written in listed)
 
 
+def learns_private_ranges(firewall: AzureFirewall) -> bool:
+    """Whether the firewall learns more private ranges from a route server, which no body shows."""
+    policy = firewall.firewall_policy
+    return policy is not None and (policy.read().auto_learn_private_ranges or "").lower() == "enabled"
+
+
 def _private_range(firewall: AzureFirewall, written: str) -> AddressSet:
     found = PRIVATE if written.lower() == "ianaprivateranges" else written_addresses(written)
     if found is None:
@@ -203,7 +209,7 @@ class _Question:
     A flow that a DNAT rule let through (`let_through`) is put to the network rules once more, which may only deny it.
     """
 
-    __slots__ = ("_answers", "firewall", "flow", "known", "let_through", "proxy", "rules")
+    __slots__ = ("_answers", "firewall", "flow", "known", "learns", "let_through", "proxy", "rules")
 
     def __init__(
         self,
@@ -217,6 +223,7 @@ class _Question:
         self.known = known
         self.let_through = let_through
         self.proxy = dns_proxy(firewall)
+        self.learns = learns_private_ranges(firewall)
         rules = firewall.estate.once(placed_rules, firewall)
         self.rules = tuple(rule for rule in rules if rule.kind is NETWORK) if let_through else rules
         self._answers: tuple[tuple[PlacedRule, Literal[True] | str], ...] | None = None
@@ -358,8 +365,11 @@ class _Question:
             return True
         kept = not_translated(self.firewall)
         if flow.destination is None:
-            return True if self.known.public and kept.intersection(PUBLIC).empty else None
-        return not _holds(kept, flow.destination)
+            public = self.known.public and kept.intersection(PUBLIC).empty
+            return True if public and not self.learns else None
+        if _holds(kept, flow.destination):
+            return False
+        return None if self.learns else True
 
 
 class _Questions:

@@ -214,7 +214,8 @@ def _routed(under: _Under) -> Steps[_Under | None]:
             return (yield from _at_appliance(under, route))
         case NextHopKind.GATEWAY:
             says = "What is behind the gateway is not known here"
-            yield Hop(HopKind.APPLIANCE, subnet.virtual_network_id, Passage.UNKNOWN, says)
+            where = subnet.virtual_network_id
+            yield Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, evidence=route.evidence)
             return None
         case NextHopKind.VIRTUAL_NETWORK:
             yield from _arrived(under, under.estate_network)
@@ -398,16 +399,22 @@ _PASSAGES = {
 
 def _behind_firewall(under: _Under, firewall: AzureFirewall, judged: tuple[SourceVerdict, ...]) -> Steps[_Under | None]:
     """On from the firewall's subnet, under its address where it translates (application rules always do)."""
-    for configuration in firewall.ip_configurations or ():
-        if configuration.subnet:
-            subnet = configuration.subnet.read()
-            parts = [part.sources for part in judged if part.verdict.snat is not True]
-            parts += [AddressSet.of(subnet.prefixes)] if any(one.verdict.snat is not False for one in judged) else []
-            sender = Sender(subnet, AddressSet.union_of(parts), under.sender.example)
-            return under._replace(sender=sender, firewall=firewall)
-    says = "How the Virtual WAN hub of the firewall routes on is not known here"
-    yield Hop(HopKind.APPLIANCE, firewall.id, Passage.UNKNOWN, says)
-    return None
+    link = next((one.subnet for one in firewall.ip_configurations or () if one.subnet), None)
+    if link is None:
+        says = "How the Virtual WAN hub of the firewall routes on is not known here"
+        evidence = (firewall.at(AzureFirewall.virtual_hub),)
+        yield Hop(HopKind.APPLIANCE, firewall.id, Passage.UNKNOWN, says, evidence=evidence)
+        return None
+    try:
+        subnet = link.read()
+    except Unread as unread:
+        says = f"How it goes on from {parse(link.id).name} cannot be told: {unread}"
+        yield Hop(HopKind.ROUTE, link.id, Passage.UNKNOWN, says, missing=unread.missing)
+        return None
+    parts = [part.sources for part in judged if part.verdict.snat is not True]
+    parts += [AddressSet.of(subnet.prefixes)] if any(one.verdict.snat is not False for one in judged) else []
+    sender = Sender(subnet, AddressSet.union_of(parts), under.sender.example)
+    return under._replace(sender=sender, firewall=firewall)
 
 
 def _over_peering(under: _Under, route: EffectiveRoute) -> Steps[None]:
