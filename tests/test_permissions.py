@@ -9,7 +9,15 @@ import pytest
 from aks_audit import permissions
 from aks_audit.arguments import PERMISSIONS_EXAMPLES
 from aks_audit.cli import main
-from aks_audit.facts import AzureResource, application_gateway, cluster, firewall, name_resolution, networking
+from aks_audit.facts import (
+    AzureResource,
+    application_gateway,
+    cluster,
+    firewall,
+    name_resolution,
+    networking,
+    virtual_wan,
+)
 from aks_audit.permissions import SUBJECT, Document
 from aks_audit.sources.azure import plan
 
@@ -107,7 +115,7 @@ def test_a_binding_leads_to_its_role_and_leaves_the_subject_to_the_reader(
 def test_every_type_that_facts_read_has_its_permission() -> None:
     kinds = [
         kind
-        for module in (application_gateway, cluster, firewall, name_resolution, networking)
+        for module in (application_gateway, cluster, firewall, name_resolution, networking, virtual_wan)
         for kind in vars(module).values()
         if isinstance(kind, type)
     ]

@@ -209,6 +209,11 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
         "AKS-API-21": "shared-hub",
         "AKS-SUB-28": "shared-hub",
     },
+    # the hub of a Virtual WAN gives the default route
+    **{
+        f"Microsoft.Network/virtualHubs/{part}read": {"AKS-EGR-02": "virtual-wan", "AKS-EGR-07": "virtual-wan"}
+        for part in ("", "hubVirtualNetworkConnections/", "routingIntent/")
+    },
     # kubenet in a network of one's own, and a right to join subnets that is granted above them
     "Microsoft.Network/virtualNetworks/read": {
         "AKS-API-05": "aks-review-networking",

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import SCHEMA, Body, Header, Listing, Record, Resource
-from aks_audit.sources.azure.plan import IF_RESOLVER
-from aks_audit.sources.azure.signs import has_resolver
+from aks_audit.sources.azure.plan import IF_RESOLVER, IF_VIRTUAL_HUB
+from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
 from compose.azure import Subscription
 
 LISTED_BY_SUBSCRIPTION = (
@@ -36,6 +36,10 @@ LISTED_BY_RESOURCE = {
     ),
     "microsoft.network/dnsresolvers": ("Microsoft.Network/dnsResolvers/inboundEndpoints",),
     "microsoft.network/firewallpolicies": ("Microsoft.Network/firewallPolicies/ruleCollectionGroups",),
+    "microsoft.network/virtualhubs": (
+        "Microsoft.Network/virtualHubs/hubVirtualNetworkConnections",
+        "Microsoft.Network/virtualHubs/routingIntent",
+    ),
     "microsoft.network/privatednszones": (
         "Microsoft.Network/privateDnsZones/A",
         "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
@@ -61,7 +65,10 @@ def recorded(
         finished=f"{day}T06:00:09Z",
     )
     networks = [body for body in kept if parse(body["id"]).type == "Microsoft.Network/virtualNetworks"]
-    more = [*(IF_RESOLVER if any(map(has_resolver, networks)) else ())]
+    more = [
+        *(IF_RESOLVER if any(map(has_resolver, networks)) else ()),
+        *(IF_VIRTUAL_HUB if any(map(is_connected_to_hub, networks)) else ()),
+    ]
     kinds = sorted([*LISTED_BY_SUBSCRIPTION, *more])
     listings = [Listing(kind, subscription.id) for subscription in subscriptions for kind in kinds]
     for body in kept:

@@ -14,6 +14,7 @@ bring are in `endpoint_routes`.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -25,6 +26,7 @@ from aks_audit.facts import (
     Malformed,
     Missing,
     Network,
+    NotCollected,
     Route,
     RouteNextHopType,
     RouteTable,
@@ -33,9 +35,11 @@ from aks_audit.facts import (
     VirtualNetwork,
 )
 from aks_audit.facts.enumerations import PeeringState
+from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.network.addresses import PUBLIC, AddressSet
-from aks_audit.network.flows import Address
+from aks_audit.network.flows import Address, address_of
+from aks_audit.network.virtual_hubs import default_by_hub
 
 T = TypeVar("T")
 
@@ -55,6 +59,7 @@ class RouteSource(StrEnum):
     USER = "user"
     SYSTEM = "system"
     PEERING = "peering"
+    VIRTUAL_HUB = "virtual hub"
     PRIVATE_ENDPOINT = "private endpoint"
 
 
@@ -138,13 +143,17 @@ def effective_route(subnet: Subnet, destination: Address) -> EffectiveRoute:
     network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
     table = subnet.route_table.read() if subnet.route_table else None
     routes = [route for route in _routes(network, table) if destination in route.prefix]
-    best = max(routes, key=lambda route: (route.prefix.prefixlen, route.source is RouteSource.USER))
+    best = max(routes, key=lambda route: (route.prefix.prefixlen, _PREFERENCE.get(route.source, 0)))
     inside = any(route.source is RouteSource.PEERING or _is_local(route) for route in routes)
     asked = _Question(subnet, network, table, best, destination)
     doubts = () if inside else tuple(_doubts(asked))
     return best._replace(
         doubts=doubts, service_tags=tuple(_by_tag(asked)), service_endpoints=tuple(_by_endpoint(asked))
     )
+
+
+_PREFERENCE = {RouteSource.USER: 2, RouteSource.VIRTUAL_HUB: 1}
+"""Which of two routes with the same prefix wins, the higher; what is not named is Azure's own."""
 
 
 def default_route(table: RouteTable, family: Family = 4) -> Route | None:
@@ -326,11 +335,28 @@ def _routes(network: VirtualNetwork, table: RouteTable | None) -> Iterator[Effec
         yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.VIRTUAL_NETWORK), "", (space,))
     for peering in network.peerings or ():
         yield from _peering_routes(peering)
+    if propagates(table):
+        yield from _hub_route(network)
     for prefix in _DEFAULTS:
         yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.INTERNET))
     if not any(prefix == _DEFAULT for prefix, _, _ in attached):
         for prefix in _DROPPED:
             yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.NONE))
+
+
+def _hub_route(network: VirtualNetwork) -> Iterator[EffectiveRoute]:
+    """The default route that a Virtual WAN hub gives by its routing intent, where it leads to a firewall that was read.
+
+    Whatever else a hub gives is a doubt, as with every gateway in reach.
+    """
+    with suppress(NotCollected):
+        found = default_by_hub(network)
+        for firewall in network.estate.every(AzureFirewall) if found and found.next_hop else ():
+            address = firewall.hub_private_ip_address
+            if found and found.next_hop and address and firewall.id.lower() == found.next_hop.lower():
+                at = address_of(firewall, address, firewall.at(AzureFirewall.hub_private_ip_address))
+                hop = NextHop(NextHopKind.APPLIANCE, (at,))
+                yield EffectiveRoute(RouteSource.VIRTUAL_HUB, _DEFAULT, hop, found.hub.name, found.evidence)
 
 
 def _peering_routes(peering: VirtualNetworkPeering) -> Iterator[EffectiveRoute]:

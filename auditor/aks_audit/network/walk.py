@@ -261,6 +261,7 @@ def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
         RouteSource.USER: f"route {table}{route.name}",
         RouteSource.PEERING: f"peering {route.name}",
         RouteSource.SYSTEM: "Azure's own route",
+        RouteSource.VIRTUAL_HUB: f"routing intent of {route.name}",
         RouteSource.PRIVATE_ENDPOINT: f"private endpoint {route.name}",
     }
     if hop.kind is NextHopKind.NONE:
