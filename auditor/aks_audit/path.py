@@ -67,7 +67,10 @@ def ask(estate: Estate, question: Question) -> Walk:
 def knowledge(cluster: ManagedCluster) -> Knowledge:
     """What is documented about public names: which tags hold those that the cluster needs, and that none holds others.
 
-    Azure's tags hold names of Microsoft, and a few others that AKS needs.
+    Azure's tags hold names of Microsoft, and a few others that AKS needs: the tag AzureKubernetesService holds all that
+    is documented as required.
+    Source: https://learn.microsoft.com/azure/aks/limit-egress-traffic and
+    https://learn.microsoft.com/azure/firewall/fqdn-tags
     """
     try:
         needed = needs(cluster)
