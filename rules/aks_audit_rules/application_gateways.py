@@ -197,7 +197,7 @@ def _guarded(gateway: ApplicationGateway) -> Verdict:
     if not listeners:
         return not_applicable(f"Application gateway {gateway.name} takes no requests", shown)
     places: list[HttpListener | PathRule] = [*listeners]
-    for paths in gateway.url_path_maps or ():
+    for paths in stated(gateway, ApplicationGateway.url_path_maps):
         rules: tuple[PathRule, ...] = stated(paths, UrlPathMap.path_rules)
         places += rules
     return each(places, lambda place: _guards(gateway, place))

@@ -71,10 +71,22 @@ def management_path(cluster: ManagedCluster) -> Verdict:
     places = [partial(_here, network) for network in own] + [partial(_beyond, peering) for peering in peerings]
     answers = [each((place,), lambda find: find()) for place in places]
     found = _best(answers)
-    if found.outcome is not Outcome.NOT_APPLICABLE:
-        return found
-    shown = (network.at(VirtualNetwork.subnets) for network in own)
-    return fails("There is no bastion, gateway or machine from which the private API server can be reached", *shown)
+    if found.outcome is Outcome.NOT_APPLICABLE:
+        shown = (network.at(VirtualNetwork.subnets) for network in own)
+        none = "There is no bastion, gateway or machine from which the private API server can be reached"
+        found = fails(none, *shown)
+    ids = [network.id for network in own] + [one.remote.id for one in peerings if one.remote]
+    return each((found, _open_machines(cluster.estate, ids)), lambda verdict: verdict)
+
+
+def _open_machines(estate: Estate, networks: Sequence[str]) -> Verdict:
+    """Whether a machine that was read, in one of some networks, is a way in for everybody."""
+    machines = estate.indexed(_machines)
+    near = sorted({network.lower() for network in networks})
+    found = each([one for network in near for one in machines.by_network.get(network, ())], _is_open)
+    if found.outcome is not Outcome.FAIL and machines.unread:
+        return undecided(str(machines.unread[0]), missing=machines.unread[0].missing)
+    return found
 
 
 def _beyond(peering: VirtualNetworkPeering) -> Verdict:
@@ -86,7 +98,7 @@ def _beyond(peering: VirtualNetworkPeering) -> Verdict:
 
 
 def _here(network: VirtualNetwork) -> Verdict:
-    """The ways into one network: fails for a machine that is open, not applicable where there is no way."""
+    """The ways into one network; not applicable where there is none."""
     return network.estate.once(_ways_into, network)
 
 
@@ -96,8 +108,8 @@ def _ways_into(network: VirtualNetwork) -> Verdict:
 
 
 def _best(answers: Sequence[Verdict]) -> Verdict:
-    """What is worst where a machine is open; else one way is enough, and what is unread counts before nothing."""
-    for wanted in (Outcome.FAIL, Outcome.PASS, Outcome.UNKNOWN):
+    """One way is enough, and what is unread counts before nothing."""
+    for wanted in (Outcome.PASS, Outcome.UNKNOWN):
         found = [one for one in answers if one.outcome is wanted]
         if found:
             return each(found, lambda verdict: verdict)
@@ -175,36 +187,48 @@ def _machines(estate: Estate) -> _Machines:
 
 def _networks_of(interface: NetworkInterface) -> set[str]:
     """The networks of a machine's interface; none where it is no machine's, or forwards as appliances do."""
-    if interface.virtual_machine is None or interface.enable_ip_forwarding:
+    if interface.virtual_machine is None or stated(interface, NetworkInterface.enable_ip_forwarding):
         return set()
     own = stated(interface, NetworkInterface.ip_configurations)
-    return {parse(one.subnet.id).parent.lower() for one in own if one.subnet}
+    return {parse(stated(one, InterfaceIPConfiguration.subnet).id).parent.lower() for one in own}
 
 
 def _machine(network: VirtualNetwork) -> Verdict:
     machines = network.estate.indexed(_machines)
+    if machines.unread:
+        raise machines.unread[0]
     found = _best([each((one,), _stands) for one in machines.by_network.get(network.id.lower(), ())])
     if found.outcome is Outcome.NOT_APPLICABLE:
         network.estate.within(NetworkInterface, f"/subscriptions/{network.parsed.subscription}").whole()
-        if machines.unread:
-            raise machines.unread[0]
     return found
 
 
 def _stands(interface: NetworkInterface) -> Verdict:
-    """Whether a machine is a way in, and for whom."""
+    """Whether a machine is a way in from inside; one with a public address is none."""
     machine = parse(stated(interface, NetworkInterface.virtual_machine).id).name
     shown = interface.at(NetworkInterface.virtual_machine)
-    own = stated(interface, NetworkInterface.ip_configurations)
-    public = [one for one in own if one.public_ip_address]
+    public = _public(interface)
     if not public:
         return passes(f"Machine {machine} stands in the network", shown)
+    evidence = (one.at(InterfaceIPConfiguration.public_ip_address) for one in public)
+    return not_applicable(f"Machine {machine} has a public address", shown, *evidence)
+
+
+def _public(interface: NetworkInterface) -> list[InterfaceIPConfiguration]:
+    return [one for one in stated(interface, NetworkInterface.ip_configurations) if one.public_ip_address]
+
+
+def _is_open(interface: NetworkInterface) -> Verdict:
+    """Whether a machine takes SSH or RDP from the internet."""
+    machine = parse(stated(interface, NetworkInterface.virtual_machine).id).name
+    shown = interface.at(NetworkInterface.virtual_machine)
+    public = _public(interface)
     evidence = (shown, *(one.at(InterfaceIPConfiguration.public_ip_address) for one in public))
     groups = [one for configuration in public for one in _groups(interface, configuration)]
     if groups and all(map(_takes_shells, groups)):
         message = f"Machine {machine} takes SSH or RDP from the internet"
         return fails(message, *evidence, severity=Severity.MEDIUM)
-    return not_applicable(f"Machine {machine} has a public address", *evidence)
+    return not_applicable("No machine takes SSH or RDP from the internet", *evidence)
 
 
 def _groups(interface: NetworkInterface, configuration: InterfaceIPConfiguration) -> Iterator[NetworkSecurityGroup]:
