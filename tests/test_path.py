@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aks_audit import snapshot
@@ -23,6 +23,7 @@ from aks_audit.path import PathError, Question, as_json, as_text, ask, destinati
 from aks_audit.snapshot import Gap, Listing, Record, Resource
 from cases import Case, records_of
 from live import run
+from mutations import RETYPED, Mutation, keys
 from resource_manager import ResourceManager
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -508,3 +509,23 @@ def test_a_service_endpoint_may_be_a_way_out_where_there_is_no_other() -> None:
     estate[number] = Resource(id=record.id, type=record.type, body=body, read=record.read)
     ends = {to: walked(estate, "aks-batch", "node", to)[1].end for to in ("internet", "20.60.1.1")}
     assert ends == {"internet": Passage.BLOCKED, "20.60.1.1": Passage.UNKNOWN}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_hurt_body_leaves_a_walk_to_its_end(data: st.DataObject) -> None:
+    asked = data.draw(st.sampled_from(ASKED))
+    estate = estate_of(asked)
+    bodies = [number for number, one in enumerate(estate) if isinstance(one, Resource) and one.body]
+    number = data.draw(st.sampled_from(bodies))
+    record = estate[number]
+    assert isinstance(record, Resource)
+    path = data.draw(st.sampled_from(list(keys(record.body))))
+    mutation = data.draw(
+        st.sampled_from([Mutation(path, "drop"), *(Mutation(path, "retype", one) for one in (None, *RETYPED))])
+    )
+    estate[number] = Resource(
+        id=record.id, type=record.type, body=mutation.of(record.body), read=record.read, source=record.source
+    )
+    _, walk = walk_of(asked, estate)
+    assert walk.end in Passage
