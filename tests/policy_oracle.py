@@ -166,8 +166,9 @@ def _admin_port(port: Body, connection: Connection) -> bool:
         if kind.upper() != connection.protocol:
             return False
         wanted = value.get("destinationPort") or {"range": {"start": 0, "end": 65535}}
-        span = wanted.get("range") or {"start": wanted["number"], "end": wanted["number"]}
-        return bool(span["start"] <= connection.port <= span["end"])
+        if "number" in wanted:
+            return bool(wanted["number"] == connection.port)
+        return bool(wanted["range"]["start"] <= connection.port <= wanted["range"]["end"])
     if value.get("protocol", "TCP") != connection.protocol:
         return False
     return bool(value.get("start", value.get("port")) <= connection.port <= value.get("end", value.get("port")))

@@ -178,7 +178,7 @@ class _People:
         if (addresses := _addresses(wanted)) is not None:
             return self._with(wanted, addresses)
         namespace, _, name = wanted.partition("/")
-        pods = self._where(lambda number: self.endpoints[number].namespace == namespace)
+        pods = self._where(lambda number: bool(namespace) and self.endpoints[number].namespace == namespace)
         chosen = [number for number in pods if not name or name in self._called(number)]
         if chosen:
             return chosen
@@ -203,19 +203,20 @@ class _People:
         return [*inside, *range(first, len(self.endpoints))]
 
     def _add(self, name: str, addresses: AddressSet) -> None:
-        parts = sorted(atoms(addresses, self._ruleset), key=lambda part: (-part.v4.size, -part.v6.size))
-        largest: set[bool] = set()
-        for part in parts:
+        parts = sorted(atoms(addresses, self._ruleset), key=lambda part: (-part.v4.size, -part.v6.size, part.v4.ranges))
+        families = [bool(part.v4) for part in parts]
+        for at, part in enumerate(parts):
             nobody: Mapping[str, str] = {}
             self.endpoints.append(
                 Endpoint(Kind.ADDRESS, name, "", nobody, nobody, "", nobody, addresses=part, node_labels=nobody)
             )
             self.places.append(name)
             family = " over IPv6" if part.v6 and addresses.v4 else ""
-            others = len([one for one in parts if bool(one.v6) == bool(part.v6)]) > 1
-            rest = f"{'the rest of ' if others else ''}{name}{family}"
-            self._names.append(f"{_prefixes(part)} ({name})" if bool(part.v6) in largest else rest)
-            largest.add(bool(part.v6))
+            alone = families.count(families[at]) == 1
+            rest = families.index(families[at]) == at and len(_prefixes(part)) > _MOST_PREFIXES
+            self._names.append(
+                f"{name}{family}" if alone else f"the rest of {name}{family}" if rest else _named(part, name)
+            )
 
     def _name(self, one: Endpoint) -> str:
         if one.namespace:
@@ -254,14 +255,20 @@ def _addresses(written: str) -> AddressSet | None:
         return None
 
 
-def _prefixes(addresses: AddressSet) -> str:
-    """The first prefixes that addresses are made of."""
+def _prefixes(addresses: AddressSet) -> list[Network]:
+    """The prefixes that addresses are made of; of very many, enough to see that."""
     found: list[Network] = []
     for family, kind in ((addresses.v4, IPv4Address), (addresses.v6, IPv6Address)):
-        for low, high in family.ranges[:_MOST_PREFIXES]:
+        for low, high in family.ranges[: _MOST_PREFIXES + 1]:
             found += summarize_address_range(kind(low), kind(high))
-    shown = ", ".join(map(str, found[:_MOST_PREFIXES]))
-    return f"{shown} and more" if len(found) > _MOST_PREFIXES else shown
+    return found
+
+
+def _named(addresses: AddressSet, whole: str) -> str:
+    """A part of addresses by its first prefixes."""
+    prefixes = _prefixes(addresses)
+    shown = ", ".join(map(str, prefixes[:_MOST_PREFIXES])) + (" and more" if len(prefixes) > _MOST_PREFIXES else "")
+    return f"{shown} ({whole})" if whole in {INTERNET, PRIVATE_ADDRESSES} else shown
 
 
 def _listed(names: Sequence[str]) -> str:
