@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from aks_audit.facts import Estate, Malformed, ManagedCluster, Missing, NotCollected, Unread
 from aks_audit.facts.federation import FederatedIdentityCredential, UserAssignedIdentity
+from aks_audit.facts.resource_id import parse
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import azure_policy
@@ -48,7 +49,10 @@ class _Credentials:
         return self._unread[subscription]
 
     def unread_of(self, identity: str) -> tuple[Missing, ...]:
-        """What is not known of the credentials of one identity."""
+        """What is not known of the credentials of one identity; all is, where the list of identities lacks it."""
+        held = self._estate.within(UserAssignedIdentity, f"/subscriptions/{parse(identity).subscription}")
+        if not [*_missing([held.whole])] and identity not in {one.id.lower() for one in held}:
+            return ()
         return tuple(_missing([self._estate.within(FederatedIdentityCredential, identity).whole]))
 
 
