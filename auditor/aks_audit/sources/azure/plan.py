@@ -137,6 +137,7 @@ _CALLED = {
     GATEWAYS: "virtual network gateway",
     NETWORK_WATCHERS: "network watcher",
     REGISTRIES: "registry",
+    SQL_SERVERS: "SQL server that a cluster leads to",
     RESOLVERS: "DNS resolver",
     RULESETS: "DNS forwarding ruleset",
     SUBSCRIPTION: "subscription",
@@ -255,8 +256,7 @@ def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool 
         f"{len(POLICY_READS)} call a firewall policy: {', '.join(r.path for r in POLICY_READS)}",
         f"{len(GATEWAY_READS)} call a virtual network gateway: {', '.join(r.path for r in GATEWAY_READS)}",
         *(f"1 call a subscription, where {told}: GET providers/{kind}" for told, kind in _IF_SEEN),
-        *(f"{read.price}: {read.path}" for read in (*RESOLVER_READS, *HUB_READS)),
-        f"{len(SERVER_READS)} call a SQL server that a cluster leads to: {', '.join(r.path for r in SERVER_READS)}",
+        *(f"{read.price}: {read.path}" for read in (*RESOLVER_READS, *HUB_READS, *SERVER_READS)),
         "1 call a resource that a cluster leads to beyond these subscriptions, and a vault, a storage account",
         "  or a SQL server that it leads to anywhere",
     ]
