@@ -186,7 +186,7 @@ pods = st.lists(st.tuples(st.sampled_from(tuple(NAMESPACES)), labels, container_
 OUTSIDERS = [Pod("", "one", {}, {}, "192.0.2.1"), Pod("", "other", {}, {}, "192.0.2.200")]
 
 
-def _endpoint(pod: Pod) -> Endpoint:
+def endpoint_of(pod: Pod) -> Endpoint:
     return Endpoint(
         Kind.POD if pod.namespace else Kind.ADDRESS,
         pod.name,
@@ -202,7 +202,7 @@ def _reach(policies: list[Body], everybody: list[Pod]) -> Reach:
     for at, policy in enumerate(policies):
         policy["metadata"]["name"] = f"policy-{at}"
     ruleset = Ruleset(*compile_kubernetes([stored(one) for one in policies]))
-    return Reach([_endpoint(pod) for pod in everybody], ruleset)
+    return Reach([endpoint_of(pod) for pod in everybody], ruleset)
 
 
 _SAID = {True: {Verdict.ALLOWED}, False: {Verdict.DENIED}, None: {Verdict.UNKNOWN}}
