@@ -28,6 +28,7 @@ _HUB = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/rg-hu
 _NODES = f"{_SUBSCRIPTION}/rg-aks-prod-nodes/providers"
 _NETWORK = f"{_SUBSCRIPTION}/rg-network/providers/Microsoft.Network"
 _ZONE = f"{_HUB}/Microsoft.Network/privateDnsZones/privatelink.westeurope.azmk8s.io"
+_RULESET = f"{_HUB}/Microsoft.Network/dnsForwardingRulesets/rules-hub"
 CLUSTER = f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerService/managedClusters/aks-prod"
 _ROLE = "providers/Microsoft.Authorization/roleAssignments/77777777-0000-4000-8000-00000000000"
 ALIASES = {
@@ -46,6 +47,11 @@ ALIASES = {
     "firewall": f"{_HUB}/Microsoft.Network/azureFirewalls/fw-hub",
     "firewall-rules": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub/ruleCollectionGroups/rcg-aks",
     "firewall-policy": f"{_HUB}/Microsoft.Network/firewallPolicies/fwp-hub",
+    "resolver": f"{_HUB}/Microsoft.Network/dnsResolvers/dnspr-hub",
+    "inbound-endpoint": f"{_HUB}/Microsoft.Network/dnsResolvers/dnspr-hub/inboundEndpoints/in",
+    "ruleset": _RULESET,
+    "ruleset-link": f"{_RULESET}/virtualNetworkLinks/link",
+    "forwarding-rule": f"{_RULESET}/forwardingRules/aks",
     "zone": _ZONE,
     "zone-link": f"{_ZONE}/virtualNetworkLinks/aks",
     "zone-link-hub": f"{_ZONE}/virtualNetworkLinks/hub",
@@ -53,6 +59,8 @@ ALIASES = {
     "endpoint": f"{_NODES}/Microsoft.Network/privateEndpoints/kube-apiserver",
     "endpoint-nic": f"{_NODES}/Microsoft.Network/networkInterfaces/kube-apiserver.nic.a1b2c3d4",
     "registry": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.ContainerRegistry/registries/craksprod",
+    "vault": f"{_SUBSCRIPTION}/rg-aks-prod/providers/Microsoft.KeyVault/vaults/kv-aks-prod",
+    "endpoint-registry": f"{_NETWORK}/privateEndpoints/pe-craksprod",
     "role-owner": f"{_SUBSCRIPTION.rsplit('/', 1)[0]}/{_ROLE}1",
     "role-contributor": f"{_SUBSCRIPTION}/rg-aks-prod/{_ROLE}2",
     "role-kubernetes": f"{CLUSTER}/{_ROLE}3",
@@ -124,6 +132,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refuse: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     add: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
 
@@ -160,7 +169,7 @@ def records_of(case: Case, *files: Path) -> list[snapshot.Record]:
                 records.append(msgspec.structs.replace(record, documents=None))
             case _:
                 continue
-    return [*records, *_gaps(case), *_added(case)]
+    return [*records, *_gaps(case), *_added(case), *_listed(case)]
 
 
 def verdict_of(rule: Rule, case: Case) -> tuple[str, str, str]:
@@ -233,6 +242,12 @@ def _gaps(case: Case) -> Iterator[snapshot.Gap]:
         scope = next(part for part in _scopes() if within(resource_id, part))
         reason = f"403 AuthorizationFailed: needs {kind}/read on {scope}"
         yield snapshot.Gap(id=scope, type=kind, reason=reason, status=403, action=f"{kind}/read", scope=scope)
+
+
+def _listed(case: Case) -> Iterator[snapshot.Listing]:
+    for written in case.listed:
+        kind, _, scope = written.partition(" ")
+        yield snapshot.Listing(type=kind, scope=scope)
 
 
 def _scopes() -> tuple[str, ...]:

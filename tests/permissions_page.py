@@ -33,7 +33,7 @@ where, which rules would be unknown without each and without all of them, and th
 for jobs. The exit code is 0 where nothing is missing, and 3 where something is or where Azure does not say.
 
 - The rules are not from a list: the built-in sample estate is audited again without what the action reads.
-  So they are at least these; an estate with what the sample has none of, such as a registry, may lose more.
+  So they are at least these; an estate with what the sample has none of, such as an application gateway, may lose more.
 - A scan lists whole subscriptions. A role on a resource group alone does not permit that, and does not count.
 - Only the scope is asked about. What clusters lead to beyond it, such as a hub, may be refused in the scan.
 - `--plane aks-data` checks the data actions in each cluster with Azure RBAC: one GET a subscription and one a cluster.

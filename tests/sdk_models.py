@@ -10,7 +10,7 @@ import azure.mgmt.containerservice.models as containerservice
 import azure.mgmt.network.models as network
 import azure.mgmt.privatedns.models as privatedns
 
-from aks_audit.facts import application_gateway, field, firewall, name_resolution, networking
+from aks_audit.facts import application_gateway, field, firewall, flow_logs, name_resolution, networking, virtual_wan
 from aks_audit.facts.cluster import AddOn, AgentPool, ManagedCluster
 
 MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
@@ -57,6 +57,10 @@ MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
     firewall.ClassicRuleCollection: (network, "AzureFirewallNetworkRuleCollection"),
     firewall.FirewallIPConfiguration: (network, "AzureFirewallIPConfiguration"),
     firewall.AzureFirewall: (network, "AzureFirewall"),
+    flow_logs.FlowLog: (network, "FlowLog"),
+    virtual_wan.HubVirtualNetworkConnection: (network, "HubVirtualNetworkConnection"),
+    virtual_wan.RoutingPolicy: (network, "RoutingPolicy"),
+    virtual_wan.RoutingIntent: (network, "RoutingIntent"),
     name_resolution.ARecord: (privatedns, "ARecord"),
     name_resolution.ARecordSet: (privatedns, "RecordSet"),
     name_resolution.VirtualNetworkLink: (privatedns, "VirtualNetworkLink"),

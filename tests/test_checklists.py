@@ -13,10 +13,10 @@ CATALOGUE = ROOT.parent / "shared" / "catalogue" / "checks.jsonl"
 CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
 RULES = {rule.id for rule in load_rules()}
 NOT_COVERED = {
-    "aks-review-networking": 18,
-    "aks-security-summit": 14,
+    "aks-review-networking": 10,
+    "aks-security-summit": 13,
     "aviatrix-firenet-kubenet": 1,
-    "azure-firewall-egress": 7,
+    "azure-firewall-egress": 4,
     "checkpoint-per-pod-egress": 6,
 }
 """How many items of each checklist wait for a rule. A new rule lowers a number; no other change may."""

@@ -24,6 +24,7 @@ NOT_IN_THE_SDK = {
     "kind": "recorded answers about network interfaces",
     "sku.tier": "recorded answers about NAT gateways",
     "PrivateEndpoint: properties.resourceGuid": "recorded answers about private endpoints",
+    "HubVirtualNetworkConnection: type": "answers in the REST API reference",
     "RuleCollectionGroup: location": "recorded answers about rule collection groups",
     "VirtualNetworkGateway: properties.ipConfigurations.type": "answers about gateways in Azure's own guides",
 }

@@ -11,9 +11,20 @@ from hypothesis import strategies as st
 from aks_audit import snapshot
 from aks_audit.facts import Estate, Malformed, NotCollected, UnheardOf, Unread, VirtualNetwork
 from aks_audit.facts.firewall import AzureFirewall
-from aks_audit.facts.name_resolution import ARecordSet, PrivateDnsZone, VirtualNetworkLink
+from aks_audit.facts.name_resolution import (
+    ARecordSet,
+    DnsForwardingRuleset,
+    DnsResolver,
+    ForwardingRule,
+    InboundEndpoint,
+    PrivateDnsZone,
+    RulesetLink,
+    VirtualNetworkLink,
+)
 from aks_audit.facts.resource_id import parse
-from aks_audit.network.dns import Answer, Host, addresses_of, dns_proxy, resolve, servers
+from aks_audit.network.dns import Answer, resolve
+from aks_audit.network.dns_servers import Host, dns_proxy, servers
+from aks_audit.network.private_zones import addresses_of
 from recordings import bodies, needs_recordings
 
 HERE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
@@ -47,11 +58,20 @@ class Zone(NamedTuple):
     records: dict[str, frozenset[str] | str]
 
 
+class Ruleset(NamedTuple):
+    """A ruleset: the networks it is linked to, those its questions leave from; domain, state and servers by rule."""
+
+    links: frozenset[int]
+    via: tuple[int, ...]
+    rules: tuple[tuple[str, bool, tuple[str, ...]], ...]
+
+
 class World(NamedTuple):
-    """Networks by number and zones by name."""
+    """Networks by number, zones by name, rulesets."""
 
     nets: tuple[Net, ...]
     zones: dict[str, Zone]
+    rulesets: tuple[Ruleset, ...] = ()
 
 
 # --- the second resolver
@@ -62,7 +82,10 @@ def plain(world: World, net: int, name: str) -> Found:
 
 
 def ask_all(world: World, net: int, asked: tuple[str, ...], name: str, trail: list[tuple[Any, ...]]) -> Found:
-    found = [ask(world, net, server, name, trail) for server in asked]
+    return agreed([ask(world, net, server, name, trail) for server in asked])
+
+
+def agreed(found: list[Found]) -> Found:
     if any(answer == UNKNOWN for answer, _ in found):
         return UNKNOWN, frozenset()
     return found[0] if len(set(found)) == 1 else ("different", frozenset())
@@ -76,8 +99,9 @@ def ask(world: World, net: int, server: str, name: str, trail: list[tuple[Any, .
         return "nothing", frozenset()
     further = [*trail, (home, server, name)]
     host = world.nets[home]
-    if server == AZURE or (server.endswith(".2.4") and host.resolver):
-        return azure(world, home, name, further)
+    if server == AZURE or (host.resolver and server.split(".")[2] == "2"):
+        answers = server == AZURE or server.endswith(".4")
+        return azure(world, home, name, further) if answers else ("nothing", frozenset())
     if server.endswith(".1.4") and host.firewall:
         if not host.firewall.proxy:
             return "nothing", frozenset()
@@ -92,7 +116,21 @@ def azure(world: World, net: int, name: str, trail: list[tuple[Any, ...]]) -> Fo
         if zone and zone.links.get(net, (False, False))[0]:
             suffix = ".".join(labels[start:])
             return in_zone(world, (net, suffix), labels[:start], trail)
-    return (UNKNOWN if any(one.resolver for one in world.nets) else "public"), frozenset()
+    return forwarded(world, net, name, trail)
+
+
+def forwarded(world: World, net: int, name: str, trail: list[tuple[Any, ...]]) -> Found:
+    rest = name.split(".")
+    azures = rest[-2:] in (["azmk8s", "io"], ["azure", "com"])
+    linked = [one for one in world.rulesets if net in one.links]
+    while True:
+        domain = ".".join(rest) + "."
+        here = [(one.via, rule[2]) for one in linked for rule in one.rules if rule[:2] == (domain, True)]
+        if here and (rest or not azures):
+            return agreed([ask(world, out, server, name, trail) for via, to in here for out in via for server in to])
+        if not rest:
+            return "public", frozenset()
+        rest = rest[1:]
 
 
 def in_zone(world: World, where: tuple[int, str], left: list[str], trail: list[tuple[Any, ...]]) -> Found:
@@ -142,6 +180,7 @@ def records_of(world: World) -> Iterator[snapshot.Resource]:
         address = {"privateIPAddress": f"10.{number}.3.4", "subnet": {"id": f"{network_id(number)}/subnets/other"}}
         interface = f"{HERE}/networkInterfaces/machine{number}"
         yield resource(interface, "Microsoft.Network/networkInterfaces", ipConfigurations=[{"properties": address}])
+    yield from resolvers_of(world)
     for name, zone in world.zones.items():
         yield resource(zone_id(name), PrivateDnsZone.TYPE)
         for number, (complete, redirects) in zone.links.items():
@@ -153,6 +192,41 @@ def records_of(world: World) -> Iterator[snapshot.Resource]:
                 resolutionPolicy="NxDomainRedirect" if redirects else "Default",
             )
         yield from (record_set(name, label, value) for label, value in zone.records.items())
+
+
+def resolvers_of(world: World) -> Iterator[snapshot.Resource]:
+    for number, net in enumerate(world.nets):
+        yield resource(resolver_id(number), DnsResolver.TYPE, virtualNetwork={"id": network_id(number)})
+        if net.resolver:
+            address = {
+                "privateIpAddress": f"10.{number}.2.4",
+                "subnet": {"id": f"{network_id(number)}/subnets/inbound"},
+            }
+            yield resource(
+                f"{resolver_id(number)}/inboundEndpoints/in", InboundEndpoint.TYPE, ipConfigurations=[address]
+            )
+    for number, one in enumerate(world.rulesets):
+        out = [{"id": f"{resolver_id(via)}/outboundEndpoints/out"} for via in one.via]
+        yield resource(ruleset_id(number), DnsForwardingRuleset.TYPE, dnsResolverOutboundEndpoints=out)
+        for linked_to in sorted(one.links):
+            where = f"{ruleset_id(number)}/virtualNetworkLinks/to{linked_to}"
+            yield resource(where, RulesetLink.TYPE, virtualNetwork={"id": network_id(linked_to)})
+        for position, (domain, enabled, targets) in enumerate(one.rules):
+            yield resource(
+                f"{ruleset_id(number)}/forwardingRules/rule{position}",
+                ForwardingRule.TYPE,
+                domainName=domain,
+                forwardingRuleState="Enabled" if enabled else "Disabled",
+                targetDnsServers=[{"ipAddress": target, "port": 53} for target in targets],
+            )
+
+
+def resolver_id(number: int) -> str:
+    return f"{HERE}/dnsResolvers/resolver{number}"
+
+
+def ruleset_id(number: int) -> str:
+    return f"{HERE}/dnsForwardingRulesets/ruleset{number}"
 
 
 def record_set(zone: str, label: str, value: frozenset[str] | str) -> snapshot.Resource:
@@ -208,7 +282,13 @@ def firewall_of(number: int, firewall: Firewall | None) -> Iterator[snapshot.Res
 
 
 def listings_of(world: World) -> Iterator[snapshot.Listing]:
-    yield snapshot.Listing(type=PrivateDnsZone.TYPE, scope="/subscriptions/s")
+    for kind in (PrivateDnsZone, DnsResolver, DnsForwardingRuleset):
+        yield snapshot.Listing(type=kind.TYPE, scope="/subscriptions/s")
+    for number in range(len(world.nets)):
+        yield snapshot.Listing(type=InboundEndpoint.TYPE, scope=resolver_id(number))
+    for number in range(len(world.rulesets)):
+        for part in (ForwardingRule, RulesetLink):
+            yield snapshot.Listing(type=part.TYPE, scope=ruleset_id(number))
     for name in world.zones:
         yield snapshot.Listing(type=VirtualNetworkLink.TYPE, scope=zone_id(name))
         yield snapshot.Listing(type=ARecordSet.TYPE, scope=zone_id(name))
@@ -226,10 +306,11 @@ NAMES = (
     "azmk8s.io",
     "other.azmk8s.io",
     "example.com",
+    "management.azure.com",
 )
 LABELS = ("@", "*", "a", "b", "x", "*.a", "x.a", "privatelink", "*.privatelink", "a.privatelink", "y.x", "other")
 ANSWERING = (AZURE, *(f"10.{net}.1.4" for net in range(NETS)))
-SERVERS = [*ANSWERING * 4, "10.0.2.4", "10.1.2.4", "10.2.2.4", "10.0.3.4", "10.9.1.4"]
+SERVERS = [*ANSWERING * 4, "10.0.2.4", "10.1.2.4", "10.2.2.4", "10.2.2.5", "10.0.3.4", "10.9.1.4"]
 asked = st.lists(st.sampled_from(SERVERS), max_size=2).map(tuple)
 addresses = st.frozensets(st.sampled_from(["10.0.0.4", "10.0.0.5"]), max_size=2)
 firewalls = st.builds(Firewall, st.sampled_from([True, True, False]), asked, st.booleans())
@@ -239,12 +320,31 @@ links = st.tuples(st.sampled_from([True, True, False]), st.booleans())
 records = st.dictionaries(st.sampled_from(LABELS), addresses | st.sampled_from(NAMES), min_size=1, max_size=6)
 zones = st.builds(Zone, st.dictionaries(st.integers(0, NETS - 1), links, min_size=1), records)
 linked = st.builds(Zone, st.fixed_dictionaries({0: links}), records)
-worlds = st.builds(World, st.tuples(*[nets] * NETS), st.dictionaries(st.sampled_from(ZONES), zones, min_size=1))
+numbers = st.integers(0, NETS - 1)
+DOMAINS = (".", "io.", "azmk8s.io.", "privatelink.azmk8s.io.", "a.privatelink.azmk8s.io.", "com.", "zure.com.")
+targets = st.lists(st.sampled_from(["10.0.2.4", "10.1.2.4"] * 3 + SERVERS[1:]), min_size=1, max_size=2).map(tuple)
+rules = st.tuples(st.sampled_from(DOMAINS), st.sampled_from([True, True, False]), targets)
+via = st.lists(numbers, min_size=1, max_size=2, unique=True).map(tuple)
+rulesets = st.builds(Ruleset, st.frozensets(numbers), via, st.lists(rules, min_size=1, max_size=4).map(tuple))
+by_name = st.dictionaries(st.sampled_from(ZONES), zones, min_size=1)
+worlds = st.builds(World, st.tuples(*[nets] * NETS), by_name, st.lists(rulesets, max_size=2).map(tuple))
+with_rules = st.builds(
+    World,
+    st.tuples(*[st.builds(Net, st.just(()), st.just(frozenset(range(NETS))), st.none(), st.booleans())] * NETS),
+    by_name,
+    st.lists(rulesets, min_size=1, max_size=2).map(tuple),
+)
 
 
 @settings(max_examples=1000)
 @given(worlds, st.integers(0, NETS - 1), st.sampled_from(NAMES))
 def test_names_resolve_as_a_second_resolver_says(world: World, net: int, name: str) -> None:
+    agree(world, net, name)
+
+
+@settings(max_examples=1000)
+@given(with_rules, numbers, st.sampled_from(NAMES))
+def test_forwarding_rules_lead_where_a_second_resolver_says(world: World, net: int, name: str) -> None:
     agree(world, net, name)
 
 

@@ -431,6 +431,19 @@ def test_sources_are_translated_but_for_private_destinations(
     assert verdict_of(collection(network_rule()), to=to, ranges=ranges).snat is snat
 
 
+def test_learned_private_ranges_are_not_known() -> None:
+    groups = [{"priority": 100, "ruleCollections": [collection(network_rule())]}]
+    policy = {"snat": {"privateRanges": ["10.0.0.0/8"], "autoLearnPrivateRanges": "Enabled"}}
+    records = [
+        _resource(WALL, AzureFirewall.TYPE, {"firewallPolicy": {"id": POLICIES["child"]}}),
+        _resource(POLICIES["child"], "Microsoft.Network/firewallPolicies", policy),
+        *_groups("child", groups),
+    ]
+    firewall = Estate(snapshot.of(records)).resource(AzureFirewall, WALL)
+    found = {to: judge(firewall, flow(to)).snat for to in ("10.1.2.3", "172.16.0.1", "8.8.8.8", "a.contoso.com")}
+    assert found == {"10.1.2.3": False, "172.16.0.1": None, "8.8.8.8": None, "a.contoso.com": None}
+
+
 def test_application_rules_always_translate_the_source() -> None:
     assert verdict_of(collection(application_rule())).snat is True
 

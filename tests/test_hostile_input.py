@@ -134,6 +134,12 @@ STILL_ON_EVIDENCE = {
     ("AKS-EGR-15", "networkProfile/outboundType"): "as above",
     ("AKS-EGR-23", "properties/virtualHub"): "absent, the addresses that the firewall itself names count",
     ("AKS-EGR-37", "bootstrapProfile/containerRegistryId"): "absent, it means the registry that AKS made",
+    ("AKS-API-05", "properties/natGateway"): "absent, the firewall leaves by its own addresses, which were read",
+    ("AKS-API-05", "properties/publicIpPrefixes"): "Azure leaves a NAT gateway's empty list out",
+    ("AKS-API-21", "properties/virtualMachine"): "absent, the interface is no machine's, and another way was read",
+    ("AKS-API-21", "properties/publicIPAddress"): "absent, the machine has none, as most have",
+    ("AKS-API-21", "properties/networkSecurityGroup"): "absent, a public address takes nothing; another way was read",
+    ("AKS-ING-07", "properties/firewallPolicy"): "absent, the gateway's own policy counts, which was read",
     ("AKS-EGR-15", "osType"): "absent, it means Linux",
     ("AKS-EGR-15", "vmSize"): "absent, no size says that there is a GPU",
 }

@@ -13,7 +13,7 @@ from azure.mgmt.containerservice.models import MaintenanceConfiguration, Outboun
 from aks_audit import snapshot
 from aks_audit.arguments import OPTIONAL_READS
 from aks_audit.cli import main
-from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL
+from aks_audit.sources.azure.plan import CLUSTERS, FIREWALLS, LISTED, OPTIONAL, REGISTRIES, optional
 from cases import CLUSTER, ROOT, Case, records_of
 from live import TOKEN, environment, run
 from resource_manager import Answer, Fault, Hang, Paging, Reset, ResourceManager, Truncated, load
@@ -22,13 +22,21 @@ ESTATES = sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))
 REPORTS = ("aks-audit.html", "aks-audit.json", "aks-audit.sarif")
 SAFEGUARDS = ("--read", "deployment-safeguards")
 BASE = Case(name="", expect="")
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+
+
+def reads_of(path: Path) -> tuple[str, ...]:
+    """The options that ask for all that a snapshot says was read."""
+    listed = {record.type for record in load(path) if isinstance(record, snapshot.Listing)}
+    names = [name for name, reads in OPTIONAL.items() if listed & {read.type for read in reads}]
+    return tuple(part for name in names for part in ("--read", name))
 
 
 @pytest.mark.parametrize("path", ESTATES, ids=lambda path: path.stem)
 def test_a_live_scan_reports_what_a_scan_of_its_snapshot_reports(path: Path, tmp_path: Path) -> None:
     kept = "kept.jsonl.gz" if path.stem.startswith("aks") else "kept.jsonl"
     with ResourceManager(load(path)) as server:
-        live = run(server, tmp_path, "scan", "--output", "live", "--keep-snapshot", kept, *SAFEGUARDS)
+        live = run(server, tmp_path, "scan", "--output", "live", "--keep-snapshot", kept, *reads_of(path))
         replayed = run(server, tmp_path, "scan", "--output", "replayed", "--snapshot", kept)
         recorded = run(server, tmp_path, "scan", "--format", "json", "--snapshot", str(path))
     reports = {name: (tmp_path / "live" / name).read_bytes() for name in REPORTS}
@@ -176,6 +184,10 @@ def test_when_the_time_is_up_there_is_a_report_of_what_there_is(tmp_path: Path) 
 
 def test_the_arguments_name_the_reads_of_the_plan() -> None:
     assert set(OPTIONAL_READS) == set(OPTIONAL)
+    for name, reads in OPTIONAL.items():
+        prices = Counter(read.price.removeprefix("1 call ") for read in reads)
+        said = (f"{number} call{'s' * (number > 1)} {price}" for price, number in prices.items())
+        assert OPTIONAL_READS[name] == ", ".join(said)
 
 
 def test_a_dry_run_reads_the_subscriptions_and_tells_the_rest(tmp_path: Path) -> None:
@@ -185,19 +197,33 @@ def test_a_dry_run_reads_the_subscriptions_and_tells_the_rest(tmp_path: Path) ->
         assert {request.path for request in server.requests} == {"/subscriptions"}
     assert done.code == scanned.code == 0, done.err
     assert all(kind in done.out for kind in LISTED)
-    assert all(f"1 call a cluster: {read.path}" in done.out for read in OPTIONAL.values())
+    assert all(f"{read.price}: {read.path}" in done.out for read in optional(OPTIONAL))
     assert {path.name for path in tmp_path.iterdir()} == {"bin"}
     assert done.err == "aks-audit: nothing is written to estate.jsonl: this was a dry run\n"
     assert [line.split()[5] for line in scanned.err.splitlines()] == ["out:", "kept.jsonl:"]
 
 
-def test_optional_reads_cost_one_call_a_cluster_each_and_only_where_asked_for(tmp_path: Path) -> None:
+def test_optional_reads_cost_what_they_say_and_only_where_asked_for(tmp_path: Path) -> None:
     asked = [part for name in OPTIONAL for part in ("--read", name)]
     with ResourceManager(records_of(BASE)) as server:
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--log-format", "json", "-v", *asked)
         paths = Counter(request.path.rpartition("/")[2] for request in server.requests)
     assert done.code == 0, done.err
-    assert [paths[read.path.rpartition("/")[2]] for read in OPTIONAL.values()] == [1] * len(OPTIONAL)
+    subscriptions = {
+        "metricAlerts",
+        "scheduledQueryRules",
+        "prometheusRuleGroups",
+        "roleDefinitions",
+        "networkWatchers",
+    }
+    held = Counter(record.type.lower() for record in records_of(BASE) if isinstance(record, snapshot.Resource))
+    prices = dict.fromkeys(subscriptions, paths["managedClusters"]) | {
+        "flowLogs": held["microsoft.network/networkwatchers"],
+        "federatedIdentityCredentials": held["microsoft.managedidentity/userassignedidentities"],
+        "diagnosticSettings": sum(held[kind.lower()] for kind in (CLUSTERS, FIREWALLS, REGISTRIES)),
+    }
+    named = [read.path.rpartition("/")[2] for read in optional(OPTIONAL)]
+    assert {name: paths[name] for name in named} == {name: prices.get(name, 1) for name in named}
     said = [json.loads(line) for line in done.err.splitlines()]
     assert all({"time", "level", "message"} <= set(line) for line in said)
     assert {line["status"] for line in said if "url" in line} == {200}
@@ -218,10 +244,10 @@ def test_what_is_read_of_a_cluster_on_demand_is_what_the_sdk_reads(tmp_path: Pat
     assert done.code == 0, done.err
     kept = [resource for resource, _ in snapshot.read([tmp_path / "estate.jsonl"]).resources]
     (endpoints,) = [
-        one.body["value"] for one in kept if one.type == f"{CLUSTERS}/{OPTIONAL['outbound-endpoints'].path}"
+        one.body["value"] for one in kept if one.type == f"{CLUSTERS}/{OPTIONAL['outbound-endpoints'][0].path}"
     ]
     models = [
-        OutboundEnvironmentEndpoint(item) for item in json.loads(sent[OPTIONAL["outbound-endpoints"].path])["value"]
+        OutboundEnvironmentEndpoint(item) for item in json.loads(sent[OPTIONAL["outbound-endpoints"][0].path])["value"]
     ]
     assert [model.as_dict() for model in models] == endpoints
     assert all(model.category and model.endpoints for model in models)
@@ -239,7 +265,7 @@ def test_what_is_read_of_a_cluster_on_demand_is_what_the_sdk_reads(tmp_path: Pat
 def test_a_list_of_endpoints_is_whole_only_where_each_category_has_its_endpoints(tmp_path: Path) -> None:
     without = OutboundEnvironmentEndpoint({"category": "images"})
     answer = Answer(200, json.dumps({"value": [without.as_dict()]}).encode())
-    fault = Fault(OPTIONAL["outbound-endpoints"].path, answer, times=None)
+    fault = Fault(OPTIONAL["outbound-endpoints"][0].path, answer, times=None)
     with ResourceManager(records_of(BASE), faults=[fault]) as server:
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--read", "outbound-endpoints")
     assert without.endpoints is None
@@ -367,3 +393,41 @@ def test_an_answer_that_stops_in_the_middle_is_a_gap_and_loses_nothing_else(tmp_
     assert "Traceback" not in done.err
     found = {finding["rule"]: finding["outcome"] for finding in done.report["findings"]}
     assert (found["AKS-EGR-02"], found["AKS-API-01"]) == ("unknown", "pass")
+
+
+def test_custom_roles_alone_are_asked_for_and_are_no_list_of_all_roles(tmp_path: Path) -> None:
+    subscription = f"/subscriptions/{CLUSTER.split('/')[2]}"
+    kind = "Microsoft.Authorization/roleDefinitions"
+    roles = [
+        snapshot.Resource(
+            id=(own := f"{subscription}/providers/{kind}/{guid}"),
+            type=kind,
+            body={"id": own, "type": kind, "name": guid, "properties": {"roleName": "one", "type": sort}},
+        )
+        for guid, sort in (("99999999-0000-4000-8000-000000000001", "CustomRole"), (READER, "BuiltInRole"))
+    ]
+    with ResourceManager([*records_of(BASE), *roles]) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--read", "custom-roles")
+        asked = [request for request in server.requests if request.path.endswith(kind)]
+    assert done.code == 0, done.err
+    assert {request.query["$filter"] for request in asked} == {"type eq 'CustomRole'"}
+    kept = snapshot.read([tmp_path / "estate.jsonl"])
+    assert [one.id for one, _ in kept.resources if one.type == kind] == [roles[0].id]
+    assert kind not in {listing.type for listing in kept.listings}
+
+
+def test_the_flow_logs_of_every_network_watcher_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    records = load(ROOT / "fixtures" / "estates" / "modern-hardened.jsonl")
+    watchers, logs = "Microsoft.Network/networkWatchers", "Microsoft.Network/networkWatchers/flowLogs"
+    with ResourceManager(records) as server:
+        done = run(server, tmp_path, "collect", "-o", "asked.jsonl", "--read", "flow-logs")
+        run(server, tmp_path, "collect", "-o", "not.jsonl")
+    assert done.code == 0, done.err
+    kept, without = (snapshot.read([tmp_path / name]) for name in ("asked.jsonl", "not.jsonl"))
+    (watcher,) = [one.id for one, _ in kept.resources if one.type == watchers]
+    assert [one.id for one, _ in kept.resources if one.type == logs] == [f"{watcher}/flowLogs/vnet-platform-flowlog"]
+    assert [listing.scope for listing in kept.listings if listing.type == logs] == [watcher]
+    assert {gap.type: gap.reason for gap, _ in without.gaps}[logs] == (
+        "flow-logs were not asked for; add --read flow-logs, 1 call a network watcher"
+    )
+    assert {watchers, logs}.isdisjoint(gap.type for gap, _ in kept.gaps)

@@ -10,6 +10,7 @@ import pytest
 
 from aks_audit import snapshot
 from aks_audit.snapshot import Record
+from aks_audit.sources.azure.plan import OPTIONAL
 from aks_audit.sources.kubernetes import plan
 from cases import CLUSTER, Case, records_of
 from kubernetes_api import AUDITOR_TOKEN, NORIGHTS_TOKEN, KubernetesApi, kubeconfig, plugin
@@ -17,7 +18,7 @@ from live import Done, run
 from resource_manager import ResourceManager
 
 ENTRA_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
-SAFEGUARDS = ("--read", "deployment-safeguards")
+EVERY_READ = tuple(part for name in OPTIONAL for part in ("--read", name))
 ADMINISTRATOR = "AKS-IAM-22"
 
 
@@ -61,7 +62,7 @@ def unread(done: Done) -> list[dict[str, Any]]:
 
 
 def scan(server: ResourceManager, folder: Path, *arguments: str) -> Done:
-    return run(server, folder, "scan", "--format", "json", "--fail-on", "critical", *SAFEGUARDS, *arguments)
+    return run(server, folder, "scan", "--format", "json", "--fail-on", "critical", *EVERY_READ, *arguments)
 
 
 def test_the_way_that_a_kubeconfig_names_is_gone_without_running_what_it_names(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from aks_audit.results import Finding, Missing, Outcome
 from aks_audit.score import answers
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Answer, Getter, Pipeline
-from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL, POLICY_READS, ZONE_READS
+from aks_audit.sources.azure.plan import CLUSTERS, LISTED, OPTIONAL, PART_READS, optional
 from aks_audit.sources.deadline import Deadline
 from cases import ROOT, Case, records_of
 from resource_manager import Fault, Hang, Paging, Reset, ResourceManager, Slow, Truncated, load
@@ -92,7 +92,7 @@ def test_the_matrix_is_as_large_as_it_says(clean: Clean, record_property: Callab
 
 
 def test_the_items_of_one_list_alone_have_no_ids() -> None:
-    whole = {read.path for read in (*OPTIONAL.values(), *ZONE_READS, *POLICY_READS) if read.whole}
+    whole = {read.path for read in (*optional(OPTIONAL), *PART_READS) if read.whole}
     assert whole == {"outboundNetworkDependenciesEndpoints"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aks_audit import snapshot
@@ -23,6 +23,7 @@ from aks_audit.path import PathError, Question, as_json, as_text, ask, destinati
 from aks_audit.snapshot import Gap, Listing, Record, Resource
 from cases import Case, records_of
 from live import run
+from mutations import RETYPED, Mutation, keys
 from resource_manager import ResourceManager
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -421,3 +422,110 @@ def test_calicos_policies_are_read_by_either_of_their_names() -> None:
     assert passage(without) is Passage.UNKNOWN
     names = ("networkpolicies.projectcalico.org", "globalnetworkpolicies.projectcalico.org")
     assert passage([*without, *(Listing(name, record.id) for name in names)]) is Passage.ALLOWED
+
+
+ENDPOINT = "10.71.5.5"
+
+
+def _to_endpoint(prefix: str, policies: str | None, **unread: str) -> Walk:
+    """To the registry's private endpoint, past a route for a prefix to the firewall; without what ends on `unread`."""
+    hop = {"addressPrefix": prefix, "nextHopType": "VirtualAppliance", "nextHopIpAddress": "10.70.1.4"}
+    estate = _changed("dns-forwarders", "routeTables/rt-shop", {"routes": [{"name": "mine", "properties": hop}]})
+    number = next(number for number, one in enumerate(estate) if _is(one, "virtualNetworks/vnet-shop"))
+    record = estate[number]
+    assert isinstance(record, Resource)
+    body = copy.deepcopy(record.body)
+    holder = next(one for one in body["properties"]["subnets"] if one["name"] == "snet-endpoints")
+    holder["properties"]["privateEndpointNetworkPolicies"] = policies
+    estate[number] = Resource(id=record.id, type=record.type, body=body, read=record.read)
+    left = [one for one in estate if not any(_is(one, end) for end in unread.values())]
+    return walked(left, "aks-shop", "node", ENDPOINT)[1]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "policies", "by"),
+    [
+        ("10.71.5.0/24", "Disabled", "private endpoint pe-crshop"),
+        ("10.71.5.0/24", "NetworkSecurityGroupEnabled", "private endpoint pe-crshop"),
+        ("10.71.0.0/16", "RouteTableEnabled", "route rt-shop/mine"),
+        ("10.71.5.0/24", "Enabled", "route rt-shop/mine"),
+        (f"{ENDPOINT}/32", "Disabled", "route rt-shop/mine"),
+        ("10.0.0.0/8", "Enabled", "Azure's own route"),
+    ],
+)
+def test_a_private_endpoint_is_reached_past_routes_that_its_subnet_does_not_heed(
+    prefix: str, policies: str, by: str
+) -> None:
+    walk = _to_endpoint(prefix, policies)
+    hop = _hop(walk, HopKind.ROUTE)
+    assert hop
+    assert (hop.by, hop.passage) == (by, None)
+    assert walk.end is (Passage.BLOCKED if by.startswith("route") else Passage.ALLOWED)
+
+
+def test_where_a_private_endpoint_may_be_the_way_is_unknown() -> None:
+    interface = "pe-crshop.nic.adbde6e9-55bb-5c07-8fef-c251b63336fd"
+    for walk in (_to_endpoint("10.71.5.0/24", None), _to_endpoint("10.71.5.0/24", "Disabled", interface=interface)):
+        assert (walk.end, walk.decided_by.kind) == (Passage.UNKNOWN, HopKind.ROUTE)
+
+
+def test_a_firewall_leaves_through_the_gateway_of_its_subnet() -> None:
+    gateway = f"/subscriptions/{'1' * 8}/resourceGroups/g/providers/Microsoft.Network/natGateways/ng"
+    estate = list(records("modern-hardened"))
+    number = next(number for number, one in enumerate(estate) if _is(one, "virtualNetworks/vnet-hub"))
+    record = estate[number]
+    assert isinstance(record, Resource)
+    body = copy.deepcopy(record.body)
+    holder = next(one for one in body["properties"]["subnets"] if one["name"] == "AzureFirewallSubnet")
+    holder["properties"]["natGateway"] = {"id": gateway}
+    estate[number] = Resource(id=record.id, type=record.type, body=body, read=record.read)
+    made = Resource(id=gateway, type="Microsoft.Network/natGateways", body={"name": "ng", "properties": {}})
+    _, walk = walked([*estate, made], "aks-filtered", "node", "mcr.microsoft.com")
+    assert (walk.hops[-1].by, walk.end) == ("NAT gateway ng", Passage.ALLOWED)
+    _, walk = walked(estate, "aks-filtered", "node", "mcr.microsoft.com")
+    assert walk.end is Passage.UNKNOWN
+
+
+def test_a_route_for_a_range_leaves_names_unknown_and_one_for_a_few_hosts_does_not() -> None:
+    default = {"addressPrefix": "0.0.0.0/0", "nextHopType": "VirtualAppliance", "nextHopIpAddress": "10.50.1.4"}
+    for prefix, end in {"20.0.0.0/8": Passage.UNKNOWN, "20.1.1.1/32": Passage.ALLOWED}.items():
+        other = {"addressPrefix": prefix, "nextHopType": "Internet"}
+        routes = [{"name": "to-firewall", "properties": default}, {"name": "other", "properties": other}]
+        estate = _changed("modern-hardened", "routeTables/rt-clusters", {"routes": routes})
+        _, walk = walked(estate, "aks-filtered", "node", "mcr.microsoft.com")
+        assert walk.end is end
+        _, walk = walked(estate, "aks-filtered", "node", "internet")
+        assert walk.decided_by.kind is HopKind.FIREWALL
+
+
+def test_a_service_endpoint_may_be_a_way_out_where_there_is_no_other() -> None:
+    estate = list(records("nat-gateway"))
+    number = next(number for number, one in enumerate(estate) if _is(one, "virtualNetworks/vnet-batch"))
+    record = estate[number]
+    assert isinstance(record, Resource)
+    body = copy.deepcopy(record.body)
+    holder = next(one for one in body["properties"]["subnets"] if one["name"] == "snet-nodes")
+    del holder["properties"]["natGateway"]
+    estate[number] = Resource(id=record.id, type=record.type, body=body, read=record.read)
+    ends = {to: walked(estate, "aks-batch", "node", to)[1].end for to in ("internet", "20.60.1.1")}
+    assert ends == {"internet": Passage.BLOCKED, "20.60.1.1": Passage.UNKNOWN}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_hurt_body_leaves_a_walk_to_its_end(data: st.DataObject) -> None:
+    asked = data.draw(st.sampled_from(ASKED))
+    estate = estate_of(asked)
+    bodies = [number for number, one in enumerate(estate) if isinstance(one, Resource) and one.body]
+    number = data.draw(st.sampled_from(bodies))
+    record = estate[number]
+    assert isinstance(record, Resource)
+    path = data.draw(st.sampled_from(list(keys(record.body))))
+    mutation = data.draw(
+        st.sampled_from([Mutation(path, "drop"), *(Mutation(path, "retype", one) for one in (None, *RETYPED))])
+    )
+    estate[number] = Resource(
+        id=record.id, type=record.type, body=mutation.of(record.body), read=record.read, source=record.source
+    )
+    _, walk = walk_of(asked, estate)
+    assert walk.end in Passage

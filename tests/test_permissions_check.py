@@ -13,7 +13,7 @@ from aks_audit.facts.cluster import ClusterAccess
 from aks_audit.facts.resource_id import parse
 from aks_audit.permission_check import ASKED_FOR, Asked, Check, Need, as_text, azure_needs, conclude, data_needs
 from aks_audit.snapshot import Resource, Snapshot
-from aks_audit.sources.azure.plan import OPTIONAL
+from aks_audit.sources.azure.plan import OPTIONAL, optional
 from cases import BASE, CLUSTER, ROOT
 from live import Done, run
 from resource_manager import Answer, Fault, Hang, ResourceManager, Truncated, load
@@ -22,7 +22,7 @@ DEMO = ROOT / "auditor" / "aks_audit" / "demo" / "estate.jsonl"
 HUB, APPS = (f"/subscriptions/de300000-0000-4000-8000-00000000000{n}" for n in (1, 2))
 RECORDS = tuple(record for record in load(DEMO) if not isinstance(record, snapshot.Gap))
 LISTED = permissions.load()
-TYPES = tuple(read.type for read in OPTIONAL.values())
+TYPES = tuple(read.type for read in optional(OPTIONAL))
 NEEDS = azure_needs(LISTED, TYPES)
 EVERY_READ = tuple(part for name in OPTIONAL for part in ("--read", name))
 ROUTES, SCALE_SETS = "Microsoft.Network/routeTables/read", "Microsoft.Compute/virtualMachineScaleSets/read"
@@ -70,12 +70,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], str
 
 
 READ_BY_RULES = [
+    "Microsoft.AlertsManagement/prometheusRuleGroups/read",
     "Microsoft.Authorization/roleAssignments/read",
+    "Microsoft.Compute/diskEncryptionSets/read",
     "Microsoft.Compute/virtualMachineScaleSets/read",
     "Microsoft.ContainerRegistry/registries/read",
     "Microsoft.ContainerService/deploymentSafeguards/read",
     "Microsoft.ContainerService/managedClusters/outboundNetworkDependenciesEndpoints/read",
     "Microsoft.ContainerService/managedClusters/read",
+    "Microsoft.Insights/diagnosticSettings/read",
+    "Microsoft.Insights/metricAlerts/read",
+    "Microsoft.Insights/scheduledQueryRules/read",
+    "Microsoft.KeyVault/vaults/read",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/read",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/read",
     "Microsoft.Network/azureFirewalls/read",
     "Microsoft.Network/firewallPolicies/read",
     "Microsoft.Network/firewallPolicies/ruleCollectionGroups/read",
@@ -83,6 +91,8 @@ READ_BY_RULES = [
     "Microsoft.Network/natGateways/read",
     "Microsoft.Network/networkInterfaces/read",
     "Microsoft.Network/networkSecurityGroups/read",
+    "Microsoft.Network/networkWatchers/flowLogs/read",
+    "Microsoft.Network/networkWatchers/read",
     "Microsoft.Network/privateDnsZones/ALL/read",
     "Microsoft.Network/privateDnsZones/read",
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read",
@@ -90,26 +100,34 @@ READ_BY_RULES = [
     "Microsoft.Network/publicIPAddresses/read",
     "Microsoft.Network/routeTables/read",
     "Microsoft.Network/virtualNetworks/read",
+    "Microsoft.Sql/servers/firewallRules/read",
+    "Microsoft.Sql/servers/read",
+    "Microsoft.Storage/storageAccounts/read",
 ]
 
 NOT_HELD = {
     "Microsoft.Network/natGateways/read",  # without the list, nobody could say that there is none
-    "Microsoft.ContainerRegistry/registries/read",  # likewise, of the registry that a kubelet may pull from
+    "Microsoft.AlertsManagement/prometheusRuleGroups/read",  # likewise, no alert
     # Not asked for, the firewall is judged by Azure's documented list; refused, by nothing.
     "Microsoft.ContainerService/managedClusters/outboundNetworkDependenciesEndpoints/read",
 }
 """What rules ask for and the demo estate has none of."""
 
-NOT_DECIDED = {f"AKS-PAAS-{n}" for n in ("02", "03", "08", "09", "11", "12", "13")}
-"""The rules about registries, of which the demo estate has none, so that the check cannot tell of them."""
+NOT_DECIDED = {"AKS-ING-12"}
+"""The rule about application gateways, of which the demo estate has none, so that the check cannot tell of it."""
 
 ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
     # public addresses inherit their protection from the network that AKS made
     "Microsoft.Compute/virtualMachineScaleSets/read": {
         "AKS-SUB-25": "aks-create-defaults",
     },
+    # no role leads to a registry, and the list says that there is none
+    "Microsoft.ContainerRegistry/registries/read": {
+        "AKS-PAAS-15": "nat-gateway",
+    },
     # the firewall is the DNS server of the clusters' network
     "Microsoft.Network/azureFirewalls/read": {
+        "AKS-API-05": "aks-review-networking",
         "AKS-API-14": "base",
         "AKS-API-20": "base",
         "AKS-PAAS-04": "modern-hardened",
@@ -119,6 +137,24 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
         "AKS-API-14": "base",
         "AKS-API-20": "base",
         "AKS-PAAS-04": "modern-hardened",
+    },
+    # a DNS resolver's rules, or its inbound endpoint, decide where names are asked
+    **{
+        f"Microsoft.Network/dnsForwardingRulesets/{part}read": {
+            "AKS-API-13": "dns-resolver",
+            "AKS-API-14": "dns-resolver",
+            "AKS-PAAS-04": "dns-resolver",
+        }
+        for part in ("", "forwardingRules/", "virtualNetworkLinks/")
+    },
+    "Microsoft.Network/dnsResolvers/inboundEndpoints/read": {
+        "AKS-API-14": "dns-resolver",
+        "AKS-PAAS-04": "dns-resolver",
+    },
+    "Microsoft.Network/dnsResolvers/read": {
+        "AKS-API-13": "dns-resolver",
+        "AKS-API-14": "dns-resolver",
+        "AKS-PAAS-04": "dns-resolver",
     },
     # the firewall's rules name IP groups
     "Microsoft.Network/ipGroups/read": {
@@ -132,10 +168,15 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
         "AKS-EGR-03": "checkpoint-per-pod-egress",
         "AKS-EGR-26": "checkpoint-per-pod-egress",
     },
+    # authorized ranges hold the address of a NAT gateway
+    "Microsoft.Network/natGateways/read": {
+        "AKS-API-05": "nat-gateway",
+    },
     # the DNS servers, or the appliances of the routes, are virtual machines
     "Microsoft.Network/networkInterfaces/read": {
         "AKS-API-14": "dns-forwarders",
         "AKS-API-20": "dns-forwarders",
+        "AKS-API-21": "base",
         "AKS-EGR-03": "aviatrix-firenet-kubenet",
         "AKS-EGR-26": "aviatrix-firenet-kubenet",
     },
@@ -143,32 +184,39 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
     "Microsoft.Network/networkSecurityGroups/read": {
         "AKS-SUB-30": "shared-hub",
     },
-    # a registry has a private endpoint
-    "Microsoft.Network/privateDnsZones/ALL/read": {
-        "AKS-PAAS-04": "modern-hardened",
-    },
-    # a registry has a private endpoint
-    "Microsoft.Network/privateDnsZones/read": {
-        "AKS-PAAS-04": "modern-hardened",
-    },
-    # a custom DNS server's own network, or a registry's name, is resolved by them
-    "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read": {
-        "AKS-API-14": "base",
-        "AKS-PAAS-04": "modern-hardened",
-    },
     # clusters without a way out pull from a registry's private endpoint
     "Microsoft.Network/privateEndpoints/read": {
         "AKS-EGR-37": "modern-hardened",
     },
+    # authorized ranges hold a firewall's addresses
+    "Microsoft.Network/publicIPAddresses/read": {
+        "AKS-API-05": "aks-review-networking",
+    },
     # kubenet without the table of its own, another vendor's appliances, peerings with readable tables
     "Microsoft.Network/routeTables/read": {
+        "AKS-API-05": "aks-review-networking",
         "AKS-EGR-08": "aviatrix-firenet-kubenet",
         "AKS-EGR-26": "api-server-vnet-integration",
         "AKS-SUB-23": "base",
     },
+    # the hub has a gateway
+    "Microsoft.Network/virtualNetworkGateways/connections/read": {
+        "AKS-API-21": "shared-hub",
+        "AKS-SUB-28": "shared-hub",
+    },
+    # the hub has a gateway
+    "Microsoft.Network/virtualNetworkGateways/read": {
+        "AKS-API-21": "shared-hub",
+        "AKS-SUB-28": "shared-hub",
+    },
+    # the hub of a Virtual WAN gives the default route
+    **{
+        f"Microsoft.Network/virtualHubs/{part}read": {"AKS-EGR-02": "virtual-wan", "AKS-EGR-07": "virtual-wan"}
+        for part in ("", "hubVirtualNetworkConnections/", "routingIntent/")
+    },
     # kubenet in a network of one's own, and a right to join subnets that is granted above them
     "Microsoft.Network/virtualNetworks/read": {
-        "AKS-API-19": "base",
+        "AKS-API-05": "aks-review-networking",
         "AKS-EGR-08": "aviatrix-firenet-kubenet",
     },
 }

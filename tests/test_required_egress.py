@@ -61,7 +61,7 @@ def test_a_public_cluster_needs_its_own_api_server() -> None:
 
 def test_names_hold_the_region() -> None:
     names = {need.name for need in needed(location="West Europe")}
-    assert "westeurope.ingest.monitor.azure.com" in names
+    assert "westeurope.handler.control.monitor.azure.com" in names
 
 
 def test_a_need_is_told_once() -> None:

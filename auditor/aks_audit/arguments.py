@@ -39,6 +39,8 @@ examples:
   aks-audit path aks-shop --snapshot estate.jsonl --from shop/web-7d9f --to internet
                                             with which public address does this pod leave?
   aks-audit path aks-shop --snapshot estate.jsonl --from node --to ntp.ubuntu.com:123 --protocol udp
+  aks-audit path aks-shop --snapshot estate.jsonl --from node --to '[2001:db8::5]:443'
+                                            does IPv6 go another way than IPv4, past the firewall?
   aks-audit path aks-shop --subscription shop --from node --to api-server
                                             reads live state, then walks
 
@@ -54,6 +56,29 @@ exit codes:
   3  unknown: something on the way was not read, or cannot be known from Azure's resources
 """
 
+REACH_EXAMPLES = """\
+examples:
+  aks-audit reach aks-shop --snapshot estate.jsonl              which namespaces reach which?
+  aks-audit reach aks-shop --snapshot estate.jsonl --to payments
+                                                                who reaches the pods of namespace "payments"?
+  aks-audit reach aks-shop --snapshot estate.jsonl --from shop/web-7d9f --to payments
+                                                                on which ports, and which policies say so?
+  aks-audit reach aks-shop --snapshot estate.jsonl --from shop --to internet
+  aks-audit reach aks-shop --subscription shop --to payments    reads live state first
+
+how to read it:
+  ✓  everything gets through     ◐  some of it             ◇  where the conditions of a policy hold
+  ✗  nothing gets through        ?  cannot be told         ·  nobody is there
+  below a line stands what decides, for traffic that leaves one end and arrives at the other: a policy with the place of
+  the rule in it; "isolated by", where no rule allows it and policies select the pod; or no policy, which allows all.
+  Policies that nothing enforces are listed apart, and count for nothing.
+
+exit codes:
+  0  everything that was asked is known
+  2  wrong usage, or input that cannot be read
+  3  some of it is unknown: not all was read
+"""
+
 COLLECT_EXAMPLES = """\
 examples:
   aks-audit collect -o estate.jsonl                     all subscriptions that the signed-in identity sees
@@ -62,8 +87,17 @@ examples:
 
 IN_CLUSTER = ("auto", "kubeconfig", "aad", "run-command", "service-account", "none")
 AUTH = ("cli", "workload", "managed", "environment", "browser")
-OPTIONAL_READS = ("deployment-safeguards", "diagnostic-settings", "maintenance-configurations", "outbound-endpoints")
-"""The names of the optional reads; each costs 1 call a cluster."""
+OPTIONAL_READS = {
+    "alerts": "3 calls a subscription",
+    "custom-roles": "1 call a subscription",
+    "deployment-safeguards": "1 call a cluster",
+    "diagnostic-settings": "1 call a cluster and a firewall and a registry",
+    "federated-credentials": "1 call a user-assigned identity",
+    "flow-logs": "1 call a subscription, 1 call a network watcher",
+    "maintenance-configurations": "1 call a cluster",
+    "outbound-endpoints": "1 call a cluster",
+}
+"""The optional reads by name, and what each costs."""
 
 IN_CLUSTER_WAYS = """\
 Read are the kinds that `aks-audit permissions --plane kubernetes` lists; never Secrets. Ways in:
@@ -135,6 +169,7 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("rule", metavar="RULE", help="the rule's id, such as AKS-IAM-04")
     _add(commands, "checklists", "list the checklists", "List the checklists.")
     _add_path(commands)
+    _add_reach(commands)
     _add_collect(commands)
     _add_import(commands)
     _add_permissions(commands)
@@ -233,6 +268,33 @@ def _add_path(commands: "Commands") -> None:
     source.add_argument("--demo", action="store_true", help="walk in the built-in sample estate")
 
 
+def _add_reach(commands: "Commands") -> None:
+    reach = _add(
+        commands,
+        "reach",
+        "who reaches whom, by network policies",
+        "Who reaches whom in a cluster, on which ports, and by which policies: of Kubernetes, Calico or Cilium,\n"
+        "whichever the cluster's engine enforces. Without --from and --to: a matrix of namespaces.",
+        REACH_EXAMPLES,
+    )
+    reach.add_argument("of", metavar="CLUSTER", help="the cluster, by name or id")
+    ends = "NAMESPACE, NAMESPACE/POD (or its workload), an address or CIDR, internet, nodes or api-server"
+    reach.add_argument("--from", dest="origin", metavar="WHO", help=ends)
+    reach.add_argument("--to", dest="target", metavar="WHO", help="the same")
+    reach.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    _add_live(reach)
+    reach.add_argument("--keep-snapshot", type=Path, metavar="FILE", help="also write what was read live")
+    source = reach.add_mutually_exclusive_group()
+    source.add_argument(
+        "--snapshot",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="snapshot files (.jsonl, .jsonl.gz), or folders of them",
+    )
+    source.add_argument("--demo", action="store_true", help="ask about the built-in sample estate")
+
+
 def _add_collect(commands: "Commands") -> None:
     collect = _add(
         commands,
@@ -290,7 +352,7 @@ def _add_connection(live: "argparse._ArgumentGroup") -> None:
         default=[],
         choices=OPTIONAL_READS,
         metavar="NAME",
-        help="also read this (repeatable): " + ", ".join(f"{name} (1 call a cluster)" for name in OPTIONAL_READS),
+        help="also read this (repeatable): " + ", ".join(f"{name} ({price})" for name, price in OPTIONAL_READS.items()),
     )
     live.add_argument(
         "--auth", choices=AUTH, help="how to sign in (default: the first of azure-identity's credentials that works)"

@@ -119,12 +119,8 @@ def _path(arguments: "Namespace", progress: Progress) -> int:
     from aks_audit.facts import Estate  # noqa: PLC0415
     from aks_audit.path import Question, as_json, as_text, ask, find_cluster  # noqa: PLC0415
 
-    if _is_recorded(arguments):
-        _refuse_what_is_live(arguments)
-    else:
-        arguments.cluster = arguments.cluster or [arguments.of]
-        if arguments.dry_run:
-            return _plan(arguments, progress)
+    if _only_plans(arguments):
+        return _plan(arguments, progress)
     estate = Estate(_snapshot(arguments, progress))
     question = Question(find_cluster(estate, arguments.of), arguments.origin, arguments.target, arguments.protocol)
     walked = ask(estate, question)
@@ -132,6 +128,32 @@ def _path(arguments: "Namespace", progress: Progress) -> int:
     json = arguments.format == "json"
     _print((as_json(question, walked) if json else as_text(question, walked, colour=_colours(), width=width)).encode())
     return {"allowed": OK, "blocked": FINDINGS, "unknown": INCOMPLETE}[walked.end]
+
+
+def _reach(arguments: "Namespace", progress: Progress) -> int:
+    from aks_audit.facts import Estate  # noqa: PLC0415
+    from aks_audit.path import find_cluster  # noqa: PLC0415
+    from aks_audit.reach import Question, ask  # noqa: PLC0415
+    from aks_audit.reach_reports import as_json, as_text  # noqa: PLC0415
+
+    if _only_plans(arguments):
+        return _plan(arguments, progress)
+    estate = Estate(_snapshot(arguments, progress))
+    question = Question(find_cluster(estate, arguments.of), arguments.origin, arguments.target)
+    answer = ask(estate, question)
+    width = shutil.get_terminal_size((100, 24)).columns
+    json = arguments.format == "json"
+    _print((as_json(question, answer) if json else as_text(question, answer, colour=_colours(), width=width)).encode())
+    return OK if answer.complete else INCOMPLETE
+
+
+def _only_plans(arguments: "Namespace") -> bool:
+    """Whether a question about one cluster is a dry run of reading it; what is read live is that cluster alone."""
+    if _is_recorded(arguments):
+        _refuse_what_is_live(arguments)
+        return False
+    arguments.cluster = arguments.cluster or [arguments.of]
+    return bool(arguments.dry_run)
 
 
 def _snapshot(arguments: "Namespace", progress: Progress) -> "Snapshot":
@@ -375,7 +397,7 @@ def _needs(arguments: "Namespace") -> "list[Need]":
     """What is to be checked."""
     from aks_audit.permission_check import azure_needs, data_needs  # noqa: PLC0415
     from aks_audit.permissions import load  # noqa: PLC0415
-    from aks_audit.sources.azure.plan import OPTIONAL  # noqa: PLC0415
+    from aks_audit.sources.azure.plan import OPTIONAL, optional  # noqa: PLC0415
     from aks_audit.sources.kubernetes.check import needs  # noqa: PLC0415
 
     if arguments.scope:
@@ -387,8 +409,8 @@ def _needs(arguments: "Namespace") -> "list[Need]":
         raise UsageError(f"{given[0]} is about the inside of clusters, and goes with --plane kubernetes or all")
     if plane == "arm" and (given := _of_clusters(arguments)):
         raise UsageError(f"{given[0]} is about clusters, and goes with --plane aks-data, kubernetes or all")
-    optional = OPTIONAL if arguments.optional else arguments.read
-    azure = azure_needs(listed, [OPTIONAL[name].type for name in optional])
+    reads = optional(OPTIONAL if arguments.optional else arguments.read)
+    azure = azure_needs(listed, [read.type for read in reads])
     of = {"arm": azure, "aks-data": data_needs(listed), "kubernetes": needs()}
     return [need for name in PLANES if plane in {name, "all"} for need in of[name]]
 
@@ -415,6 +437,7 @@ _COMMANDS: dict[str, Callable[["Namespace", Progress], int]] = {
     "explain": _explain,
     "checklists": _checklists,
     "path": _path,
+    "reach": _reach,
     "collect": _collect,
     "import": _import,
     "permissions": _permissions,

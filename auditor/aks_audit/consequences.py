@@ -11,6 +11,7 @@ from aks_audit.rule import Rule
 from aks_audit.snapshot import Gap, Listing, Record, Resource, Snapshot, of
 
 _CLUSTERS = "microsoft.containerservice/managedclusters"
+_ROLES = "microsoft.authorization/roleassignments"
 _Outcomes: TypeAlias = Mapping[tuple[str, str], Outcome]
 
 
@@ -52,14 +53,15 @@ class Trial:
     def _without(self, types: Collection[str]) -> Iterator[Record]:
         """The records as a scan would have them, had each call that gives these types been refused."""
         resources = [record for record in self._records if isinstance(record, Resource)]
-        # What stands below something that is not read, as records do in a zone, is not asked for.
+        # What stands below something that is not read, as records do in a zone, is not asked for; roles are listed.
         lost = {resource.id.lower() for resource in resources if resource.type.lower() in types}
         for record in self._records:
             if not isinstance(record, Resource | Listing):
                 yield record
                 continue
             about = record.id if isinstance(record, Resource) else record.scope
-            if record.type.lower() not in types and lost.isdisjoint((about.lower(), *scopes(about))):
+            apart = record.type.lower() == _ROLES
+            if record.type.lower() not in types and (apart or lost.isdisjoint((about.lower(), *scopes(about)))):
                 yield record
         subscriptions = {f"/subscriptions/{parse(resource.id).subscription}" for resource in resources}
         clusters = {resource.id for resource in resources if resource.type.lower() == _CLUSTERS}

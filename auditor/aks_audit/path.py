@@ -59,13 +59,18 @@ def ask(estate: Estate, question: Question) -> Walk:
         return walk(origin, asked or api_server(cluster), knowledge(cluster))
     except Unread as unread:
         says = f"Where it starts, or is to go, cannot be told: {unread}"
+        if "/" in question.source:
+            says += "; --in-cluster says how clusters are read inside, and --from node or a pool needs none of it"
         return Walk((Hop(HopKind.SOURCE, cluster.id, Passage.UNKNOWN, says, missing=unread.missing),))
 
 
 def knowledge(cluster: ManagedCluster) -> Knowledge:
     """What is documented about public names: which tags hold those that the cluster needs, and that none holds others.
 
-    Azure's tags hold names of Microsoft, and a few others that AKS needs.
+    Azure's tags hold names of Microsoft, and a few others that AKS needs: the tag AzureKubernetesService holds all that
+    is documented as required.
+    Source: https://learn.microsoft.com/azure/aks/limit-egress-traffic and
+    https://learn.microsoft.com/azure/firewall/fqdn-tags
     """
     try:
         needed = needs(cluster)
@@ -121,6 +126,9 @@ def destination(written: str, protocol: FlowProtocol) -> Destination:
     Raises:
         PathError: it is none of these.
     """
+    if "://" in written:
+        host = written.partition("://")[2].partition("/")[0]
+        raise PathError(f"{written!r} is a URL; give its host alone: {host or 'HOST[:PORT]'}")
     host, port = _host_and_port(written)
     number = None if protocol == "icmp" else _port(port, written)
     if protocol == "icmp" and port:
@@ -287,8 +295,7 @@ class _Pen(NamedTuple):
 
 
 def _text(question: Question, walked: Walk, pen: _Pen) -> Iterator[str]:
-    protocol = "" if question.protocol == "tcp" else f" ({question.protocol})"
-    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{protocol}"
+    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{_service(question)}"
     yield from pen.wrapped(asked, _Style.STRONG, "", "    ")
     yield ""
     decides = walked.decided_by
@@ -296,24 +303,40 @@ def _text(question: Question, walked: Walk, pen: _Pen) -> Iterator[str]:
         yield from _hop(hop, pen, last=number == len(walked.hops) - 1)
     yield ""
     mark, style = _OF_PASSAGE[walked.end]
-    yield from pen.wrapped(f"{mark} {_end(walked.end, decides)}", style, "", "  ")
+    first, *others = _end(walked.end, decides)
+    yield from pen.wrapped(f"{mark} {first}", style, "", "  ")
+    for other in others:
+        yield from pen.wrapped(other, _Style.NONE, "  ", "  ")
 
 
-def _end(end: Passage, decides: Hop) -> str:
-    """How it ends, and by what."""
+def _end(end: Passage, decides: Hop) -> Iterator[str]:
+    """How it ends, and by what; then why, where that says more."""
+    where = parse(decides.where).name
     if end is Passage.ALLOWED:
-        return (
-            f"allowed: {decides.says[:1].lower()}{decides.says[1:]}"
-            if decides.kind is HopKind.TRANSLATION
-            else "allowed"
-        )
+        translated = decides.kind is HopKind.TRANSLATION
+        yield f"allowed: {decides.says[:1].lower()}{decides.says[1:]}" if translated else f"allowed: {decides.says}"
+        return
+    by = "by" if end is Passage.BLOCKED else "at"
+    if decides.kind is HopKind.NAME and end is Passage.BLOCKED:
+        yield f"{end}: {decides.says.partition(':')[0]}"
+        return
     if decides.kind is HopKind.NAME:
-        return f"{end}: {decides.says.partition(':')[0]}"
-    if decides.kind is HopKind.ROUTE:
-        named = decides.by or f"route from {parse(decides.where).name}"
+        yield f"{end} {by} name resolution in {where}"
+    elif decides.kind is HopKind.TRANSLATION:
+        yield f"{end} at the NAT of {where}"
+    elif decides.kind in {HopKind.ROUTE, HopKind.PEERING} and decides.by:
+        yield f"{end} {by} {decides.by}"
     else:
-        named = f"{decides.kind} {parse(decides.where).name}{f', {decides.by}' if decides.by else ''}"
-    return f"{end}{' by' if end is Passage.BLOCKED else ' at'} {named}"
+        yield f"{end} {by} {decides.kind} {where}{f', {decides.by}' if decides.by else ''}"
+    yield decides.says
+
+
+def _service(question: Question) -> str:
+    """The protocol and port, in parentheses, as far as the destination does not say them."""
+    named, target = question.protocol.upper(), question.target.strip()
+    if named == "ICMP" or _host_and_port(target)[1]:
+        return "" if named == "TCP" else f" ({named})"
+    return f" ({named} {_HTTPS})"
 
 
 def _source_words(source: str) -> str:
@@ -340,7 +363,7 @@ def _hop(hop: Hop, pen: _Pen, *, last: bool) -> Iterator[str]:
     quiet = pen.styled(line, _Style.QUIET) + rest[1:]
     if hop.by and hop.by.removeprefix("rule ") not in hop.says:
         yield from (quiet + text[len(rest) :] for text in pen.wrapped(f"by {hop.by}", _Style.NONE, rest, rest))
-    for evidence in _evidence(hop):
+    for evidence in _evidence(hop, pen.width * 6 // 10):
         yield from (quiet + text[len(rest) :] for text in pen.wrapped(evidence, _Style.QUIET, rest, rest))
     for missing in hop.missing:
         if missing.action:
@@ -350,23 +373,30 @@ def _hop(hop: Hop, pen: _Pen, *, last: bool) -> Iterator[str]:
         yield pen.styled("│", _Style.QUIET)
 
 
-def _evidence(hop: Hop) -> Iterator[str]:
+def _evidence(hop: Hop, longest: int) -> Iterator[str]:
+    """The values that say so; of a pointer that is longer than a part of the line, its end."""
     for piece in hop.evidence[:_MOST_EVIDENCE]:
-        yield f"{parse(piece.resource).name}  {_dotted(piece.pointer)} = {_value(piece.value)}"
+        yield f"{parse(piece.resource).name}  {_dotted(piece.pointer, longest)} = {_value(piece.value)}"
     if (more := len(hop.evidence) - _MOST_EVIDENCE) > 0:
         yield f"and {more} more, which --format json has"
 
 
-def _dotted(pointer: str) -> str:
+def _dotted(pointer: str, longest: int) -> str:
     """A JSON pointer as people read it, without the `properties` of every level; the JSON has the exact one."""
     names = [name for name in pointer.split("/")[1:] if name != "properties"]
-    return "".join(f"[{name}]" if name.isdecimal() else f".{name}" for name in names).lstrip(".")
+    written = "".join(f"[{name}]" if name.isdecimal() else f".{name}" for name in names).lstrip(".")
+    shown = written
+    while len(shown) > longest and "." in shown:
+        shown = shown.partition(".")[2]
+    return shown if shown == written else f"….{shown}"
 
 
 def _value(value: JsonValue) -> str:
     """A value, short: of an id the name, of anything long the beginning."""
     if value is None:
         return "not set"
+    if isinstance(value, list) and value and all(isinstance(one, dict) and set(one) == {"id"} for one in value):
+        return ", ".join(_value(one) for one in value)
     if isinstance(value, dict) and len(value) == 1:
         value = next(iter(value.values()))
     if isinstance(value, str) and value.lower().startswith("/subscriptions/"):

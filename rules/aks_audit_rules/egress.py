@@ -40,6 +40,7 @@ from aks_audit.network.routes import (
     propagates,
     stated,
 )
+from aks_audit.network.virtual_hubs import HubDefault, default_by_hub
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import (
@@ -48,6 +49,7 @@ from aks_audit_rules.frameworks import (
     azqr,
     azure_policy,
     community_policy,
+    psrule,
     review_checklist,
     the_aks_checklist,
 )
@@ -124,13 +126,17 @@ def default_route_to_appliance(subnet: ClusterSubnet) -> Verdict:
     applicable to subnets for the API server alone, and where all clusters on the subnet have outbound type `none` or `block`.
     Where the table leaves a part open and a gateway or route server gives its routes to the subnet (its network's own, or one
     of a peer whose gateways it uses, such as a Virtual WAN hub, and propagation is not disabled), it is unknown, not a fault:
-    those routes stand in no body, and the default route may be among them. AKS-EGR-07 judges the propagation.
+    those routes stand in no body, and the default route may be among them. AKS-EGR-07 judges the propagation. A Virtual WAN
+    hub with a routing policy for the internet passes, for it gives 0.0.0.0/0 to every connection with
+    `enableInternetSecurity`; where that is false it gives none, and the subnet fails. A hub that was not read, or has no such
+    policy, is unknown.
     Fix: az network route-table route create --resource-group {group} --route-table-name <route-table> --name default-to-firewall --address-prefix 0.0.0.0/0 --next-hop-type VirtualAppliance --next-hop-ip-address <firewall-private-ip> && az network vnet subnet update --resource-group {group} --vnet-name {vnet} --name {subnet} --route-table <route-table>
     Bicep: routeTables/routes properties.addressPrefix: '0.0.0.0/0', properties.nextHopType: 'VirtualAppliance'; subnet properties.routeTable.id
     Change: in place, and it cuts egress that the appliance does not allow
     References: https://learn.microsoft.com/azure/aks/egress-udr
     https://learn.microsoft.com/azure/aks/limit-egress-traffic
     https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview
+    https://learn.microsoft.com/azure/virtual-wan/how-to-routing-policies
     """
     excuse = needs_no_route(subnet)
     return excuse or each(families(subnet), lambda family: _judge_family(subnet, family))
@@ -179,7 +185,10 @@ def _judge_family(subnet: ClusterSubnet, family: Family) -> Verdict:
     wrong = [route for hop in _BAD_HOPS for route in routes.by_type.get(hop, ())]
     if None in routes.shares and not wrong and propagates(table):
         network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
+        by_hub = default_by_hub(network) if family == _V4 else None
         gateways = gateways_in_reach(network)
+        if by_hub:
+            return _judge_hub(by_hub, attached)
         if gateways:
             told = ", ".join(gateway.said for gateway in gateways)
             message = f"No route of its own leads all traffic to the internet anywhere, and a gateway may ({told})"
@@ -187,6 +196,14 @@ def _judge_family(subnet: ClusterSubnet, family: Family) -> Verdict:
     if table is None:
         return fails("The subnet has no route table: Azure's default route leads to the internet", attached)
     return _judge_routes(routes, attached, "public addresses" if family == _V4 else "public IPv6 addresses")
+
+
+def _judge_hub(found: HubDefault, attached: Evidence) -> Verdict:
+    if found.next_hop is None:
+        message = f"The connection to Virtual WAN hub {found.hub.name} takes no default route, and the subnet has none"
+        return fails(message, attached, *found.evidence)
+    told = f"{parse(found.next_hop).name} by the routing intent of Virtual WAN hub {found.hub.name}"
+    return passes(f"Traffic to the internet goes to {told}", attached, *found.evidence)
 
 
 def _judge_routes(routes: InternetRoutes, attached: Evidence, addresses: str) -> Verdict:
@@ -539,6 +556,37 @@ def nat_gateway_for_egress(cluster: ManagedCluster) -> Verdict:
     return passes(f"Egress leaves through a NAT gateway ({cluster.outbound_type})", evidence)
 
 
+@rule(
+    "AKS-EGR-27",
+    title="The subnets of nodes and pods have no default outbound access",
+    severity=Severity.MEDIUM,
+    controls=(azure_policy("7bca8353-aa3b-429b-904a-9229c4385837"), psrule("Azure.VNET.PrivateSubnet")),
+)
+def no_default_outbound_access(subnet: ClusterSubnet) -> Verdict:
+    """Where nothing else gives a machine a way out, Azure gives it an address of its own choice, and tells nobody.
+
+    The day a route table or a NAT gateway is taken off the subnet, traffic leaves past the firewall in place of failing.
+
+    Severity: it opens by another's mistake alone, and then without a trace in the network's own resources.
+    Decided: `defaultOutboundAccess` of subnets with nodes or pods: false passes, true fails. Absent is unknown: what Azure takes
+    it for hangs on the API version by which the subnet was made (from 2025-07-01 on it is private). Not applicable to a
+    subnet for the API server alone.
+    Fix: az network vnet subnet update --resource-group {group} --vnet-name {vnet} --name {subnet} --default-outbound-access false
+    Bicep: subnets[].properties.defaultOutboundAccess: false
+    Change: in place; nodes must have another way out first (a NAT gateway, a load balancer, a route), and running ones keep theirs
+    until they are stopped
+    References: https://learn.microsoft.com/azure/virtual-network/ip-services/default-outbound-access
+    """
+    evidence = subnet.at(Subnet.default_outbound_access)
+    if not any(use.kind in {"node", "pod"} for use in subnet.uses):
+        return not_applicable("The subnet holds no nodes and no pods", evidence)
+    if subnet.default_outbound_access is None:
+        return undecided("The body does not say whether the subnet has default outbound access", evidence)
+    if subnet.default_outbound_access:
+        return fails("Azure gives machines of the subnet a way out of its own", evidence)
+    return passes("The subnet has no default outbound access", evidence)
+
+
 RULES = (
     egress_is_forced,
     default_route_to_appliance,
@@ -546,4 +594,5 @@ RULES = (
     kubenet_routes,
     kubenet_nodes_within_limit,
     nat_gateway_for_egress,
+    no_default_outbound_access,
 )

@@ -97,8 +97,8 @@ def threat_intelligence_denies(firewall: ClusterFirewall) -> Verdict:
 
     Severity: without it, a compromised pod reaches the well-known servers of attackers wherever a rule is wide enough; where
     the mode is Alert the connection is made and somebody may read about it, so that counts as low.
-    Decided: `threatIntelMode` of the firewall's policy, or of the firewall itself where it has no policy: `Deny` passes, `Off`
-    fails, `Alert` fails as low. Absent means `Alert`, Azure's default.
+    Decided: `threatIntelMode` of the firewall's policy and its parents, the strictest of them, or of the firewall itself where
+    it has no policy: `Deny` passes, `Off` fails, `Alert` fails as low. Absent means `Alert`, Azure's default.
     Fix: az network firewall policy update --ids {policy} --threat-intel-mode Deny
     Bicep: firewallPolicies properties.threatIntelMode: 'Deny'
     Change: in place; connections to listed addresses are cut

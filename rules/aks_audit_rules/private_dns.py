@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import assert_never
 
 from aks_audit.facts import (
-    ClusterNetwork,
     ClusterSubnet,
     ClusterZone,
     Malformed,
@@ -24,29 +23,19 @@ from aks_audit.facts.networking import (
     VirtualNetworkPeering,
 )
 from aks_audit.facts.resource_id import parse
-from aks_audit.network.dns import (
-    AZURE_DNS,
-    Answer,
-    EndpointName,
-    Host,
-    Server,
-    addresses_of,
-    answering_networks,
+from aks_audit.network.dns import answering_networks, node_networks
+from aks_audit.network.dns_servers import AZURE_DNS, Host, Server, dns_proxy, servers
+from aks_audit.network.forwarding import forwarding_of
+from aks_audit.network.private_endpoints import (
     api_server_addresses,
     connections_to,
-    dns_proxy,
-    endpoint_names,
     endpoints_of,
-    link_to,
-    node_networks,
-    record_of,
-    resolve,
-    servers,
 )
+from aks_audit.network.private_zones import addresses_of, link_to, record_of
 from aks_audit.results import Evidence, Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.api_server import PrivateDnsMode, dns_mode, is_private
-from aks_audit_rules.frameworks import aprl, azqr, azure_policy, psrule
+from aks_audit_rules.frameworks import aprl, azqr, psrule
 
 LONGEST_SUBZONE = 32
 """How many characters the name before `privatelink.` or `private.` may have, by Azure's documentation."""
@@ -200,8 +189,8 @@ def zone_linked_to_nodes(cluster: ManagedCluster) -> Verdict:
     Severity: nodes that start, and those that come back after a restart, cannot find the API server.
     Decided: the zone with the API server's private name has a link to each network of the nodes, with
     `virtualNetworkLinkState` Completed. Where such a link is missing, and the network asks DNS servers of its own
-    (`dhcpOptions.dnsServers`) that are not Azure's, those decide (AKS-API-14). Public clusters, and those without a
-    private zone, are not concerned.
+    (`dhcpOptions.dnsServers`) that are not Azure's, or a DNS resolver's enabled forwarding rule for the name is linked to
+    it, the servers there decide (AKS-API-14). Public clusters, and those without a private zone, are not concerned.
     Fix: az network private-dns link vnet create --resource-group <group of the zone> --zone-name <zone> --name <name> --virtual-network <network id> --registration-enabled false
     Bicep: a resource of type Microsoft.Network/privateDnsZones/virtualNetworkLinks with the network's id
     Change: in place, within a minute; nothing restarts
@@ -211,7 +200,8 @@ def zone_linked_to_nodes(cluster: ManagedCluster) -> Verdict:
     zone = api_server_zone(cluster) if is_private(cluster) else None
     if zone is None:
         return _without_zone(cluster)
-    return each(node_networks(cluster), lambda network: _linked_to_nodes(zone, network))
+    name = cluster.private_fqdn or zone.name
+    return each(node_networks(cluster), lambda network: _linked_to_nodes(zone, network, name))
 
 
 def _without_zone(cluster: ManagedCluster) -> Verdict:
@@ -219,7 +209,7 @@ def _without_zone(cluster: ManagedCluster) -> Verdict:
     return not_applicable("The API server has no name in a private DNS zone", *evidence)
 
 
-def _linked_to_nodes(zone: PrivateDnsZone, network: VirtualNetwork) -> Verdict:
+def _linked_to_nodes(zone: PrivateDnsZone, network: VirtualNetwork, name: str) -> Verdict:
     found = link_to(zone, network)
     if found is not None and found.state is LinkState.COMPLETED:
         return _linked(zone, network, found)
@@ -227,6 +217,9 @@ def _linked_to_nodes(zone: PrivateDnsZone, network: VirtualNetwork) -> Verdict:
     if own and str(AZURE_DNS) not in own:
         asked = network.at(VirtualNetwork.dns_servers)
         return not_applicable(f"{network.name} asks DNS servers of its own, which AKS-API-14 judges", asked)
+    if found is None and (forwarding := forwarding_of(network, name.lower())):
+        told = f"A forwarding rule passes the name on from {network.name}, which AKS-API-14 judges"
+        return not_applicable(told, *forwarding.evidence)
     return _linked(zone, network, found)
 
 
@@ -258,7 +251,9 @@ def zone_linked_to_dns(cluster: ManagedCluster) -> Verdict:
     Severity: every node, and everybody else who asks those servers, is told that the API server does not exist.
     Decided: for each DNS server (`dhcpOptions.dnsServers`) of the nodes' networks, the network that it stands in has a
     completed link of the zone with the API server's private name. A firewall with DNS servers of its own passes the
-    question on to those; one whose DNS proxy is off is AKS-API-20's matter. Servers in no network that was read, such as
+    question on to those; so does Azure's DNS in a network that a DNS resolver's forwarding rule for the name is linked
+    to, unless a private zone comes first. A firewall whose DNS proxy is off, and an address in a DNS resolver's subnet
+    that is no inbound endpoint, are AKS-API-20's matter. Servers in no network that was read, such as
     those on premises, and those that nothing was read about, are unknown. Networks that ask
     Azure's DNS themselves are judged by AKS-API-13; whether a machine does ask Azure's DNS in turn is a setting of its
     own, which Azure does not hold.
@@ -272,7 +267,8 @@ def zone_linked_to_dns(cluster: ManagedCluster) -> Verdict:
     zone = api_server_zone(cluster) if is_private(cluster) else None
     if zone is None:
         return _without_zone(cluster)
-    asked = [server for network in node_networks(cluster) for server in answering_networks(network)]
+    name = cluster.private_fqdn or zone.name
+    asked = [server for network in node_networks(cluster) for server in answering_networks(network, name)]
     return each(asked, lambda server: _linked_to_server(zone, server))
 
 
@@ -289,6 +285,8 @@ def _linked_to_server(zone: PrivateDnsZone, server: Server) -> Verdict:
             return not_applicable(
                 f"{told} is a firewall that does not answer, which AKS-API-20 judges", *server.evidence
             )
+        case Host.NOBODY:
+            return not_applicable(f"{told} is {server.host}, which AKS-API-20 judges", *server.evidence)
         case _ if server.network is None:
             return fails(f"{told} is a firewall in a virtual hub, which no zone can be linked to", *server.evidence)
         case _:
@@ -446,7 +444,7 @@ def dns_servers_sane(cluster: ManagedCluster) -> Verdict:
     Decided: each server in `dhcpOptions.dnsServers` of the nodes' networks. A firewall has to have its DNS proxy on (absent
     means off), a peering to the server's network has to be Connected, and the server's network has to be in the nodes'
     region. A machine has to have a second server beside it. The inbound endpoint of a DNS resolver, and a firewall, are
-    redundant by themselves. What stands behind a load balancer, on premises, or at an address that nothing was read about,
+    redundant by themselves; an address in a DNS resolver's subnet that none of its inbound endpoints has does not answer. What stands behind a load balancer, on premises, or at an address that nothing was read about,
     is unknown. Azure's own DNS has nothing to judge.
     Fix: az network vnet update --ids <network id> --dns-servers <address> <address>
     Bicep: properties.dhcpOptions.dnsServers: two servers, a firewall with DNS proxy, or a resolver's inbound endpoint
@@ -465,6 +463,8 @@ def _server(server: Server, network: VirtualNetwork) -> Verdict:
         return not_applicable(f"{network.name} asks Azure's DNS", asked)
     if server.host is Host.ELSEWHERE:
         return _elsewhere(server, network, told)
+    if server.host is Host.NOBODY:
+        return fails(f"{told} is {server.host}: nothing answers there", *server.evidence)
     if server.network and _region(server.network) != _region(network):
         places = (server.network.at(VirtualNetwork.location), network.at(VirtualNetwork.location))
         return fails(f"{told} is in another region", *server.evidence, *places)
@@ -507,114 +507,6 @@ def _elsewhere(server: Server, network: VirtualNetwork, told: str) -> Verdict:
     return undecided(f"{told} is in no network that was read, perhaps on premises", *server.evidence)
 
 
-PRIVATE_ENDS = {
-    "azurecr.io": "privatelink.azurecr.io",
-    "vault.azure.net": "privatelink.vaultcore.azure.net",
-    "vaultcore.azure.net": "privatelink.vaultcore.azure.net",
-    "blob.core.windows.net": "privatelink.blob.core.windows.net",
-    "file.core.windows.net": "privatelink.file.core.windows.net",
-    "queue.core.windows.net": "privatelink.queue.core.windows.net",
-    "table.core.windows.net": "privatelink.table.core.windows.net",
-    "database.windows.net": "privatelink.database.windows.net",
-}
-"""The name that public DNS leads to for each end of a public name, where the service has a private endpoint.
-
-Source: https://learn.microsoft.com/azure/private-link/private-endpoint-dns (Azure's public cloud)
-"""
-
-_NO_ENDPOINT = "No name of a registry, vault, storage account or SQL server has a private endpoint here"
-
-
-@rule(
-    "AKS-PAAS-04",
-    title="The names of registries and vaults resolve to their private endpoints",
-    severity=Severity.HIGH,
-    controls=(azure_policy("e9585a95-5b8c-4d03-b193-dc7eb5ac4c32"),),
-)
-def endpoint_names_resolve(network: ClusterNetwork) -> Verdict:
-    """A private endpoint is used only if the service's name leads to it; else traffic goes on to the public address.
-
-    Severity: where the public way is closed, images and secrets cannot be fetched, and pods do not start; where it is
-    open, the private endpoint protects nothing, and nobody notices.
-    Decided: each name of a registry, key vault, storage account or SQL server for which an approved private endpoint
-    stands in the clusters' network or in a connected peer. What the clusters' network resolves it to (its DNS servers, or
-    the private zones that are linked to it) has to be addresses of that endpoint, or of another one for the same name.
-    The answer of public DNS, no answer, and servers that differ fail. DNS servers whose settings Azure does not hold are
-    unknown. Without such endpoints there is nothing to judge.
-    Fix: az network private-dns link vnet create --resource-group <group of the zone> --zone-name <zone> --name {vnet} --virtual-network $(az network vnet show --subscription {subscription} --resource-group {group} --name {vnet} --query id --output tsv) --registration-enabled false
-    Bicep: a resource of type Microsoft.Network/privateDnsZones/virtualNetworkLinks, and a privateDnsZoneGroups on the endpoint
-    Change: in place, within a minute; connections that are open stay on the old way
-    References: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
-    https://learn.microsoft.com/azure/container-registry/container-registry-private-endpoints
-    """
-    near = [network.id, *(one.remote.id for one in network.peerings or () if _joined(one) and one.remote)]
-    scopes = dict.fromkeys(f"/subscriptions/{parse(one).subscription}" for one in near)
-    holdings = [network.estate.within(PrivateEndpoint, scope) for scope in scopes]
-    inside = {one.lower() for one in near}
-    endpoints = [one for holding in holdings for one in holding if _network_of(one) in inside and _approved(one)]
-    if not endpoints:
-        for holding in holdings:
-            holding.whole()
-    names: dict[str, list[EndpointName]] = {}
-    verdict = each(endpoints, lambda endpoint: _named(endpoint, names)) if endpoints else not_applicable(_NO_ENDPOINT)
-    if not names:
-        return verdict
-    judged = each(names.values(), lambda same: _name_resolves(network, same))
-    return each((verdict, judged), lambda one: one)
-
-
-def _joined(peering: VirtualNetworkPeering) -> bool:
-    return peering.state is PeeringState.CONNECTED
-
-
-def _network_of(endpoint: PrivateEndpoint) -> str:
-    if endpoint.subnet is None:
-        raise Malformed(endpoint.id, endpoint.at(PrivateEndpoint.subnet).pointer, "a private endpoint without a subnet")
-    return parse(endpoint.subnet.id).parent.lower()
-
-
-def _approved(endpoint: PrivateEndpoint) -> bool:
-    connections = (*(endpoint.connections or ()), *(endpoint.manual_connections or ()))
-    return any(connection.state is ConnectionState.APPROVED for connection in connections)
-
-
-def _named(endpoint: PrivateEndpoint, names: dict[str, list[EndpointName]]) -> Verdict:
-    """Collect the names of an endpoint whose private names are known; that alone decides nothing."""
-    for one in endpoint_names(endpoint):
-        if _private_name(one.fqdn):
-            names.setdefault(one.fqdn, []).append(one)
-    return not_applicable(_NO_ENDPOINT)
-
-
-def _private_name(fqdn: str) -> str | None:
-    """The name in a private zone that a service's public name stands for; None where the service is another."""
-    for end, private in PRIVATE_ENDS.items():
-        if fqdn.endswith(f".{end}") and ".privatelink." not in fqdn:
-            return fqdn.removesuffix(end) + private
-    return None
-
-
-def _name_resolves(network: ClusterNetwork, same: Sequence[EndpointName]) -> Verdict:
-    fqdn = same[0].fqdn
-    found = resolve(network, _private_name(fqdn) or fqdn)
-    real = frozenset(address for one in same for address in one.addresses)
-    evidence = (*(evidence for one in same for evidence in one.evidence), *found.evidence)
-    match found.answer:
-        case Answer.ADDRESSES if found.addresses <= real:
-            return passes("The names resolve to their private endpoints", *evidence)
-        case Answer.ADDRESSES:
-            told = f"{fqdn} resolves to {_listed(found.addresses)}, and its private endpoint is {_listed(real)}"
-            return fails(told, *evidence)
-        case Answer.PUBLIC:
-            return fails(f"{fqdn} is left to public DNS, past its private endpoint", *evidence)
-        case Answer.NOTHING:
-            return fails(f"{fqdn} does not resolve: {found.steps[-1].said}", *evidence)
-        case Answer.DIFFERENT:
-            return fails(f"The DNS servers of {network.name} give different answers for {fqdn}", *evidence)
-        case other:
-            assert_never(other)
-
-
 RULES = (
     api_server_subnet,
     endpoint_healthy,
@@ -625,5 +517,4 @@ RULES = (
     no_stale_records,
     no_registration,
     dns_servers_sane,
-    endpoint_names_resolve,
 )

@@ -4,7 +4,8 @@ from aks_audit.facts import ClusterRegistry, ManagedCluster, PublicNetworkAccess
 from aks_audit.facts.authorization import RoleAssignment, RoleAssignments
 from aks_audit.facts.enumerations import ConnectionState, PrincipalType, RegistryTier, Switch
 from aks_audit.facts.field import Choice
-from aks_audit.facts.registry import ContainerRegistry, PrivateEndpointConnection
+from aks_audit.facts.private_link import PrivateEndpointConnection
+from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.facts.registry_use import may_pull, may_push, registries_of
 from aks_audit.network.addresses import AddressSet, internet_wide
 from aks_audit.results import Severity, Verdict

@@ -17,9 +17,10 @@ from aks_audit.facts import (
     VirtualNetwork,
 )
 from aks_audit.network.addresses import AddressSet
-from aks_audit.network.dns import Host, api_server_addresses, servers
+from aks_audit.network.dns_servers import Host, servers
 from aks_audit.network.flows import Address, Flow, FlowProtocol
 from aks_audit.network.origins import node_subnet
+from aks_audit.network.private_endpoints import api_server_addresses
 from aks_audit.network.security_rules import OrderedRules, Surroundings, ordered
 from aks_audit.network.surroundings import surroundings
 from aks_audit.results import Severity, Verdict

@@ -19,6 +19,7 @@ from aks_audit.facts import (
 from aks_audit.facts.firewall import AzureFirewall, FirewallIPConfiguration
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse, within
+from aks_audit.facts.virtual_wan import RoutingPolicy
 from aks_audit.network.flows import Address
 from aks_audit.network.next_hops import Appliance, ApplianceKind, reaches_hub_of, resolve_appliance
 from aks_audit.network.routes import (
@@ -32,6 +33,7 @@ from aks_audit.network.routes import (
     stated,
     tag_routes,
 )
+from aks_audit.network.virtual_hubs import INTERNET, PRIVATE_TRAFFIC, hub_connection, hub_of, policy_of
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.egress import CLOSED, families, needs_no_route
@@ -233,25 +235,36 @@ def no_routes_from_gateways(table: ClusterRouteTable) -> Verdict:
     Decided: where a gateway or route server is in reach, `disableBgpRoutePropagation` true passes; false, and absent, which
     means it, fail. In reach is one in `GatewaySubnet` or `RouteServerSubnet` of the network that a subnet with this table is
     in, or that of a peer whose gateways the network uses (`useRemoteGateways` of a `Connected` peering, which a Virtual WAN
-    hub's is too). Such a subnet that lists nothing in it is unknown. Not applicable where no gateway is in reach.
+    hub's is too). Such a subnet that lists nothing in it is unknown. A Virtual WAN hub's routes may be taken where its routing
+    intent has policies for the internet and for private traffic: then they all lead to the policies' firewall. Not applicable where no gateway is in reach.
     Fix: az network route-table update --resource-group {group} --name {table} --disable-bgp-route-propagation true
     Bicep: routeTables properties.disableBgpRoutePropagation: true
     Change: in place; add routes to the appliance for what only the gateway's routes reached before
     References: https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview
     https://learn.microsoft.com/azure/vpn-gateway/vpn-gateway-about-forced-tunneling
+    https://learn.microsoft.com/azure/virtual-wan/how-to-routing-policies
     """
     networks = sorted({parse(subnet).parent.lower() for subnet in table.used_by})
     return each(networks, lambda network: _judge_propagation(table, network))
 
 
 def _judge_propagation(table: RouteTable, network_id: str) -> Verdict:
-    gateways = gateways_in_reach(table.estate.resource(VirtualNetwork, network_id))
+    network = table.estate.resource(VirtualNetwork, network_id)
+    gateways = gateways_in_reach(network)
     if not gateways:
         return not_applicable("No gateway is in reach of the route table's subnets")
     shown = (table.at(RouteTable.disable_bgp_route_propagation), *(gateway.evidence for gateway in gateways))
     told = ", ".join(gateway.said for gateway in gateways)
     if not propagates(table):
         return passes(f"Routes of gateways are refused ({told})", *shown)
+    connection = hub_connection(network)
+    policies = [policy_of(hub_of(connection), kind) for kind in (INTERNET, PRIVATE_TRAFFIC)] if connection else []
+    if connection and all(policies):
+        led = (policy.at(RoutingPolicy.next_hop) for policy in policies if policy)
+        message = (
+            f"All routes that are taken are those of Virtual WAN hub {hub_of(connection).name}, by its routing intent"
+        )
+        return passes(message, *shown, *led)
     if not any(gateway.certain for gateway in gateways):
         return undecided(f"Routes of gateways are taken, and whether there is one is not known ({told})", *shown)
     return fails(f"Routes of gateways are taken ({told})", *shown)

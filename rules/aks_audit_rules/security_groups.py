@@ -28,7 +28,6 @@ from aks_audit.facts import (
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.network.addresses import RangeSet, internet_wide, public_part
-from aks_audit.network.next_hops import is_virtual_hub
 from aks_audit.network.routes import stated
 from aks_audit.network.security_rules import (
     INTERNET,
@@ -40,9 +39,11 @@ from aks_audit.network.security_rules import (
     covers,
     destinations,
     openings,
+    restrictions,
     sources,
 )
 from aks_audit.network.surroundings import GATEWAY_SUBNET, connected
+from aks_audit.network.virtual_hubs import is_virtual_hub
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import azure_policy, mcsb, psrule
@@ -250,7 +251,7 @@ def no_inbound_from_internet(group: ClusterSecurityGroup) -> Verdict:
     https://learn.microsoft.com/azure/virtual-network/service-tags-overview
     """
     exposed = [
-        _Exposed(protocol, ports - WEB, tuple(opening for opening in here if _on_the_internet(opening.box.sources)))
+        _Exposed(protocol, ports - WEB, tuple(opening for opening in here if on_the_internet(opening.box.sources)))
         for protocol, ports, here in _stretches(openings(group, SecurityRuleDirection.INBOUND))
         if ports - WEB and (internet_wide(sources(here)) or any(_holds_azure(opening.box.sources) for opening in here))
     ]
@@ -295,10 +296,10 @@ def _shells_inward(group: ClusterSecurityGroup) -> Verdict:
         _Exposed(
             protocol,
             ports & SHELLS[protocol],
-            tuple(opening for opening in here if _on_the_internet(opening.box.sources)),
+            tuple(opening for opening in here if on_the_internet(opening.box.sources)),
         )
         for protocol, ports, here in _stretches(openings(group, SecurityRuleDirection.INBOUND))
-        if ports & SHELLS[protocol] and any(_on_the_internet(opening.box.sources) for opening in here)
+        if ports & SHELLS[protocol] and any(on_the_internet(opening.box.sources) for opening in here)
     ]
     if exposed:
         message = f"Public addresses are let in on {_listed(exposed)}"
@@ -311,7 +312,7 @@ def _shells_outward(group: ClusterSecurityGroup) -> Verdict:
         _Exposed(
             protocol,
             ports & SHELLS[protocol],
-            tuple(opening for opening in here if _on_the_internet(opening.box.destinations)),
+            tuple(opening for opening in here if on_the_internet(opening.box.destinations)),
         )
         for protocol, ports, here in _stretches(openings(group, SecurityRuleDirection.OUTBOUND))
         if ports & SHELLS[protocol]
@@ -321,6 +322,45 @@ def _shells_outward(group: ClusterSecurityGroup) -> Verdict:
         message = f"The internet can be reached on {_listed(exposed)}"
         return fails(message, *_evidence(exposed), severity=Severity.MEDIUM)
     return passes("No rule opens SSH or RDP to the internet", group.at(NetworkSecurityGroup.security_rules))
+
+
+@rule(
+    "AKS-SUB-07",
+    title="The security group of a subnet restricts traffic inward and outward",
+    severity=Severity.LOW,
+)
+def group_restricts(group: ClusterSecurityGroup) -> Verdict:
+    """A security group without rules of its own lets in whatever is joined to the network, and lets everything out.
+
+    Reviews tick it off because it is there. The same goes for a rule that an earlier one hides, and for one that denies the
+    internet inward, which Azure's default rules do anyway.
+
+    Severity: an attacker in a peered network or on the other side of a VPN reaches every port of every node; a firewall or
+    network policies may still stand in the way.
+    Decided: `securityRules` of groups on subnets of clusters, in order of priority, for each direction: a deny rule passes that
+    is reached and stops something which Azure's default rules let through. Inward that is what comes from the tag
+    `VirtualNetwork` or from private addresses (peers, gateways), outward anything. Allow rules restrict nothing by
+    themselves, nor does a rule for some source ports alone. How much is stopped is not weighed. Not applicable to the group
+    that AKS manages: AKS writes its rules from the Services.
+    Fix: az network nsg rule create --resource-group {group} --nsg-name {nsg} --name DenyOtherInbound --direction Inbound --access Deny --priority 4096 --protocol '*' --source-address-prefixes '*' --destination-address-prefixes '*' --destination-port-ranges '*'
+    Bicep: securityRules[].properties.access: 'Deny', in both directions, behind the rules that allow what is needed
+    Change: in place; first allow what the cluster needs (AKS-SUB-04): nodes and pods among themselves, AzureLoadBalancer, the
+    ingress, and outward the API server, DNS and the firewall
+    References: https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview
+    https://learn.microsoft.com/azure/aks/concepts-network#network-security-groups
+    """
+    if group.managed:
+        return not_applicable("AKS manages the security group", group.at(NetworkSecurityGroup.subnets))
+    return each(SecurityRuleDirection, lambda direction: _restricts(group, direction))
+
+
+def _restricts(group: ClusterSecurityGroup, direction: SecurityRuleDirection) -> Verdict:
+    found = restrictions(group, direction)
+    if not found:
+        shown = group.at(NetworkSecurityGroup.security_rules)
+        return fails(f"No rule of its own restricts what Azure lets through {direction.lower()}", shown)
+    names = ", ".join(rule.name or rule.pointer for rule in found)
+    return passes(f"{direction} traffic is restricted by {names}", *(rule.at(SecurityRule.name) for rule in found))
 
 
 class _Exposed(NamedTuple):
@@ -343,7 +383,7 @@ def _holds_azure(side: Endpoints) -> bool:
     return any(covers("azurecloud", tag) and side.holds(tag) for tag in side.tags) or side.holds("azurecloud")
 
 
-def _on_the_internet(side: Endpoints) -> bool:
+def on_the_internet(side: Endpoints) -> bool:
     """Whether a side holds any public address, by itself or by a service tag on the internet."""
     return any(side.holds(tag) and covers(INTERNET, tag) for tag in side.tags) or not public_part(side.addresses).empty
 
@@ -450,5 +490,6 @@ RULES = (
     managed_group_not_edited,
     no_inbound_from_internet,
     ssh_and_rdp_from_private_sources,
+    group_restricts,
     gateway_subnet_without_group,
 )

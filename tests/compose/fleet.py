@@ -18,6 +18,7 @@ from compose.clusters import (
     user_pool,
     vnet_pods,
 )
+from compose.monitoring import asked_for
 from compose.networks import (
     allow,
     attach,
@@ -61,7 +62,7 @@ def fleet(n: int) -> list[Record]:
         group = subscriptions[number // _CLUSTERS_IN_A_SUBSCRIPTION].group(f"rg-fleet-{number:04}")
         place = _Place(number, group, f"aks-{number:04}")
         bodies += (_hardened, _routed, _plain)[number % 3](place)
-    return recorded(subscriptions, bodies)
+    return [*recorded(subscriptions, bodies), *asked_for(subscriptions, bodies)]
 
 
 def _network(place: _Place) -> tuple[Body, list[Body]]:

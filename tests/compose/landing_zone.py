@@ -17,9 +17,11 @@ from compose.clusters import (
     security,
     user_assigned,
 )
+from compose.data_services import key_vault
 from compose.networks import (
     allow,
     application_rules,
+    bastion,
     deny,
     network_interface,
     network_rules,
@@ -27,6 +29,7 @@ from compose.networks import (
     private_zone,
     public_ip,
     security_group,
+    subnet_id,
 )
 from compose.nodes import NodeGroup, Service
 from compose.registries import approve
@@ -73,7 +76,8 @@ def hardened_cluster(place: Place, profiles: Sequence[Body], **changes: object) 
     zone = cluster["properties"].get("apiServerAccessProfile", {}).get("privateDNSZone", "system")
     roles = [role_assignment(control, NETWORK_CONTRIBUTOR, place.network["id"])]
     roles += [role_assignment(control, PRIVATE_DNS_ZONE_CONTRIBUTOR, zone)] if zone != "system" else []
-    return [cluster, control, kubelet, *roles, deployment_safeguards(cluster["id"]), *nodes]
+    vault = key_vault(place.group, "kv-platform")
+    return [cluster, control, kubelet, vault, *roles, deployment_safeguards(cluster["id"]), *nodes]
 
 
 def identities(group: Group, name: str) -> tuple[Body, Body]:
@@ -153,6 +157,31 @@ def gateway(group: Group, name: str, subnet_id: str, kind: str = "ExpressRoute")
         "sku": {"name": "ErGw1AZ" if kind == "ExpressRoute" else "VpnGw2AZ", "capacity": 2},
     }
     return [address, network_resource(group, own, made)]
+
+
+def bastion_in(group: Group, network: Body, address: str) -> list[Body]:
+    """An Azure Bastion in the AzureBastionSubnet of a network, and its public address."""
+    public = public_ip(group, "pip-bastion", address)
+    host = bastion(group, "bas-hub", subnet_id(network, "AzureBastionSubnet"), public["id"])
+    occupy(network, "AzureBastionSubnet", [host["properties"]["ipConfigurations"][0]["id"]])
+    return [public, host]
+
+
+def shells_denied() -> list[tuple[str, Body]]:
+    """Rules that keep SSH and RDP from the nodes, whoever in the network asks, and from going out."""
+    ports = {"destinationPortRanges": ["22", "3389"]}
+    outward = {"destinationAddressPrefix": "Internet", "direction": "Outbound"}
+    return [
+        deny("DenyShellInbound", 3900, "VirtualNetwork", "", **ports),
+        deny("DenyShellOutbound", 3900, "*", "", **ports, **outward),
+    ]
+
+
+def connection(group: Group, name: str, gateway_id: str, kind: str, status: str, **properties: object) -> Body:
+    """A connection of a gateway: `ExpressRoute` with its circuit as `peer`, or `IPsec`."""
+    own = group.of("connections", name)
+    stated = {"connectionType": kind, "connectionStatus": status, "virtualNetworkGateway1": reference(gateway_id)}
+    return network_resource(group, own, {"routingWeight": 0, "enableBgp": False, **stated, **properties})
 
 
 def occupy(network: Body, name: str, configurations: Sequence[str]) -> None:

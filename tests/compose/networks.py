@@ -215,10 +215,14 @@ def private_endpoint(group: Group, name: str, subnet_id: str, target: str, servi
     """A private endpoint and its network interface. `service` maps each FQDN to the private address it gets."""
     own = group.of("privateEndpoints", name)
     interface = f"{name}.nic.{guid(own, 'nic')}"
-    member = {"management": "management", "registries": "registry", "vaults": "vault"}
-    group_id = next(
-        found for kind, found in {"managedClusters": member["management"], **member}.items() if kind in target
-    )
+    members = {
+        "managedClusters": "management",
+        "registries": "registry",
+        "vaults": "vault",
+        "storageAccounts": "blob",
+        "Microsoft.Sql/servers": "sqlServer",
+    }
+    group_id = next(found for kind, found in members.items() if kind in target)
     connection = {
         "privateLinkServiceId": target,
         "groupIds": [group_id],

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import SCHEMA, Body, Header, Listing, Record, Resource
+from aks_audit.sources.azure.plan import IF_RESOLVER, IF_VIRTUAL_HUB
+from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
 from compose.azure import Subscription
 
 LISTED_BY_SUBSCRIPTION = (
@@ -26,12 +28,23 @@ LISTED_BY_SUBSCRIPTION = (
     "Microsoft.Network/virtualNetworks",
 )
 LISTED_BY_RESOURCE = {
+    "microsoft.network/virtualnetworkgateways": ("Microsoft.Network/connections",),
     "microsoft.containerservice/managedclusters": ("Microsoft.ContainerService/deploymentSafeguards",),
+    "microsoft.network/dnsforwardingrulesets": (
+        "Microsoft.Network/dnsForwardingRulesets/forwardingRules",
+        "Microsoft.Network/dnsForwardingRulesets/virtualNetworkLinks",
+    ),
+    "microsoft.network/dnsresolvers": ("Microsoft.Network/dnsResolvers/inboundEndpoints",),
     "microsoft.network/firewallpolicies": ("Microsoft.Network/firewallPolicies/ruleCollectionGroups",),
+    "microsoft.network/virtualhubs": (
+        "Microsoft.Network/virtualHubs/hubVirtualNetworkConnections",
+        "Microsoft.Network/virtualHubs/routingIntent",
+    ),
     "microsoft.network/privatednszones": (
         "Microsoft.Network/privateDnsZones/A",
         "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
     ),
+    "microsoft.sql/servers": ("Microsoft.Sql/servers/firewallRules",),
 }
 
 
@@ -51,7 +64,13 @@ def recorded(
         started=f"{day}T06:00:00Z",
         finished=f"{day}T06:00:09Z",
     )
-    listings = [Listing(kind, subscription.id) for subscription in subscriptions for kind in LISTED_BY_SUBSCRIPTION]
+    networks = [body for body in kept if parse(body["id"]).type == "Microsoft.Network/virtualNetworks"]
+    more = [
+        *(IF_RESOLVER if any(map(has_resolver, networks)) else ()),
+        *(IF_VIRTUAL_HUB if any(map(is_connected_to_hub, networks)) else ()),
+    ]
+    kinds = sorted([*LISTED_BY_SUBSCRIPTION, *more])
+    listings = [Listing(kind, subscription.id) for subscription in subscriptions for kind in kinds]
     for body in kept:
         listings += [Listing(kind, body["id"]) for kind in LISTED_BY_RESOURCE.get(parse(body["id"]).type.lower(), ())]
     return [header, *listings, *(resource_of(body, f"{day}T06:00:03Z") for body in kept)]

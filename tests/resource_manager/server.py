@@ -164,6 +164,8 @@ class ResourceManager:
         items = [self._denials.granted(about.scope)] if own else self._state.members(about)
         if isinstance(items, Answer):
             return items
+        if request.query.get("$filter") == "type eq 'CustomRole'":
+            items = [item for item in items if item["properties"].get("type") == "CustomRole"]
         # Azure never refuses to list the subscriptions: it lists those that the caller may read.
         if about.path.lower() == "/subscriptions":
             items = [item for item in items if not self._denials.refuses(about.action("GET"), item["id"])]

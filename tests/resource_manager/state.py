@@ -17,11 +17,16 @@ _DIRECT = frozenset({"microsoft.containerservice/deploymentsafeguards", "microso
 
 # Azure has no list of these by subscription.
 _NOT_BY_SUBSCRIPTION = frozenset(
-    {"microsoft.containerservice/deploymentsafeguards", "microsoft.network/virtualnetworkgateways"}
+    {
+        "microsoft.containerservice/deploymentsafeguards",
+        "microsoft.network/connections",
+        "microsoft.network/virtualnetworkgateways",
+    }
 )
 
 _CLUSTERS = "microsoft.containerservice/managedclusters"
 _ZONES = "microsoft.network/privatednszones"
+_GATEWAYS = "microsoft.network/virtualnetworkgateways"
 
 
 def load(path: Path) -> tuple[Record, ...]:
@@ -112,6 +117,8 @@ class State:
         kind, scope = target.type.lower(), _key(target.scope)
         if kind == f"{_ZONES}/all":
             return self._record_sets.get(scope, [])
+        if kind == f"{_GATEWAYS}/connections":
+            return [body for body in self.of_type("microsoft.network/connections") if _starts_from(body, scope)]
         if kind in _DIRECT:
             scope = _key(target.path)
         inside = f"{scope.rstrip('/')}/"  # as `within` has it, for lower-case keys: there may be many
@@ -204,6 +211,11 @@ def _key(resource_id: str) -> str:
 def _is_record_set(key: str) -> bool:
     kind = parse(key).type
     return kind.startswith(f"{_ZONES}/") and kind != f"{_ZONES}/virtualnetworklinks"
+
+
+def _starts_from(connection: Body, gateway: str) -> bool:
+    """Whether a connection is one of the gateway with this key, below which it does not stand."""
+    return _key(connection["properties"]["virtualNetworkGateway1"]["id"]) == gateway
 
 
 def _group(group_id: str) -> Body:

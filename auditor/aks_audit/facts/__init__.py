@@ -1,6 +1,14 @@
 """Facts: what a snapshot holds, as typed, immutable, linked values."""
 
 from aks_audit.facts.cluster import AddOn, AgentPool, ClusterAccess, DeploymentSafeguards, ManagedCluster
+from aks_audit.facts.cluster_services import (
+    ClusterDataStore,
+    ClusterRegistry,
+    ClusterService,
+    ClusterSqlServer,
+    ClusterStorageAccount,
+    ClusterVault,
+)
 from aks_audit.facts.enumerations import (
     AgentPoolMode,
     AgentPoolType,
@@ -53,7 +61,6 @@ from aks_audit.facts.subjects import (
     ClusterApplicationGateway,
     ClusterFirewall,
     ClusterNetwork,
-    ClusterRegistry,
     ClusterRouteTable,
     ClusterSecurityGroup,
     ClusterSubnet,
@@ -61,9 +68,8 @@ from aks_audit.facts.subjects import (
     Subject,
     Subjects,
     SubnetUse,
-    UnreadSubject,
 )
-from aks_audit.facts.unread import Malformed, NotCollected, UnheardOf, Unread
+from aks_audit.facts.unread import Malformed, NotCollected, UnheardOf, Unread, UnreadSubject
 from aks_audit.results import Evidence, Missing
 
 __all__ = [
@@ -74,12 +80,17 @@ __all__ = [
     "AzureResource",
     "ClusterAccess",
     "ClusterApplicationGateway",
+    "ClusterDataStore",
     "ClusterFirewall",
     "ClusterNetwork",
     "ClusterRegistry",
     "ClusterRouteTable",
     "ClusterSecurityGroup",
+    "ClusterService",
+    "ClusterSqlServer",
+    "ClusterStorageAccount",
     "ClusterSubnet",
+    "ClusterVault",
     "ClusterZone",
     "DeploymentSafeguards",
     "Estate",

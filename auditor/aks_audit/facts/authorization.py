@@ -1,7 +1,8 @@
 """Facts about who may do what: role assignments, and the roles that they give.
 
-Source: Microsoft.Authorization/roleAssignments and roleDefinitions 2022-04-01 as on the wire; roles that Azure itself
-defines stand in `data/built_in_roles.toml`, since definitions are not listed.
+Source: Microsoft.Authorization/roleAssignments and roleDefinitions 2022-04-01 as on the wire. Definitions are listed
+where a scan is asked to (`--read custom-roles`), and only custom ones; roles that Azure itself defines stand in
+`data/built_in_roles.toml`.
 """
 
 import datetime as dt
@@ -104,6 +105,16 @@ class RoleDefinition(AzureResource):
         return Role(self.role_name or self.name, tuple(one.values for one in self.permissions or ()))
 
 
+class RoleDefinitions:
+    """The role definitions that were read, by GUID in lower case. Made once: `estate.indexed(RoleDefinitions)`.
+
+    A custom role is listed in each subscription that it can be assigned in, under an id there and the same GUID.
+    """
+
+    def __init__(self, estate: Estate) -> None:
+        self.by_guid = {definition.name.lower(): definition for definition in estate.every(RoleDefinition)}
+
+
 _OWN_TYPE = "/providers/microsoft.authorization/roleassignments/"
 _MANAGEMENT_GROUP = "/providers/microsoft.management/managementgroups/"
 
@@ -141,7 +152,7 @@ class RoleAssignment(AzureResource):
 
     @property
     def role(self) -> Role:
-        """The role: by its definition where that was read, else by the list of Azure's own roles.
+        """The role: by its definition where that was read, in whatever subscription, else by the list of Azure's own.
 
         Raises:
             NotCollected: it is in neither; a custom role, or one that this version does not know.
@@ -152,7 +163,8 @@ class RoleAssignment(AzureResource):
         try:
             return self.role_definition.read().role
         except NotCollected:
-            known = BUILT_IN_ROLES.get(self.role_id)
+            defined = self.estate.indexed(RoleDefinitions).by_guid.get(self.role_id)
+            known = defined.role if defined else BUILT_IN_ROLES.get(self.role_id)
             if known is None:
                 raise
             return known

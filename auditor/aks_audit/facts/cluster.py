@@ -44,6 +44,7 @@ from aks_audit.facts.field import (
     text,
     texts,
 )
+from aks_audit.facts.key_vault import DiskEncryptionSet, KeyVault
 from aks_audit.facts.link import Holding, Link, link
 from aks_audit.facts.networking import (
     LoadBalancer,
@@ -66,6 +67,8 @@ class AddOn(View):
 
     enabled = flag("enabled")
     secret_rotation = text("config.enableSecretRotation")
+    object_id = text("identity.objectId")
+    workspace_id = text("config.logAnalyticsWorkspaceResourceID")
     effective_application_gateway = link("config.effectiveApplicationGatewayId", ApplicationGateway)
     application_gateway = link("config.applicationGatewayId", ApplicationGateway)
 
@@ -218,6 +221,7 @@ class ManagedCluster(AzureResource):
     aad_azure_rbac = flag("properties.aadProfile.enableAzureRBAC")
     aad_admin_groups = texts("properties.aadProfile.adminGroupObjectIDs")
     oidc_issuer_enabled = flag("properties.oidcIssuerProfile.enabled")
+    oidc_issuer_url = text("properties.oidcIssuerProfile.issuerURL")
     workload_identity_enabled = flag("properties.securityProfile.workloadIdentity.enabled")
     pod_identity_enabled = flag("properties.podIdentityProfile.enabled")
 
@@ -226,6 +230,9 @@ class ManagedCluster(AzureResource):
     defender_enabled = flag("properties.securityProfile.defender.securityMonitoring.enabled")
     legacy_defender_enabled = flag("properties.securityProfile.azureDefender.enabled")
     kms_enabled = flag("properties.securityProfile.azureKeyVaultKms.enabled")
+    kms_vault = link("properties.securityProfile.azureKeyVaultKms.keyVaultResourceId", KeyVault)
+    disk_encryption_set = link("properties.diskEncryptionSetID", DiskEncryptionSet)
+    mesh_vault = link("properties.serviceMeshProfile.istio.certificateAuthority.plugin.keyVaultId", KeyVault)
     object_encryption = Choice(
         "properties.securityProfile.kubernetesResourceObjectEncryptionProfile.infrastructureEncryption",
         InfrastructureEncryption,
@@ -235,7 +242,12 @@ class ManagedCluster(AzureResource):
     hosted_system_enabled = flag("properties.hostedSystemProfile.enabled")
     monitor_metrics_enabled = flag("properties.azureMonitorProfile.metrics.enabled")
     container_insights_enabled = flag("properties.azureMonitorProfile.containerInsights.enabled")
+    container_insights_workspace_id = text(
+        "properties.azureMonitorProfile.containerInsights.logAnalyticsWorkspaceResourceId"
+    )
 
+    app_routing_object_id = text("properties.ingressProfile.webAppRouting.identity.objectId")
+    add_ons = part("properties.addonProfiles", View)
     azure_policy = part("properties.addonProfiles.azurepolicy", AddOn)
     key_vault_secrets_provider = part("properties.addonProfiles.azureKeyvaultSecretsProvider", AddOn)
     kube_dashboard = part("properties.addonProfiles.kubeDashboard", AddOn)

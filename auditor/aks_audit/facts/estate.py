@@ -118,6 +118,13 @@ class Estate:
         lost = [gap for gap in single if wanted in {parse(gap.id).type.lower(), gap.type.lower()}]
         return tuple(dict.fromkeys(map(_missing, lost)))
 
+    def unlisted(self, kind: type[AzureResource], about: str = "") -> tuple[Missing, ...]:
+        """Why lists of a type that were asked for could not be read to their end; `about`: those that may hold this."""
+        wanted = kind.TYPE.lower()
+        lost = [gap for gap in self._gaps if gap.cause != "not-asked" and gap.type.lower() == wanted]
+        lists = [gap for gap in lost if parse(gap.id).type.lower() != wanted]
+        return tuple(dict.fromkeys(_missing(gap) for gap in lists if not about or within(about, gap.id)))
+
     def unentered(self) -> tuple[Missing, ...]:
         """Clusters that were to be read inside, and could not be; `what` is the cluster's id."""
         lost = [gap for gap in self._gaps if gap.type == INSIDE and gap.cause != "not-asked"]

@@ -104,6 +104,7 @@ class FirewallPolicy(AzureResource):
     dns_servers = texts("properties.dnsSettings.servers")
     dns_proxy = flag("properties.dnsSettings.enableProxy")
     private_ranges = texts("properties.snat.privateRanges")
+    auto_learn_private_ranges = text("properties.snat.autoLearnPrivateRanges")
 
     @property
     def base_policy(self) -> "FirewallPolicy | None":

@@ -1,13 +1,14 @@
-"""Facts about names: private DNS zones, their links and records.
+"""Facts about names: private DNS zones with their links and records, DNS resolvers and their forwarding rules.
 
-Source: Microsoft.Network/privateDnsZones 2024-06-01 as on the wire.
+Source: Microsoft.Network/privateDnsZones 2024-06-01, Microsoft.Network/dnsResolvers and
+Microsoft.Network/dnsForwardingRulesets 2025-05-01 as on the wire.
 """
 
 from aks_audit.facts.cluster import ManagedCluster
-from aks_audit.facts.enumerations import LinkState, ResolutionPolicy
-from aks_audit.facts.field import Choice, View, flag, parts, text
-from aks_audit.facts.link import Holding, link
-from aks_audit.facts.networking import VirtualNetwork
+from aks_audit.facts.enumerations import ForwardingRuleState, LinkState, ResolutionPolicy
+from aks_audit.facts.field import Choice, View, flag, number, parts, text
+from aks_audit.facts.link import Holding, link, links
+from aks_audit.facts.networking import Subnet, VirtualNetwork
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.unread import Malformed, NotCollected
@@ -83,6 +84,92 @@ class PrivateDnsZone(AzureResource):
         """Whether a host name, in any case, lies in this zone."""
         zone = self.name.lower()
         return name.lower() == zone or name.lower().endswith(f".{zone}")
+
+
+class InboundIPConfiguration(View):
+    """An address of an inbound endpoint."""
+
+    __slots__ = ()
+
+    private_ip_address = text("privateIpAddress")
+    subnet = link("subnet", Subnet)
+
+
+class InboundEndpoint(AzureResource):
+    """Where a DNS resolver takes questions; it answers them as Azure's DNS does in the resolver's network."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/dnsResolvers/inboundEndpoints"
+
+    ip_configurations = parts("properties.ipConfigurations", InboundIPConfiguration)
+
+
+class DnsResolver(AzureResource):
+    """A DNS resolver in a virtual network."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/dnsResolvers"
+
+    virtual_network = link("properties.virtualNetwork", VirtualNetwork)
+
+    @property
+    def inbound_endpoints(self) -> Holding[InboundEndpoint]:
+        """Where it takes questions."""
+        return self.estate.within(InboundEndpoint, self.id)
+
+
+class TargetDnsServer(View):
+    """A server that questions are forwarded to; port 53 where none is named."""
+
+    __slots__ = ()
+
+    ip_address = text("ipAddress")
+    port = number("port")
+
+
+class ForwardingRule(AzureResource):
+    """Where questions for the names of a domain go; the domain ends in a dot, which alone means all names."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/dnsForwardingRulesets/forwardingRules"
+
+    domain_name = text("properties.domainName")
+    state = Choice("properties.forwardingRuleState", ForwardingRuleState)
+    target_dns_servers = parts("properties.targetDnsServers", TargetDnsServer)
+
+
+class RulesetLink(AzureResource):
+    """A virtual network in which the rules of a ruleset are followed."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/dnsForwardingRulesets/virtualNetworkLinks"
+
+    virtual_network = link("properties.virtualNetwork", VirtualNetwork)
+
+
+class DnsForwardingRuleset(AzureResource):
+    """A set of forwarding rules. Questions leave from the networks of its outbound endpoints' resolvers."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Network/dnsForwardingRulesets"
+
+    location = text("location")
+    outbound_endpoints = links("properties.dnsResolverOutboundEndpoints", AzureResource)
+
+    @property
+    def rules(self) -> Holding[ForwardingRule]:
+        """Its rules."""
+        return self.estate.within(ForwardingRule, self.id)
+
+    @property
+    def links(self) -> Holding[RulesetLink]:
+        """The networks in which they are followed."""
+        return self.estate.within(RulesetLink, self.id)
 
 
 def api_server_zone_id(cluster: ManagedCluster) -> str | None:

@@ -233,12 +233,16 @@ class GatewayConnection(AzureResource):
     circuit = link("properties.peer", AzureResource)
 
     def starts_from(self, gateway: AzureResource) -> bool:
-        """Whether it is a gateway's own. One whose gateway cannot be read may be any gateway's."""
-        try:
-            own = self.gateway
-        except Malformed:
-            return True
-        return own is None or own.id.lower() == gateway.id.lower()
+        """Whether it is a gateway's own.
+
+        Raises:
+            Malformed: it does not name the gateway that it starts from.
+        """
+        own = self.gateway
+        if own is None:
+            pointer = self.at(GatewayConnection.gateway).pointer
+            raise Malformed(self.id, pointer, "a connection without the gateway that it starts from")
+        return own.id.lower() == gateway.id.lower()
 
 
 class FrontendIPConfiguration(AzureResource):
@@ -290,6 +294,7 @@ class LoadBalancingRule(View):
     name = text("name")
     frontend = link("properties.frontendIPConfiguration", AzureResource)
     backend_pool = link("properties.backendAddressPool", AzureResource)
+    frontend_port = number("properties.frontendPort")
     disable_outbound_snat = flag("properties.disableOutboundSnat")
 
 

@@ -4,31 +4,12 @@ Source: Microsoft.ContainerRegistry/registries 2025-04-01 as on the wire. Replic
 resources of their own, which are not listed.
 """
 
-from aks_audit.facts.enumerations import ConnectionState, PublicNetworkAccess, RegistryTier, SecurityRuleAccess, Switch
-from aks_audit.facts.field import Choice, View, flag, network, parts, text
-from aks_audit.facts.link import link
-from aks_audit.facts.networking import PrivateEndpoint
-from aks_audit.facts.resource import AzureResource
+from aks_audit.facts.enumerations import RegistryTier, SecurityRuleAccess, Switch
+from aks_audit.facts.field import Choice, flag, parts, text
+from aks_audit.facts.private_link import IPRule, LinkedService
 
 
-class IPRule(View):
-    """Public addresses that a registry lets in."""
-
-    __slots__ = ()
-
-    value = network("value")
-
-
-class PrivateEndpointConnection(View):
-    """A private endpoint that leads to the resource, and whether the owner approved."""
-
-    __slots__ = ()
-
-    private_endpoint = link("properties.privateEndpoint", PrivateEndpoint)
-    state = Choice("properties.privateLinkServiceConnectionState.status", ConnectionState)
-
-
-class ContainerRegistry(AzureResource):
+class ContainerRegistry(LinkedService):
     """A container registry."""
 
     __slots__ = ()
@@ -38,10 +19,8 @@ class ContainerRegistry(AzureResource):
     location = text("location")
     tier = Choice("sku.name", RegistryTier)
     login_server = text("properties.loginServer")
-    public_network_access = Choice("properties.publicNetworkAccess", PublicNetworkAccess)
     default_action = Choice("properties.networkRuleSet.defaultAction", SecurityRuleAccess)
     ip_rules = parts("properties.networkRuleSet.ipRules", IPRule)
-    private_endpoint_connections = parts("properties.privateEndpointConnections", PrivateEndpointConnection)
     admin_user_enabled = flag("properties.adminUserEnabled")
     anonymous_pull_enabled = flag("properties.anonymousPullEnabled")
     data_endpoint_enabled = flag("properties.dataEndpointEnabled")

@@ -13,6 +13,7 @@ from aks_audit.results import Missing
 
 _PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 _PULL_REPOSITORY = "Microsoft.ContainerRegistry/registries/repositories/content/read"
+_MANAGEMENT_GROUP = "microsoft.management/managementgroups"
 _PUSH = "Microsoft.ContainerRegistry/registries/push/write"
 _PUSH_REPOSITORY = "Microsoft.ContainerRegistry/registries/repositories/content/write"
 
@@ -76,8 +77,11 @@ def _kubelet_assignments(cluster: ManagedCluster) -> tuple[RoleAssignment, ...]:
 
 def _pulled(assignment: RoleAssignment) -> tuple[str, ...]:
     """The registries that an assignment lets images be pulled from; any role on a registry alone is for that."""
-    if parse(assignment.scope).type.lower() == ContainerRegistry.TYPE.lower():
+    kind = parse(assignment.scope).type.lower()
+    if kind == ContainerRegistry.TYPE.lower():
         return (assignment.scope,)
+    if kind and kind != _MANAGEMENT_GROUP:
+        return ()  # on another resource, in which no registry is
     if not may_pull(assignment.role):
         return ()
     reached = (one for one in assignment.estate.every(ContainerRegistry) if assignment.reaches(one.id))

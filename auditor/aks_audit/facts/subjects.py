@@ -9,16 +9,15 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from aks_audit.facts.application_gateway import ApplicationGateway
 from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, StandalonePool
+from aks_audit.facts.cluster_services import ClusterService, used_services
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.link import Link
 from aks_audit.facts.name_resolution import PrivateDnsZone, api_server_zone_id
 from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet, VirtualNetwork
-from aks_audit.facts.registry import ContainerRegistry
-from aks_audit.facts.registry_use import RegistryUse, registries_of
 from aks_audit.facts.resource_id import parse, within
-from aks_audit.facts.unread import Malformed, NotCollected, Unread
+from aks_audit.facts.unread import Malformed, NotCollected, Unread, UnreadSubject
 from aks_audit.facts.workloads import Workload, workloads
 from aks_audit.results import Missing
 
@@ -153,21 +152,6 @@ class ClusterFirewall(AzureFirewall):
         return tuple(self.estate.resource(Subnet, subnet) for subnet in sorted(ours))
 
 
-class ClusterRegistry(ContainerRegistry):
-    """A container registry that clusters pull from, judged once; `assumed` where only the subscription suggests it."""
-
-    __slots__ = ("assumed", "clusters")
-
-    clusters: tuple[str, ...]
-    assumed: bool
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """The names that a fix needs."""
-        own = self.parsed
-        return {"group": own.group, "registry": own.name, "subscription": own.subscription}
-
-
 class ClusterZone(PrivateDnsZone):
     """A private DNS zone with the names of clusters' API servers, judged once for all of them."""
 
@@ -196,14 +180,6 @@ class ClusterApplicationGateway(ApplicationGateway):
         return {"group": own.group, "gateway": own.name, "subscription": own.subscription}
 
 
-class UnreadSubject(NamedTuple):
-    """A subject, or a list of subjects, that could not be read: rules about it are unknown."""
-
-    id: str
-    clusters: tuple[str, ...]
-    missing: tuple[Missing, ...]
-
-
 Subject: TypeAlias = (
     ManagedCluster
     | AgentPool
@@ -214,7 +190,7 @@ Subject: TypeAlias = (
     | ClusterNetwork
     | ClusterFirewall
     | ClusterZone
-    | ClusterRegistry
+    | ClusterService
     | ClusterApplicationGateway
     | KubernetesObject
 )
@@ -242,12 +218,11 @@ class Subjects:
                 ClusterZone: self._zones,
                 ClusterRouteTable: self._route_tables,
                 ClusterApplicationGateway: self._application_gateways,
-                ClusterRegistry: self._registries,
                 ClusterNetwork: self._networks,
                 Workload: self._workloads,
             }
-            find = finders.get(kind, lambda: self._inside(kind))
-            self._found[kind] = tuple(sorted(_merged(find()), key=lambda subject: subject.id.lower()))
+            found = finders[kind]() if kind in finders else self._of_several(kind)
+            self._found[kind] = tuple(sorted(_merged(found), key=lambda subject: subject.id.lower()))
         return self._found[kind]
 
     def _clusters(self) -> Iterator[ManagedCluster | UnreadSubject]:
@@ -391,28 +366,13 @@ class Subjects:
             firewall.unread = tuple(part for one in unread if ours & set(one.clusters) for part in one.missing)
             yield firewall
 
-    def _registries(self) -> Iterator[ClusterRegistry | UnreadSubject]:
-        serving: dict[str, tuple[str, list[tuple[str, RegistryUse]]]] = {}
-        for cluster in self._clusters():
-            for found in _reading(cluster, lambda cluster: [registries_of(cluster)]):
-                if isinstance(found, UnreadSubject):
-                    yield found
-                    continue
-                for use in found.known:
-                    serving.setdefault(use.registry.lower(), (use.registry, []))[1].append((cluster.id, use))
-                if found.missing:
-                    yield UnreadSubject(cluster.id, (cluster.id,), found.missing)
-        for registry_id, uses in serving.values():
-            told = [cluster for cluster, use in uses if use.shown_by != "subscription"]
-            clusters = _in_order(told or (cluster for cluster, _ in uses))
-            try:
-                registry = self._estate.resource(ClusterRegistry, registry_id)
-            except Unread as unread:
-                yield UnreadSubject(registry_id, clusters, unread.missing)
-            else:
-                registry.clusters = clusters
-                registry.assumed = not told
-                yield registry
+    def _of_several(self, kind: type[ClusterService | KubernetesObject]) -> Iterable[Subject | UnreadSubject]:
+        """The subjects of one of the kinds that are found alike: services, and objects inside clusters."""
+        return self._services(kind) if issubclass(kind, ClusterService) else self._inside(kind)
+
+    def _services(self, kind: type[ClusterService]) -> Iterator[ClusterService | UnreadSubject]:
+        yield from (cluster for cluster in self._clusters() if isinstance(cluster, UnreadSubject))
+        yield from used_services(self._estate, self._estate.every(ManagedCluster), _network_ids, kind)
 
     def _zones(self) -> Iterator[ClusterZone | UnreadSubject]:
         serving: dict[str, tuple[str, set[str]]] = {}
@@ -500,6 +460,10 @@ def _subnet_uses(cluster: ManagedCluster) -> Iterator[tuple[str, SubnetUse]]:
             yield pool.pod_subnet.id, SubnetUse(cluster.id, pool.name, "pod")
         for subnet in [pool.node_subnet] if pool.node_subnet else _scale_set_subnets(cluster, pool):
             yield subnet.id, SubnetUse(cluster.id, pool.name, "node")
+
+
+def _network_ids(cluster: ManagedCluster) -> Sequence[str]:
+    return _in_order(parse(subnet).parent for subnet, _ in _subnet_uses(cluster) if parse(subnet).parent)
 
 
 def _scale_set_subnets(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Link[Subnet]]:

@@ -1,5 +1,7 @@
 """Why a value cannot be had. A rule lets these pass through; the engine turns them into the outcome unknown."""
 
+from typing import NamedTuple
+
 from aks_audit.results import Missing
 
 
@@ -29,3 +31,11 @@ class UnheardOf(Unread):
     def __init__(self, resource: str, pointer: str, value: str) -> None:
         reason = f"{pointer} of {resource} has a value that this version of aks-audit does not know: {value!r}"
         super().__init__(Missing(what=resource, kind="unheard-of", reason=reason))
+
+
+class UnreadSubject(NamedTuple):
+    """A subject, or a list of subjects, that could not be read: rules about it are unknown."""
+
+    id: str
+    clusters: tuple[str, ...]
+    missing: tuple[Missing, ...]

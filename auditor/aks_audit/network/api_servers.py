@@ -6,8 +6,8 @@ balancer, whether the cluster is private or not).
 """
 
 from aks_audit.facts import Malformed, ManagedCluster
-from aks_audit.network.dns import api_server_addresses
 from aks_audit.network.flows import Destination
+from aks_audit.network.private_endpoints import api_server_addresses
 
 _PORT = 443
 

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from typing import Final
 
-from aks_audit.facts import NetworkPlugin, VirtualNetwork
+from aks_audit.facts import ManagedCluster, NetworkPlugin, VirtualNetwork
 from aks_audit.network.aliases import private_alias
 from aks_audit.network.dns import Answer, Resolution, resolve
 from aks_audit.network.flows import Destination, Passage
@@ -79,5 +79,6 @@ def ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
         says = f"{address} is a pod of the cluster, which stays inside the cluster: it is not analysed yet"
     else:
         return False
-    yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says)
+    evidence = (cluster.at(ManagedCluster.service_cidr), cluster.at(ManagedCluster.pod_cidr))
+    yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
     return True

@@ -6,6 +6,8 @@ names a web category has, stands in no body. Such a doubt counts only where the 
 flow than what comes after it.
 
 Sources: https://learn.microsoft.com/azure/firewall/rule-processing,
+https://learn.microsoft.com/azure/firewall-manager/policy-overview (what a policy has from its parent: network and
+application rules, not NAT rules),
 https://learn.microsoft.com/azure/firewall/fqdn-filtering-network-rules and
 https://learn.microsoft.com/azure/firewall/snat-private-range.
 """
@@ -28,6 +30,7 @@ from aks_audit.network.firewall_rules import (
     PlacedRule,
     RuleName,
     Service,
+    chain,
     placed_rules,
     written_addresses,
 )
@@ -141,9 +144,22 @@ def judge_sources(
 
 
 def threat_intelligence(firewall: AzureFirewall) -> ThreatIntelMode | None:
-    """What is done with known bad destinations: the policy's mode, or the firewall's own where it has no policy."""
+    """What is done with known bad destinations: the policy's mode, or the firewall's own where it has no policy.
+
+    A policy inherits its parent's mode, and can only be stricter.
+    Source: https://learn.microsoft.com/azure/firewall-manager/policy-overview#hierarchical-policies
+
+    Raises:
+        NotCollected: the policy was not read, or a parent that may be stricter.
+    """
     policy = firewall.firewall_policy
-    return firewall.threat_intel_mode if policy is None else policy.read().threat_intel_mode
+    if policy is None:
+        return firewall.threat_intel_mode
+    own = policy.read()
+    if own.threat_intel_mode is ThreatIntelMode.DENY or own.base_policy_id is None:
+        return own.threat_intel_mode
+    stated = [one.threat_intel_mode for one in chain(own)]
+    return max((mode for mode in stated if mode), key=list(ThreatIntelMode).index, default=None)
 
 
 def dns_proxy(firewall: AzureFirewall) -> bool | None:
@@ -174,6 +190,12 @@ def not_translated(firewall: AzureFirewall) -> AddressSet:
     return AddressSet.union_of(_private_range(firewall, written.strip()) for written in listed)
 
 
+def learns_private_ranges(firewall: AzureFirewall) -> bool:
+    """Whether the firewall learns more private ranges from a route server, which no body shows."""
+    policy = firewall.firewall_policy
+    return policy is not None and (policy.read().auto_learn_private_ranges or "").lower() == "enabled"
+
+
 def _private_range(firewall: AzureFirewall, written: str) -> AddressSet:
     found = PRIVATE if written.lower() == "ianaprivateranges" else written_addresses(written)
     if found is None:
@@ -187,7 +209,7 @@ class _Question:
     A flow that a DNAT rule let through (`let_through`) is put to the network rules once more, which may only deny it.
     """
 
-    __slots__ = ("_answers", "firewall", "flow", "known", "let_through", "proxy", "rules")
+    __slots__ = ("_answers", "firewall", "flow", "known", "learns", "let_through", "proxy", "rules")
 
     def __init__(
         self,
@@ -201,6 +223,7 @@ class _Question:
         self.known = known
         self.let_through = let_through
         self.proxy = dns_proxy(firewall)
+        self.learns = learns_private_ranges(firewall)
         rules = firewall.estate.once(placed_rules, firewall)
         self.rules = tuple(rule for rule in rules if rule.kind is NETWORK) if let_through else rules
         self._answers: tuple[tuple[PlacedRule, Literal[True] | str], ...] | None = None
@@ -342,8 +365,11 @@ class _Question:
             return True
         kept = not_translated(self.firewall)
         if flow.destination is None:
-            return True if self.known.public and kept.intersection(PUBLIC).empty else None
-        return not _holds(kept, flow.destination)
+            public = self.known.public and kept.intersection(PUBLIC).empty
+            return True if public and not self.learns else None
+        if _holds(kept, flow.destination):
+            return False
+        return None if self.learns else True
 
 
 class _Questions:

@@ -1,10 +1,10 @@
 """A flow: who opens a connection, to whom, and how. The question that each analysis of the network answers."""
 
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, NamedTuple, TypeAlias
 
-from aks_audit.facts import Evidence
+from aks_audit.facts import Evidence, Malformed, View
 
 Address: TypeAlias = IPv4Address | IPv6Address
 FlowProtocol: TypeAlias = Literal["tcp", "udp", "icmp"]
@@ -43,3 +43,15 @@ class Destination(NamedTuple):
     protocol: FlowProtocol
     port: int | None
     evidence: tuple[Evidence, ...] = ()
+
+
+def address_of(view: View, text: str | None, evidence: Evidence) -> Address:
+    """The address that a part of a body writes.
+
+    Raises:
+        Malformed: it writes none, or something that is none.
+    """
+    try:
+        return ip_address(text or "")
+    except ValueError:
+        raise Malformed(view.document.id, evidence.pointer, f"expected an address, found {text!r}") from None

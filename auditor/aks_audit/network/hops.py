@@ -78,6 +78,8 @@ def told(kind: HopKind, where: str, steps: Steps[T]) -> Steps[T | None]:
     try:
         return (yield from steps)
     except Unread as unread:
-        says = f"{parse(where).name} cannot be told: {unread}"
+        names = dict.fromkeys(parse(one.what).name for one in unread.missing)
+        others = ", ".join(name for name in names if name and name != parse(where).name)
+        says = f"{parse(where).name} cannot be told{f' without {others}' if others else ''}: {unread}"
         yield Hop(kind, where, Passage.UNKNOWN, says, missing=unread.missing)
         return None

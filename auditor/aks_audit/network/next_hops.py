@@ -40,6 +40,7 @@ from aks_audit.facts.networking import (
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.network.flows import Address
 from aks_audit.network.routes import peer_prefixes, remote_prefixes, stated
+from aks_audit.network.virtual_hubs import is_virtual_hub
 
 
 class ApplianceKind(StrEnum):
@@ -152,11 +153,6 @@ def reaches_hub_of(network: VirtualNetwork, firewall: AzureFirewall) -> bool:
     hub = firewall.hub_private_ip_address if firewall.virtual_hub else None
     address = _parsed(hub)
     return address is not None and any(address in prefix for prefix in prefixes)
-
-
-def is_virtual_hub(network_id: str) -> bool:
-    """Whether a network is a Virtual WAN hub's own: Microsoft's, called `HV_…`, which shows in peerings alone."""
-    return parse(network_id).name.lower().startswith("hv_")
 
 
 def _hub_firewalls(estate: Estate, network_id: str, address: Address) -> Iterator[Appliance]:

@@ -166,27 +166,35 @@ def why_masqueraded(cluster: ManagedCluster) -> tuple[Evidence, ...]:
     return cluster.at(ManagedCluster.network_plugin), cluster.at(ManagedCluster.network_plugin_mode)
 
 
-def as_node(origin: Origin) -> Sender:
-    """The origin under its node's address."""
-    return _sender(origin.subnet, origin.address)
+def as_node(origin: Origin, version: int = 4) -> Sender:
+    """The origin under its node's address of an IP version.
+
+    Raises:
+        Malformed: the subnet has no prefix of it.
+    """
+    return _sender(origin.subnet, origin.address, version)
 
 
 def as_pod(origin: Origin) -> Sender:
     """A pod under its own address."""
-    return _sender(origin.pod_subnet or origin.subnet, origin.pod_address)
+    version = origin.pod_address.version if origin.pod_address else 4
+    return _sender(origin.pod_subnet or origin.subnet, origin.pod_address, version)
 
 
-def _sender(subnet: Subnet, address: Address | None) -> Sender:
-    if address is not None:
+def _sender(subnet: Subnet, address: Address | None, version: int) -> Sender:
+    if address is not None and address.version == version:
         return Sender(subnet, AddressSet.of([ip_network(address)]), address)
-    if not subnet.prefixes:
-        raise Malformed(subnet.document.id, subnet.at(Subnet.address_prefix).pointer, "a subnet without a prefix")
-    first = min(subnet.prefixes, key=lambda prefix: prefix.version)
-    return Sender(subnet, AddressSet.of(_same_family(subnet, first)), first[min(4, first.num_addresses - 1)])
+    prefixes = of_version(subnet, version)
+    if not prefixes:
+        pointer = subnet.at(Subnet.address_prefix).pointer
+        raise Malformed(subnet.document.id, pointer, f"a subnet without a prefix of IPv{version}")
+    first = prefixes[0]
+    return Sender(subnet, AddressSet.of(prefixes), first[min(4, first.num_addresses - 1)])
 
 
-def _same_family(subnet: Subnet, like: Network) -> list[Network]:
-    return [prefix for prefix in subnet.prefixes if prefix.version == like.version]
+def of_version(subnet: Subnet, version: int) -> list[Network]:
+    """The prefixes of a subnet that are of an IP version."""
+    return [prefix for prefix in subnet.prefixes if prefix.version == version]
 
 
 def _pool_of(cluster: ManagedCluster, node_name: str, node: Node | None) -> AgentPool:

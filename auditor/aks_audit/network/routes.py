@@ -7,13 +7,14 @@ Routes to the network and its peers win over what a gateway learned, even by a s
 endpoints win over all.
 Source: https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview
 
-What Azure does not say in its resources is a doubt of the route that was found, by name: which routes a gateway
-learned, and which addresses are behind a service tag or a service endpoint. The routes of single addresses that private
-endpoints bring into their network and its peers are not known here.
+What Azure does not say in its resources stands beside the route that was found: which routes a gateway learned, and
+which addresses are behind a service tag or a service endpoint. The routes of single addresses that private endpoints
+bring are in `endpoint_routes`.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -25,6 +26,7 @@ from aks_audit.facts import (
     Malformed,
     Missing,
     Network,
+    NotCollected,
     Route,
     RouteNextHopType,
     RouteTable,
@@ -33,9 +35,11 @@ from aks_audit.facts import (
     VirtualNetwork,
 )
 from aks_audit.facts.enumerations import PeeringState
+from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.network.addresses import PUBLIC, AddressSet
-from aks_audit.network.flows import Address
+from aks_audit.network.flows import Address, address_of
+from aks_audit.network.virtual_hubs import default_by_hub
 
 T = TypeVar("T")
 
@@ -55,6 +59,8 @@ class RouteSource(StrEnum):
     USER = "user"
     SYSTEM = "system"
     PEERING = "peering"
+    VIRTUAL_HUB = "virtual hub"
+    PRIVATE_ENDPOINT = "private endpoint"
 
 
 class NextHopKind(StrEnum):
@@ -92,9 +98,10 @@ class NextHop(NamedTuple):
 
 
 class EffectiveRoute(NamedTuple):
-    """The route that decides; `name` is that of the user-defined route or of the peering.
+    """The route that decides; `name` is that of the user-defined route, of the peering or of the private endpoint.
 
-    `doubts` say which route that cannot be seen may win instead; empty: none can.
+    `doubts` say which route that cannot be seen may win instead; empty: none can. `service_tags` and
+    `service_endpoints` are the routes that win if the address is one of theirs; the latter lead there directly.
     """
 
     source: RouteSource
@@ -103,6 +110,8 @@ class EffectiveRoute(NamedTuple):
     name: str = ""
     evidence: tuple[Evidence, ...] = ()
     doubts: tuple[Missing, ...] = ()
+    service_tags: tuple[Missing, ...] = ()
+    service_endpoints: tuple[Missing, ...] = ()
 
 
 class GatewayReach(NamedTuple):
@@ -134,9 +143,17 @@ def effective_route(subnet: Subnet, destination: Address) -> EffectiveRoute:
     network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
     table = subnet.route_table.read() if subnet.route_table else None
     routes = [route for route in _routes(network, table) if destination in route.prefix]
-    best = max(routes, key=lambda route: (route.prefix.prefixlen, route.source is RouteSource.USER))
+    best = max(routes, key=lambda route: (route.prefix.prefixlen, _PREFERENCE.get(route.source, 0)))
     inside = any(route.source is RouteSource.PEERING or _is_local(route) for route in routes)
-    return best._replace(doubts=tuple(_doubts(_Question(subnet, network, table, best, destination), inside=inside)))
+    asked = _Question(subnet, network, table, best, destination)
+    doubts = () if inside else tuple(_doubts(asked))
+    return best._replace(
+        doubts=doubts, service_tags=tuple(_by_tag(asked)), service_endpoints=tuple(_by_endpoint(asked))
+    )
+
+
+_PREFERENCE = {RouteSource.USER: 2, RouteSource.VIRTUAL_HUB: 1}
+"""Which of two routes with the same prefix wins, the higher; what is not named is Azure's own."""
 
 
 def default_route(table: RouteTable, family: Family = 4) -> Route | None:
@@ -318,11 +335,28 @@ def _routes(network: VirtualNetwork, table: RouteTable | None) -> Iterator[Effec
         yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.VIRTUAL_NETWORK), "", (space,))
     for peering in network.peerings or ():
         yield from _peering_routes(peering)
+    if propagates(table):
+        yield from _hub_route(network)
     for prefix in _DEFAULTS:
         yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.INTERNET))
     if not any(prefix == _DEFAULT for prefix, _, _ in attached):
         for prefix in _DROPPED:
             yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.NONE))
+
+
+def _hub_route(network: VirtualNetwork) -> Iterator[EffectiveRoute]:
+    """The default route that a Virtual WAN hub gives by its routing intent, where it leads to a firewall that was read.
+
+    Whatever else a hub gives is a doubt, as with every gateway in reach.
+    """
+    with suppress(NotCollected):
+        found = default_by_hub(network)
+        for firewall in network.estate.every(AzureFirewall) if found and found.next_hop else ():
+            address = firewall.hub_private_ip_address
+            if found and found.next_hop and address and firewall.id.lower() == found.next_hop.lower():
+                at = address_of(firewall, address, firewall.at(AzureFirewall.hub_private_ip_address))
+                hop = NextHop(NextHopKind.APPLIANCE, (at,))
+                yield EffectiveRoute(RouteSource.VIRTUAL_HUB, _DEFAULT, hop, found.hub.name, found.evidence)
 
 
 def _peering_routes(peering: VirtualNetworkPeering) -> Iterator[EffectiveRoute]:
@@ -344,24 +378,35 @@ class _Question(NamedTuple):
     best: EffectiveRoute
     destination: Address
 
+    @property
+    def exact(self) -> bool:
+        """Whether the best route is a user-defined one for this address alone, which nothing wins over."""
+        return self.best.source is RouteSource.USER and self.best.prefix.prefixlen == self.best.prefix.max_prefixlen
 
-def _doubts(asked: _Question, *, inside: bool) -> Iterator[Missing]:
-    """What may win over the best route that is known; `inside`: the address is the network's own or a peer's."""
-    subnet, best = asked.subnet, asked.best
-    public = AddressSet.of([ip_network(asked.destination)])
-    public = public.intersection(PUBLIC)
-    exact = best.source is RouteSource.USER and best.prefix.prefixlen == best.prefix.max_prefixlen
-    if not public.empty:
-        for endpoint in subnet.service_endpoints or ():
-            what = f"whether {asked.destination} is an address of service endpoint {endpoint.service}"
-            yield _doubt(subnet.id, f"{what} is not known; if so, it is reached directly")
-        for route in tag_routes(asked.table) if asked.table and not exact else ():
-            what = f"whether {asked.destination} is an address of service tag {route.address_prefix}"
-            yield _doubt(route.document.id, f"{what} (route {route.name}) is not known")
-    if not inside and not exact and propagates(asked.table):
+
+def _doubts(asked: _Question) -> Iterator[Missing]:
+    """What may win over the best route that is known."""
+    if not asked.exact and propagates(asked.table):
         for gateway in gateways_in_reach(asked.network):
             what = f"which routes {gateway.said} gives to {asked.network.name} is not known; one may be more specific"
             yield _doubt(asked.network.id, what)
+
+
+def _by_tag(asked: _Question) -> Iterator[Missing]:
+    if asked.table and not asked.exact and _is_public(asked.destination):
+        for route in tag_routes(asked.table):
+            what = f"whether {asked.destination} is an address of service tag {route.address_prefix}"
+            yield _doubt(route.document.id, f"{what} (route {route.name}) is not known")
+
+
+def _by_endpoint(asked: _Question) -> Iterator[Missing]:
+    for endpoint in (asked.subnet.service_endpoints or ()) if _is_public(asked.destination) else ():
+        what = f"whether {asked.destination} is an address of service endpoint {endpoint.service}"
+        yield _doubt(asked.subnet.id, f"{what} is not known; if so, it is reached directly")
+
+
+def _is_public(address: Address) -> bool:
+    return not AddressSet.of([ip_network(address)]).intersection(PUBLIC).empty
 
 
 def _doubt(what: str, reason: str) -> Missing:

@@ -26,7 +26,7 @@ from aks_audit.facts import (
     SecurityRuleDirection,
     SecurityRuleProtocol,
 )
-from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet, RangeSet
+from aks_audit.network.addresses import EVERYTHING, PRIVATE, PUBLIC, AddressSet, RangeSet
 from aks_audit.network.flows import Address, Flow
 
 Protocol: TypeAlias = Literal["tcp", "udp", "icmp", "esp", "ah"]
@@ -446,6 +446,35 @@ def unreachable(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
         if _all_source_ports(rule):
             before.append((rule, own))
     return tuple(found)
+
+
+def restrictions(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> tuple[SecurityRule, ...]:
+    """The group's own deny rules that stop something which Azure's default rules let through, by priority.
+
+    By default the virtual network, and what it is joined to, comes in; everything goes out. A rule that an earlier one
+    hides, that denies what is denied by default, or that is for some source ports alone, stops nothing.
+
+    Raises:
+        Malformed: the body holds no rules, or a rule lacks a value that decides.
+    """
+    decided: list[Box] = []
+    found: list[SecurityRule] = []
+    for rule in ordered_rules(group, direction):
+        own = boxes(rule)
+        if _all_source_ports(rule):
+            reached = (left for box in own for left in _without(box, decided))
+            if rule.access is SecurityRuleAccess.DENY and any(map(_LET_THROUGH[direction], reached)):
+                found.append(rule)
+            decided.extend(own)
+    return tuple(found)
+
+
+_JOINED = Endpoints(PRIVATE, frozenset({"virtualnetwork"}))
+_LET_THROUGH: Mapping[SecurityRuleDirection, Callable[[Box], bool]] = {
+    SecurityRuleDirection.INBOUND: lambda box: not box.sources.common(_JOINED).empty,
+    SecurityRuleDirection.OUTBOUND: lambda box: not box.destinations.empty,
+}
+"""Whether Azure's default rules let some of a box through."""
 
 
 def _meet(one: Box, other: Box) -> bool:

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from aks_audit.facts import (
     AzureResource,
+    Evidence,
     ManagedCluster,
     NetworkPlugin,
     NetworkPolicy,
@@ -14,7 +15,16 @@ from aks_audit.facts import (
 from aks_audit.network.addresses import AddressSet
 from aks_audit.network.flows import Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
-from aks_audit.network.origins import Origin, Sender, as_node, as_pod, is_overlay, keeps_its_address, why_masqueraded
+from aks_audit.network.origins import (
+    Origin,
+    Sender,
+    as_node,
+    as_pod,
+    is_overlay,
+    keeps_its_address,
+    of_version,
+    why_masqueraded,
+)
 from aks_audit.network.surroundings import space
 
 
@@ -30,7 +40,36 @@ def source(origin: Origin) -> Hop:
         return Hop(HopKind.SOURCE, origin.pod.id, None, says, evidence=evidence)
     at = f"address {origin.address}" if origin.address else f"some address of {_prefixes(origin.subnet)}"
     says = f"A node of pool {origin.pool.name} in subnet {subnet}, {at}"
-    return Hop(HopKind.SOURCE, origin.pool.id, None, says, evidence=(origin.subnet.at(Subnet.address_prefix),))
+    return Hop(HopKind.SOURCE, origin.pool.id, None, says, evidence=(prefixes_at(origin.subnet),))
+
+
+def prefixes_at(subnet: Subnet) -> Evidence:
+    """Where the prefixes of a subnet stand: in the one field of Azure's or in the other."""
+    return subnet.at(Subnet.address_prefix if subnet.address_prefix else Subnet.address_prefixes)
+
+
+def without_its_family(origin: Origin, destination: Destination) -> Steps[bool]:
+    """Whether the nodes have no address of the destination's IP version; a hop says so.
+
+    Every node has IPv4. IPv6 takes a cluster with both families and a subnet with both.
+    Source: https://learn.microsoft.com/azure/aks/configure-dual-stack
+    """
+    subnet, cluster = origin.subnet, origin.cluster
+    if destination.address is None or destination.address.version == 4 or not subnet.prefixes:  # noqa: PLR2004 - IPv4
+        return False
+    families, wanted = cluster.ip_families, f"from which to reach {destination.address}"
+    passage = Passage.BLOCKED
+    if families is not None and "ipv6" not in map(str.lower, families):
+        says = f"The nodes have no IPv6 address {wanted}: the cluster is of IPv4 alone"
+    elif not of_version(subnet, 6):
+        says = f"The nodes have no IPv6 address {wanted}: {subnet.name} has no prefix for one"
+    elif families is None:
+        passage, says = Passage.UNKNOWN, f"Whether the nodes have an IPv6 address {wanted} is not said"
+    else:
+        return False
+    evidence = (cluster.at(ManagedCluster.ip_families), subnet.at(Subnet.address_prefixes))
+    yield Hop(HopKind.SOURCE, subnet.id, passage, says, evidence=evidence)
+    return True
 
 
 def _prefixes(subnet: Subnet) -> str:
@@ -100,15 +139,16 @@ def masquerade(origin: Origin, destination: Destination) -> Steps[Sender]:
         NotCollected: the virtual network was not read.
         Malformed: the network or the subnet lacks its prefixes.
     """
+    version = destination.address.version if destination.address else 4
     if not origin.pod:
-        return as_node(origin)
+        return as_node(origin, version)
     network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
     evidence = why_masqueraded(origin.cluster)
     if keeps_its_address(origin, destination.address, AddressSet.of(space(network))):
         says = f"The pod keeps its address {origin.pod_address}, which is one of the virtual network"
         yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
         return as_pod(origin)
-    sender = as_node(origin)
+    sender = as_node(origin, version)
     node = str(origin.address) if origin.address else f"some address of {_prefixes(origin.subnet)}"
     flat = origin.cluster.network_plugin is NetworkPlugin.AZURE and not is_overlay(origin.cluster)
     unless = ", unless the cluster's own settings of ip-masq-agent exempt the destination" if flat else ""

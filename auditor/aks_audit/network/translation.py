@@ -42,8 +42,16 @@ class Translation(NamedTuple):
     evidence: tuple[Evidence, ...]
 
 
-def firewall_translation(firewall: AzureFirewall) -> Translation:
-    """The public addresses of a firewall; it takes any of them."""
+def firewall_translation(firewall: AzureFirewall, subnet: Subnet) -> Translation:
+    """The public addresses of a firewall, any of which it takes; or the NAT gateway of its subnet, which comes first.
+
+    Source: https://learn.microsoft.com/azure/firewall/integrate-with-nat-gateway
+
+    Raises:
+        NotCollected: the NAT gateway was not read.
+    """
+    if subnet.nat_gateway:
+        return _by_gateway(subnet, subnet.nat_gateway.read())
     own = firewall.ip_configurations or ()
     evidence = tuple(one.at(FirewallIPConfiguration.public_ip_address) for one in own)
     addresses = _written(firewall, (one.public_ip_address for one in own if one.public_ip_address))
@@ -60,17 +68,20 @@ def node_translation(cluster: ManagedCluster, pool: AgentPool, subnet: Subnet) -
         NotCollected: the NAT gateway, the scale sets or the load balancers of the node resource group were not read.
     """
     if subnet.nat_gateway:
-        gateway = subnet.nat_gateway.read()
-        used = (*(gateway.public_ip_addresses or ()), *(gateway.public_ip_prefixes or ()))
-        evidence = (subnet.at(Subnet.nat_gateway), gateway.at(NatGateway.public_ip_addresses))
-        says = f"It leaves through NAT gateway {gateway.name} as {_written(gateway, used) or 'an unknown address'}"
-        return Translation(Passage.ALLOWED, gateway.id, says, f"NAT gateway {gateway.name}", evidence)
+        return _by_gateway(subnet, subnet.nat_gateway.read())
     own = list(_own_addresses(cluster, pool))
     if own:
         says = "It leaves with the node's own public address"
         return Translation(Passage.ALLOWED, pool.id, says, "the node's public address", tuple(own))
     cluster.scale_sets.whole()
     return _by_load_balancers(cluster, subnet)
+
+
+def _by_gateway(subnet: Subnet, gateway: NatGateway) -> Translation:
+    used = (*(gateway.public_ip_addresses or ()), *(gateway.public_ip_prefixes or ()))
+    evidence = (subnet.at(Subnet.nat_gateway), gateway.at(NatGateway.public_ip_addresses))
+    says = f"It leaves through NAT gateway {gateway.name} as {_written(gateway, used) or 'an unknown address'}"
+    return Translation(Passage.ALLOWED, gateway.id, says, f"NAT gateway {gateway.name}", evidence)
 
 
 def _own_addresses(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Evidence]:
@@ -89,7 +100,7 @@ def _own_addresses(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Evidenc
 def _by_load_balancers(cluster: ManagedCluster, subnet: Subnet) -> Translation:
     balancers = cluster.node_load_balancers
     for balancer in balancers:
-        if frontends := _outbound_frontends(balancer):
+        if frontends := outbound_frontends(balancer):
             used = [one.public_ip_address or one.public_ip_prefix for one in frontends]
             addresses = _written(balancer, (link for link in used if link))
             evidence = tuple(one.at(FrontendIPConfiguration.public_ip_address) for one in frontends)
@@ -116,7 +127,7 @@ def _without_any(balancers: Iterable[LoadBalancer], subnet: Subnet) -> Translati
     return Translation(Passage.ALLOWED, subnet.id, says, "default outbound access", (flag,))
 
 
-def _outbound_frontends(balancer: LoadBalancer) -> list[FrontendIPConfiguration]:
+def outbound_frontends(balancer: LoadBalancer) -> list[FrontendIPConfiguration]:
     """The public front ends of outbound rules, or else of load balancing rules that translate sources as well."""
     stated = [link.id.lower() for rule in balancer.outbound_rules or () for link in rule.frontends or ()]
     implied = [

@@ -5,12 +5,14 @@ through. Whether anything listens at the other end is not asked.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple, TypeAlias
 
 from aks_audit.facts import (
     Evidence,
     Link,
+    Missing,
     Network,
     NetworkInterface,
     NetworkSecurityGroup,
@@ -23,24 +25,29 @@ from aks_audit.facts import (
     VirtualNetwork,
 )
 from aks_audit.facts.firewall import AzureFirewall
-from aks_audit.facts.networking import PrivateEndpoint, VirtualNetworkPeering
+from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
-from aks_audit.network.addresses import PUBLIC, AddressSet
+from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet
 from aks_audit.network.destinations import ends_at_once, named
-from aks_audit.network.firewall import FirewallAction, KnownDestination, judge_sources
+from aks_audit.network.endpoint_routes import Found, endpoint_at, past_user_routes
+from aks_audit.network.firewall import FirewallAction, KnownDestination, SourceVerdict, judge_sources
 from aks_audit.network.flows import Address, Destination, Flow, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
 from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
-from aks_audit.network.security_rules import Decision, decide
-from aks_audit.network.senders import masquerade, network_policy, source
+from aks_audit.network.security_rules import Behind, Decision, Surroundings, decide
+from aks_audit.network.senders import masquerade, network_policy, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation
 
 _MOST_ROUTES = 8
 """A connection that was routed so often goes in circles."""
 
+_FEW = 256
+"""Routes of fewer addresses are for hosts that were named on purpose."""
+
+_NO_NAME = "name-of-no-rule.invalid"
 _SOME_PUBLIC_IPV6 = IPv6Address("2600::1")
 OUTBOUND, INBOUND = SecurityRuleDirection.OUTBOUND, SecurityRuleDirection.INBOUND
 
@@ -68,6 +75,11 @@ class _Under(NamedTuple):
         """The destination in words."""
         return self.flow.name or (str(self.flow.destination) if self.flow.destination else "the internet")
 
+    @property
+    def internet(self) -> bool:
+        """Whether the destination is the internet as such: no address and no name that anything names specially."""
+        return self.flow.name is None and self.flow.destination is None
+
 
 def walk(origin: Origin, destination: Destination, known: Knowledge = lambda _name: ON_THE_INTERNET) -> Walk:
     """Walk from a node or pod to a destination; what was not read is a hop that cannot be told.
@@ -81,6 +93,8 @@ def _walk(origin: Origin, destination: Destination, known: Knowledge) -> Iterato
     yield source(origin)
     resolved = yield from told(HopKind.NAME, origin.subnet.virtual_network_id, named(origin, destination))
     if resolved is None or (yield from ends_at_once(origin, resolved)):
+        return
+    if (yield from without_its_family(origin, resolved)):
         return
     if origin.pod:
         yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, network_policy(origin))
@@ -105,7 +119,7 @@ def _on_interfaces(under: _Under) -> Steps[None]:
     for group, evidence in _interface_groups(under.origin):
         if group.id.lower() not in met:
             met.add(group.id.lower())
-            yield from told(HopKind.SECURITY_GROUP, group.id, _through(under, group.read(), "the nodes", evidence))
+            yield from told(HopKind.SECURITY_GROUP, group.id, _through(under, group, "the nodes", evidence))
 
 
 def _interface_groups(origin: Origin) -> Iterator[tuple[Link[NetworkSecurityGroup], Evidence]]:
@@ -123,8 +137,10 @@ def _on_subnet(under: _Under, subnet: Subnet, direction: SecurityRuleDirection) 
         group = subnet.network_security_group
         if group is None:
             return
-        evidence = subnet.at(Subnet.network_security_group)
-        yield from _through(under, group.read(), f"subnet {subnet.name}", evidence, (subnet, direction))
+        steps = _through(
+            under, group, f"subnet {subnet.name}", subnet.at(Subnet.network_security_group), (subnet, direction)
+        )
+        yield from told(HopKind.SECURITY_GROUP, group.id, steps)
     except Unread as unread:
         says = f"The group of {subnet.name} cannot be told: {unread}"
         yield Hop(HopKind.SECURITY_GROUP, subnet.id, Passage.UNKNOWN, says, missing=unread.missing)
@@ -132,14 +148,39 @@ def _on_subnet(under: _Under, subnet: Subnet, direction: SecurityRuleDirection) 
 
 def _through(
     under: _Under,
-    group: NetworkSecurityGroup,
+    link: Link[NetworkSecurityGroup],
     on: str,
     attached: Evidence,
     at: tuple[Subnet, SecurityRuleDirection] | None = None,
 ) -> Steps[None]:
+    group = link.read()
     subnet, direction = at or (under.sender.subnet, OUTBOUND)
-    decision = decide(group, direction, under.flow, surroundings(subnet), under.sender.addresses)
+    flow, unread = under.flow, None
+    try:
+        around = surroundings(subnet)
+    except Unread as error:
+        around, unread = _ANYTHING, error
+    if under.internet:
+        around, flow = _Unnamed(*around), flow._replace(destination=_somewhere(under.sender.subnet, flow.source))
+    decision = decide(group, direction, flow, around, under.sender.addresses)
+    if unread and decision.access is None:
+        raise unread
     yield _security_hop(group, on, direction, decision, attached)
+
+
+_ANYTHING = Surroundings(Behind(perhaps=EVERYTHING), lambda _group: Behind(perhaps=EVERYTHING))
+"""What tags and groups mean where that was not read."""
+
+
+class _Unnamed(Surroundings):
+    """What tags mean to a connection to the internet as such, which is in no service's addresses."""
+
+    __slots__ = ()
+
+    def behind(self, tag: str) -> Behind:
+        """What is behind a tag or group that may be meant."""
+        found = super().behind(tag)
+        return found if tag == "virtualnetwork" or tag.startswith("/") else Behind(found.surely)
 
 
 def _security_hop(
@@ -149,7 +190,7 @@ def _security_hop(
     evidence = (attached, *decision.evidence)
     if decision.access is None:
         rules = ", ".join(decision.doubts)
-        says = f"{group.name} on {on}: it hangs on addresses that are not known which rule decides: {rules}"
+        says = f"{group.name} on {on}: which of its rules decides hangs on addresses that are not known: {rules}"
         return Hop(HopKind.SECURITY_GROUP, group.id, Passage.UNKNOWN, says, rules, evidence)
     lets = decision.access is SecurityRuleAccess.ALLOW
     late = f"; never reached: {', '.join(decision.too_late)}" if decision.too_late else ""
@@ -161,20 +202,20 @@ def _security_hop(
 def _routed(under: _Under) -> Steps[_Under | None]:
     """One route, and what it leads to; None at the end of the way."""
     subnet = under.sender.subnet
-    address = under.flow.destination or _somewhere(subnet, under.flow.source)
-    route = effective_route(subnet, address)
+    route = _route(under)
     yield _route_hop(under, route)
     match route.next_hop.kind:
         case NextHopKind.NONE:
             return None
         case NextHopKind.INTERNET:
-            yield from told(HopKind.TRANSLATION, subnet.id, _translated(under))
+            yield from told(HopKind.TRANSLATION, subnet.id, _translated(under, route))
             return None
         case NextHopKind.APPLIANCE:
             return (yield from _at_appliance(under, route))
         case NextHopKind.GATEWAY:
             says = "What is behind the gateway is not known here"
-            yield Hop(HopKind.APPLIANCE, subnet.virtual_network_id, Passage.UNKNOWN, says)
+            where = subnet.virtual_network_id
+            yield Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, evidence=route.evidence)
             return None
         case NextHopKind.VIRTUAL_NETWORK:
             yield from _arrived(under, under.estate_network)
@@ -184,22 +225,51 @@ def _routed(under: _Under) -> Steps[_Under | None]:
             return None
 
 
+def _route(under: _Under) -> EffectiveRoute:
+    """The route, with all doubts about it. The internet as such is in no service's addresses."""
+    subnet, address = under.sender.subnet, under.flow.destination
+    route = effective_route(subnet, address or _somewhere(subnet, under.flow.source))
+    if address is not None:
+        route = past_user_routes(subnet, route, address)
+    elif under.flow.name is None:
+        return route._replace(service_endpoints=())
+    else:
+        route = route._replace(doubts=(*route.doubts, *_closer(under, under.flow.name, route)))
+    direct = route.next_hop.kind is NextHopKind.INTERNET
+    return route._replace(doubts=(*route.doubts, *route.service_tags, *(() if direct else route.service_endpoints)))
+
+
+def _closer(under: _Under, name: str, route: EffectiveRoute) -> Iterator[Missing]:
+    """The routes that lead elsewhere if the name's address is one of theirs; those of few are taken not to hold it."""
+    subnet = under.sender.subnet
+    table = subnet.route_table.read() if subnet.route_table else None
+    for prefix in _special(table):
+        first = prefix.network_address
+        if table is None or prefix.num_addresses < _FEW or first.version != under.flow.source.version:
+            continue
+        other = effective_route(subnet, first)
+        if other.next_hop != route.next_hop and not PUBLIC.intersection(AddressSet.of([prefix])).empty:
+            reason = f"whether {name} has an address in {prefix} (route {other.name}) is not known"
+            yield Missing(what=table.id, kind="not-sent", reason=reason)
+
+
 def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
     subnet = under.sender.subnet
     hop = route.next_hop
-    to = f"{hop.kind} {hop.address}" if hop.address else str(hop.kind)
     table = f"{parse(subnet.route_table.id).name}/" if subnet.route_table else ""
     made = {
         RouteSource.USER: f"route {table}{route.name}",
         RouteSource.PEERING: f"peering {route.name}",
         RouteSource.SYSTEM: "Azure's own route",
+        RouteSource.VIRTUAL_HUB: f"routing intent of {route.name}",
+        RouteSource.PRIVATE_ENDPOINT: f"private endpoint {route.name}",
     }
     if hop.kind is NextHopKind.NONE:
         passage: Passage | None = Passage.BLOCKED
         says = f"From {subnet.name}, {route.prefix} leads nowhere: packets are dropped"
     else:
         passage = None
-        says = f"From {subnet.name}, {route.prefix} leads to {to}"
+        says = f"From {subnet.name}, {route.prefix} {_leads(route)}"
     if route.doubts:
         passage = Passage.UNKNOWN
         says = f"{says}; but {'; '.join(doubt.reason for doubt in route.doubts)}"
@@ -207,12 +277,31 @@ def _route_hop(under: _Under, route: EffectiveRoute) -> Hop:
     return Hop(HopKind.ROUTE, subnet.id, passage, says, by, route.evidence, route.doubts)
 
 
+def _leads(route: EffectiveRoute) -> str:
+    """Where a route leads, in words."""
+    hop = route.next_hop
+    if route.source is RouteSource.PRIVATE_ENDPOINT:
+        return f"leads straight to private endpoint {route.name}, before any route table"
+    words = {
+        NextHopKind.VIRTUAL_NETWORK: "stays in the virtual network",
+        NextHopKind.PEERING: f"leads to the peered network {parse(hop.network).name}",
+        NextHopKind.INTERNET: "leads to the internet",
+        NextHopKind.APPLIANCE: f"leads to appliance {hop.address}",
+        NextHopKind.GATEWAY: "leads to the virtual network gateway",
+        NextHopKind.NONE: "leads nowhere",
+    }
+    return words[hop.kind]
+
+
 def _somewhere(subnet: Subnet, source: Address) -> Address:
     """A public address that no user-defined route names more closely than the whole internet, or half of it."""
     if not isinstance(source, IPv4Address):
         return _SOME_PUBLIC_IPV6
-    table = subnet.route_table.read() if subnet.route_table else None
-    return IPv4Address((PUBLIC.v4 - AddressSet.of(_special(table)).v4).ranges[0][0])
+    table = None
+    with suppress(Unread):  # whoever asks for the route says so
+        table = subnet.route_table.read() if subnet.route_table else None
+    unnamed = PUBLIC.v4 - AddressSet.of(_special(table)).v4
+    return IPv4Address((unnamed or PUBLIC.v4).ranges[0][0])
 
 
 def _special(table: RouteTable | None) -> Iterator[Network]:
@@ -225,27 +314,34 @@ def _special(table: RouteTable | None) -> Iterator[Network]:
             yield prefix
 
 
-def _translated(under: _Under) -> Steps[None]:
+def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
     firewall, subnet = under.firewall, under.sender.subnet
     found = (
-        firewall_translation(firewall)
+        firewall_translation(firewall, subnet)
         if firewall
         else node_translation(under.origin.cluster, under.origin.pool, subnet)
     )
-    yield Hop(HopKind.TRANSLATION, found.where, found.passage, found.says, found.by, found.evidence)
+    hop = Hop(HopKind.TRANSLATION, found.where, found.passage, found.says, found.by, found.evidence)
+    if route.service_endpoints and found.passage is Passage.BLOCKED:
+        says = f"{found.says}; but {'; '.join(one.reason for one in route.service_endpoints)}"
+        hop = hop._replace(passage=Passage.UNKNOWN, says=says, missing=route.service_endpoints)
+    if isinstance(under.flow.source, IPv6Address) and found.passage is Passage.ALLOWED:
+        hop = hop._replace(passage=Passage.UNKNOWN, says=f"{found.says}; whether that holds for IPv6 is not known here")
+    yield hop
 
 
 def _at_appliance(under: _Under, route: EffectiveRoute) -> Steps[_Under | None]:
     address = route.next_hop.address
     if address is None:
         return None
+    network = under.sender.subnet.virtual_network_id
     found = resolve_appliance(under.estate_network, address)
     if found.peering:
-        yield _peering_hop(under.sender.subnet.virtual_network_id, found.peering, found.kind)
+        yield _peering_hop(network, found.peering, found.kind)
     resource = found.resource
     if found.kind is ApplianceKind.AZURE_FIREWALL and isinstance(resource, AzureFirewall):
         return (yield from told(HopKind.FIREWALL, resource.id, _at_firewall(under, resource)))
-    yield _appliance_hop(found, address)
+    yield _appliance_hop(found, address, network)
     return None
 
 
@@ -263,22 +359,23 @@ def _peering_hop(network: str, peering: VirtualNetworkPeering, kind: ApplianceKi
     return Hop(HopKind.PEERING, network, passage, says, f"peering {peering.name or ''}".strip(), evidence)
 
 
-def _appliance_hop(found: Appliance, address: Address) -> Hop:
+def _appliance_hop(found: Appliance, address: Address, network: str) -> Hop:
     resource = found.resource
     name = f"{resource.name}, " if resource else ""
-    where = resource.id if resource else found.network_id
+    where = resource.id if resource else found.network_id or network
     if found.kind.forwards:
         says = f"At {address} is {name}{found.kind}: what it lets through is not known here"
         return Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, "", found.evidence)
-    says = f"At {address} is {name}{found.kind}: packets are dropped"
+    at = f"{address} is" if found.kind is ApplianceKind.UNREACHABLE else f"At {address} is"
+    says = f"{at} {name}{found.kind}: packets are dropped"
     return Hop(HopKind.APPLIANCE, where, Passage.BLOCKED, says, "", found.evidence)
 
 
 def _at_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]:
     flow = under.flow
-    if flow.destination is None and flow.name is None:
-        flow = flow._replace(destination=_somewhere(under.sender.subnet, flow.source))
-    judged = judge_sources(firewall, under.sender.addresses, flow, under.known(flow.name))
+    if under.internet:
+        flow = flow._replace(destination=_somewhere(under.sender.subnet, flow.source), name=_NO_NAME)
+    judged = judge_sources(firewall, under.sender.addresses, flow, under.known(under.flow.name))
     verdict = judged[0].verdict
     by = f"rule {verdict.rule}" if verdict.rule else ""
     evidence = verdict.evidence or (firewall.at(AzureFirewall.firewall_policy),)
@@ -290,7 +387,7 @@ def _at_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]
     yield Hop(HopKind.FIREWALL, firewall.id, passage, f"{firewall.name}: {verdict.reason}", by, evidence)
     if passage is not Passage.ALLOWED:
         return None
-    return (yield from _behind_firewall(under, firewall))
+    return (yield from _behind_firewall(under, firewall, judged))
 
 
 _PASSAGES = {
@@ -301,14 +398,24 @@ _PASSAGES = {
 }
 
 
-def _behind_firewall(under: _Under, firewall: AzureFirewall) -> Steps[_Under | None]:
-    for configuration in firewall.ip_configurations or ():
-        if configuration.subnet:
-            subnet = configuration.subnet.read()
-            return under._replace(sender=under.sender._replace(subnet=subnet), firewall=firewall)
-    says = "How the Virtual WAN hub of the firewall routes on is not known here"
-    yield Hop(HopKind.APPLIANCE, firewall.id, Passage.UNKNOWN, says)
-    return None
+def _behind_firewall(under: _Under, firewall: AzureFirewall, judged: tuple[SourceVerdict, ...]) -> Steps[_Under | None]:
+    """On from the firewall's subnet, under its address where it translates (application rules always do)."""
+    link = next((one.subnet for one in firewall.ip_configurations or () if one.subnet), None)
+    if link is None:
+        says = "How the Virtual WAN hub of the firewall routes on is not known here"
+        evidence = (firewall.at(AzureFirewall.virtual_hub),)
+        yield Hop(HopKind.APPLIANCE, firewall.id, Passage.UNKNOWN, says, evidence=evidence)
+        return None
+    try:
+        subnet = link.read()
+    except Unread as unread:
+        says = f"How it goes on from {parse(link.id).name} cannot be told: {unread}"
+        yield Hop(HopKind.ROUTE, link.id, Passage.UNKNOWN, says, missing=unread.missing)
+        return None
+    parts = [part.sources for part in judged if part.verdict.snat is not True]
+    parts += [AddressSet.of(subnet.prefixes)] if any(one.verdict.snat is not False for one in judged) else []
+    sender = Sender(subnet, AddressSet.union_of(parts), under.sender.example)
+    return under._replace(sender=sender, firewall=firewall)
 
 
 def _over_peering(under: _Under, route: EffectiveRoute) -> Steps[None]:
@@ -324,6 +431,9 @@ def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
     """The subnet at the other end, its group and what is known to have the address."""
     address = under.flow.destination
     if address is None:
+        says = f"{network.name} holds no public address: packets are dropped"
+        space = network.at(VirtualNetwork.address_space)
+        yield Hop(HopKind.DESTINATION, network.id, Passage.BLOCKED, says, evidence=(space,))
         return
     subnet = next((one for one in network.subnets or () if any(address in prefix for prefix in one.prefixes)), None)
     if subnet is None:
@@ -332,27 +442,26 @@ def _arrived(under: _Under, network: VirtualNetwork) -> Steps[None]:
             HopKind.DESTINATION, network.id, Passage.BLOCKED, says, evidence=(network.at(VirtualNetwork.subnets),)
         )
         return
-    endpoint = _private_endpoint(network, address)
-    if endpoint is None or (subnet.private_endpoint_network_policies or "").lower() in _JUDGED:
-        yield from _on_subnet(under, subnet, INBOUND)
-    what = f"private endpoint {endpoint.name}" if endpoint else f"subnet {subnet.name}"
-    says = f"{under.whose} is {f'{address}, ' if under.flow.name else ''}in {what} of {network.name}"
+    found = endpoint_at(subnet, address)
+    endpoint = found.endpoint
+    asked = (subnet.private_endpoint_network_policies or "").lower() in _JUDGED
+    if endpoint is None or asked:
+        for hop in _on_subnet(under, subnet, INBOUND):
+            yield hop if asked else _unless_endpoint(hop, found, address)
+    what = f"private endpoint {endpoint.name} in" if endpoint else f"in subnet {subnet.name} of"
+    says = f"{under.whose} is {f'{address}, ' if under.flow.name else ''}{what} {network.name}"
     where = endpoint.id if endpoint else subnet.id
-    evidence = (subnet.at(Subnet.address_prefix),)
+    evidence = (prefixes_at(subnet),)
     yield Hop(HopKind.DESTINATION, where, Passage.ALLOWED, says, evidence=evidence)
+
+
+def _unless_endpoint(hop: Hop, found: Found, address: Address) -> Hop:
+    """What the group of a subnet says, where it may not be asked, since a private endpoint may have the address."""
+    if found.endpoint or not found.doubts or hop.passage is not Passage.BLOCKED:
+        return hop
+    says = f"{hop.says}, unless a private endpoint has {address}, which is not known"
+    return hop._replace(passage=Passage.UNKNOWN, says=says, missing=found.doubts)
 
 
 _JUDGED = frozenset({"enabled", "networksecuritygroupenabled"})
 """The policies of a subnet with which its security group is asked about private endpoints too."""
-
-
-def _private_endpoint(network: VirtualNetwork, address: Address) -> PrivateEndpoint | None:
-    for endpoint in network.estate.every(PrivateEndpoint):
-        for interface in endpoint.network_interfaces or ():
-            try:
-                configurations = interface.read().ip_configurations or ()
-            except Unread:
-                continue
-            if any(one.address and address in one.address for one in configurations):
-                return endpoint
-    return None

@@ -2,8 +2,9 @@
 
 An endpoint (a pod, a node, an address) is asked in a direction. The tiers are asked in their order. In a tier, the
 rules of the policies that select the endpoint and have that direction are asked, policy by policy (`Policy.order`, then
-name), rule by rule; where `Tier.deny_wins`, first all that deny, then all that are unread, then all that allow. The
-first rule that matches peer and traffic decides:
+name), rule by rule; where `Tier.deny_wins`, first all that deny, then all that are unread, then all that allow, then
+what is unread of policies whose order is infinite, as it can only allow more. The first rule that matches peer and
+traffic decides:
 
 - ALLOW, DENY: that is the answer of this direction.
 - PASS: the rest of this tier is left out; the next tier is asked.
@@ -82,7 +83,8 @@ NO_ADDRESS = AddressSet()
 class Endpoint:
     """Something that sends or receives. Labels are None where they could not be read.
 
-    `labels` are those of the pod or node itself. `node` is the name of the node that a pod runs on, of a node its own.
+    `labels` are those of the pod or node itself. `node` is the name of the node that a pod runs on, of a node its own,
+    and `node_labels` are that node's.
     """
 
     kind: Kind
@@ -95,6 +97,7 @@ class Endpoint:
     addresses: AddressSet = NO_ADDRESS
     ports: tuple[ContainerPort, ...] = ()
     node: str = ""
+    node_labels: Labels | None = None
 
 
 # --- which endpoints: expressions over labels and names
@@ -107,6 +110,8 @@ class Of(StrEnum):
     """Labels of the pod or the node itself."""
     NAMESPACE = "namespace"
     SERVICE_ACCOUNT = "service account"
+    NODE = "node"
+    """Labels of the node that a pod runs on; of a node, its own."""
     NAME = "name"
 
 
@@ -241,7 +246,8 @@ class Policy:
     """One policy object, or one of several specs of one. A direction that it says nothing of is None.
 
     `id` is the object's id in the snapshot, `kind` its kind as Kubernetes writes it, `tier` the name of a `Tier`.
-    A policy that cannot be read whole has an UNREAD rule for what it might do, and selects whatever it might.
+    A policy that cannot be read whole has an UNREAD rule for what it might do, and selects whatever it might. Where it
+    is not `certain`, it cannot be told whether it is enforced.
     """
 
     id: str
@@ -254,15 +260,21 @@ class Policy:
     ingress: Side | None
     egress: Side | None
     subject_pointer: str = "/spec"
+    certain: bool = True
 
 
 class Tier(NamedTuple):
-    """Policies that are asked together. `default` is DENY or PASS, and counts for endpoints that they isolate."""
+    """Policies that are asked together. `default` is DENY or PASS, and counts for endpoints that they isolate.
+
+    Of policies with the same order, the one whose name comes first is asked first; or, if `ties` is "any", any of
+    them may be, so that where they disagree the answer is unknown.
+    """
 
     name: str
     order: float
     default: Literal[Action.DENY, Action.PASS]
     deny_wins: bool = False
+    ties: Literal["name", "any"] = "name"
 
 
 class Compiled(NamedTuple):

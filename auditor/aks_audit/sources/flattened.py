@@ -29,6 +29,9 @@ INSIDE = {
 }
 """Types whose `properties` hold what elsewhere stands beside them."""
 
+PLAIN = {"microsoft.network/dnsresolvers/inboundendpoints": frozenset({"ipconfigurations"})}
+"""Types with values that elsewhere are sub-resources, and there have no `properties` of their own."""
+
 KNOWN = (
     "microsoft.containerservice/", "microsoft.network/", "microsoft.compute/virtualmachinescalesets",
     "microsoft.containerregistry/registries", "microsoft.authorization/roleassignments",
@@ -96,11 +99,13 @@ def known(resource_type: str) -> bool:
 
 def restore(body: dict[str, Any], resource_type: str) -> dict[str, Any]:
     """Give a flattened body of a known type as on the wire; the spelling of its keys stays the Azure CLI's."""
-    return _wrap(body, ENVELOPE - INSIDE.get(resource_type.lower(), frozenset()))
+    kind = resource_type.lower()
+    return _wrap(body, ENVELOPE - INSIDE.get(kind, frozenset()), PLAIN.get(kind, frozenset()))
 
 
-def _wrap(node: dict[str, Any], envelope: frozenset[str]) -> dict[str, Any]:
-    whole = {key: _restored(key, value) for key, value in node.items() if value is not None and not _added(node, key)}
+def _wrap(node: dict[str, Any], envelope: frozenset[str], plain: frozenset[str] = frozenset()) -> dict[str, Any]:
+    there = {key: value for key, value in node.items() if value is not None and not _added(node, key)}
+    whole = {key: _restored("" if key.lower() in plain else key, value) for key, value in there.items()}
     inside = {key for key in whole if key.lower() not in envelope}
     if not inside or any(key.lower() == "properties" for key in inside):
         return whole

@@ -21,10 +21,10 @@ from compose.clusters import (
     vnet_integrated,
     vnet_pods,
 )
+from compose.landing_zone import bastion_in
 from compose.networks import (
     allow,
     attach,
-    bastion,
     deny,
     firewall,
     network_interface,
@@ -85,17 +85,16 @@ def _hub() -> list[Body]:
             subnet(own, "snet-jumpbox", "10.0.3.0/27"),
         ],
     )
-    addresses = [public_ip(_HUB, "pip-firewall", FIREWALL), public_ip(_HUB, "pip-bastion", "20.61.7.11")]
+    address = public_ip(_HUB, "pip-firewall", FIREWALL)
     wall = firewall(
         _HUB,
         "fw-hub",
         subnet_id(network, "AzureFirewallSubnet"),
-        ("10.0.1.4", addresses[0]["id"]),
+        ("10.0.1.4", address["id"]),
         additionalProperties={"Network.DNS.EnableProxy": "true"},
     )
-    host = bastion(_HUB, "bas-hub", subnet_id(network, "AzureBastionSubnet"), addresses[1]["id"])
     jumpbox = network_interface(_HUB, "vm-jumpbox-nic", subnet_id(network, "snet-jumpbox"), "10.0.3.4")
-    return [network, *addresses, wall, host, jumpbox]
+    return [network, address, wall, *bastion_in(_HUB, network, "20.61.7.11"), jumpbox]
 
 
 def _spoke() -> list[Body]:

@@ -28,7 +28,28 @@ from compose.clusters import (
     vnet_integrated,
     vnet_pods,
 )
-from compose.landing_zone import host_of
+from compose.data_services import (
+    ALL_OF_AZURE,
+    KEY_VAULT_SECRETS_USER,
+    SHUT,
+    STORAGE_BLOB_DATA_CONTRIBUTOR,
+    EndpointPlace,
+    behind_endpoint,
+    disk_encryption_set,
+    key_vault,
+    sql_server,
+    storage_account,
+)
+from compose.landing_zone import bastion_in, host_of, shells_denied
+from compose.monitoring import (
+    asked_for,
+    diagnostic_setting,
+    federated_credential,
+    flow_log,
+    log_search_alert,
+    metric_alert,
+    trust,
+)
 from compose.networks import (
     allow,
     application_rules,
@@ -47,8 +68,16 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
-from compose.roles import own_rights
-from compose.services import deployment_safeguards, user_assigned_identity, workspace
+from compose.registries import policies
+from compose.roles import ACR_PULL, own_rights
+from compose.services import (
+    CONTRIBUTOR,
+    container_registry,
+    deployment_safeguards,
+    role_assignment,
+    user_assigned_identity,
+    workspace,
+)
 from compose.snapshots import recorded
 
 HUB = Subscription("de300000-0000-4000-8000-000000000001")
@@ -56,8 +85,10 @@ APPS = Subscription("de300000-0000-4000-8000-000000000002")
 REFUSED = "Microsoft.Network/routeTables"
 _HUB = HUB.group("rg-hub")
 _NETWORK = APPS.group("rg-network")
+_SHARED = APPS.group("rg-shared")
 _LINK_ZONE = _HUB.of("privateDnsZones", "privatelink.westeurope.azmk8s.io")
 _API_ZONE = _HUB.of("privateDnsZones", "private.westeurope.azmk8s.io")
+_REGISTRY = _SHARED.of("Microsoft.ContainerRegistry/registries", "crapps")
 _HUB_ROUTES = _HUB.of("routeTables", "rt-hub-managed")
 _SYSTEM = {"nodeTaints": ["CriticalAddonsOnly=true:NoSchedule"]}
 
@@ -71,9 +102,15 @@ def records() -> list[Record]:
     bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *_zones([hub["id"], spoke["id"]], payments[0], shop[0])]
     for cluster in (payments, shop, _data(spoke), _web(spoke)):
         bodies += cluster
+    bodies += [
+        *_services(spoke, [hub["id"], spoke["id"]]),
+        *_watched(spoke),
+        *_workloads(payments[0], shop[0]),
+        *_sandbox(),
+    ]
     refused = Listing(REFUSED, HUB.id)
-    read = recorded([HUB, APPS], [*bodies, *_sandbox()], day="2026-11-20", tool="aks-audit (demo)")
-    return [*(record for record in read if record != refused), _gap()]
+    read = recorded([HUB, APPS], bodies, day="2026-11-20", tool="aks-audit (demo)")
+    return [*(record for record in read if record != refused), *asked_for([HUB, APPS], bodies), _gap()]
 
 
 def _gap() -> Gap:
@@ -84,7 +121,9 @@ def _gap() -> Gap:
 
 def _hub() -> list[Body]:
     own = _HUB.of("virtualNetworks", "vnet-hub")
-    network = virtual_network(_HUB, "vnet-hub", "10.0.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.0.1.0/26")])
+    names = {"AzureFirewallSubnet": "10.0.1.0/26", "AzureBastionSubnet": "10.0.2.0/26"}
+    inside = [subnet(own, name, prefix) for name, prefix in names.items()]
+    network = virtual_network(_HUB, "vnet-hub", "10.0.0.0/16", inside)
     public = public_ip(_HUB, "pip-firewall", "20.71.5.10")
     second = public_ip(_HUB, "pip-firewall-2", "20.71.5.11")
     wall = firewall(
@@ -97,9 +136,13 @@ def _hub() -> list[Body]:
         firewallPolicy=reference(_HUB.of("firewallPolicies", "fwp-hub")),
     )
     authority = {"keyVaultSecretId": "https://kv-hub.vault.azure.net/secrets/fw-ca", "name": "fw-ca"}
-    inspecting = {"intrusionDetection": {"mode": "Deny"}, "transportSecurity": {"certificateAuthority": authority}}
+    inspecting = {
+        "intrusionDetection": {"mode": "Deny"},
+        "transportSecurity": {"certificateAuthority": authority},
+        "insights": {"isEnabled": True, "retentionDays": 30},
+    }
     rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
-    return [network, public, second, wall, *rules]
+    return [network, public, second, wall, *rules, *bastion_in(_HUB, network, "20.71.5.12")]
 
 
 def _required() -> dict[str, Body]:
@@ -115,6 +158,7 @@ def _spoke() -> list[Body]:
         "nsg-strict",
         [
             allow("AllowIngressFromHub", 100, "10.0.0.0/16", "443", destinationAddressPrefix="10.8.0.64/26"),
+            *shells_denied(),
             deny("DenyInternetInbound", 4000, "Internet"),
         ],
     )
@@ -138,6 +182,7 @@ def _spoke() -> list[Body]:
         [
             subnet(own, "snet-payments-api", "10.8.0.0/28", **guarded, delegations=[api]),
             subnet(own, "snet-ingress", "10.8.0.64/26", **guarded),
+            subnet(own, "snet-endpoints", "10.8.0.128/26", **guarded),
             subnet(own, "snet-payments", "10.8.1.0/24", **routed),
             subnet(own, "snet-shop", "10.8.2.0/24", **routed),
             subnet(own, "snet-shop-pods", "10.8.16.0/20", **routed),
@@ -152,6 +197,51 @@ def _spoke() -> list[Body]:
 def _zones(links: list[str], payments: Body, shop: Body) -> list[Body]:
     api = private_zone(_HUB, "private.westeurope.azmk8s.io", links, {host_of(payments): "10.8.0.4"})
     return [*api, *private_zone(_HUB, "privatelink.westeurope.azmk8s.io", links, {host_of(shop): "10.8.2.4"})]
+
+
+def _services(network: Body, links: list[str]) -> list[Body]:
+    """The registry and the vault of payments, as they should be; the storage account of the shop is open besides."""
+    restricted = policies(exports=False, arm_audience=False, retention=True)
+    registry = container_registry(_SHARED, "crapps", policies=restricted)
+    vault = key_vault(APPS.group("rg-payments"), "kv-payments")
+    unruly = {"publicNetworkAccess": "Enabled", "networkAcls": {**SHUT, "defaultAction": "Allow"}}
+    store = storage_account(_SHARED, "stshop", **unruly)
+    servers = sql_server(_SHARED, "sql-data", {"AllowAllWindowsAzureIps": ALL_OF_AZURE})
+    place = EndpointPlace(_SHARED, network, "snet-endpoints", _HUB, links)
+    images = {"crapps.westeurope.data": "10.8.0.132", "crapps": "10.8.0.133"}
+    return [
+        *(registry, vault, store, *servers, disk_encryption_set(APPS.group("rg-payments"), "des-payments", vault)),
+        *behind_endpoint(place, registry, "azurecr.io", "privatelink.azurecr.io", images),
+        *behind_endpoint(
+            place, vault, "vault.azure.net", "privatelink.vaultcore.azure.net", {"kv-payments": "10.8.0.134"}
+        ),
+    ]
+
+
+def _watched(network: Body) -> list[Body]:
+    """What is written down of network and firewall, and the alerts for the shop's addresses and the web's ports."""
+    group, log_analytics = APPS.group("rg-monitor"), workspace(APPS.group("rg-monitor"), "log-apps")
+    full = "InsightsMetrics | where Name == 'cx_ipam_available_ips' and Val < 50"
+    balancer = APPS.group("MC_rg-web_aks-web_westeurope").of("loadBalancers", "kubernetes")
+    return [
+        *flow_log(APPS, network["id"], log_analytics),
+        diagnostic_setting(_HUB.of("azureFirewalls", "fw-hub"), log_analytics),
+        diagnostic_setting(_REGISTRY, log_analytics),
+        log_search_alert(group, "pod-addresses", log_analytics, full),
+        metric_alert(group, "snat-ports", balancer, "UsedSnatPorts"),
+    ]
+
+
+def _workloads(payments: Body, shop: Body) -> list[Body]:
+    """Identities of workloads; a pipeline in a forge may be that of the shop, too."""
+    ledger = user_assigned_identity(APPS.group("rg-payments"), "id-ledger")
+    catalogue = user_assigned_identity(APPS.group("rg-shop"), "id-catalogue")
+    pipeline = "repo:contoso/catalogue:ref:refs/heads/main"
+    return [
+        *(ledger, federated_credential(ledger, payments, "ledger:api")),
+        *(catalogue, federated_credential(catalogue, shop, "catalogue:web")),
+        trust(catalogue, "pipeline", "https://token.actions.githubusercontent.com", pipeline),
+    ]
 
 
 def _team(name: str) -> tuple[Group, Body, Body]:
@@ -192,11 +282,16 @@ def _payments(network: Body) -> list[Body]:
         securityProfile=security(log_analytics, group.of("Microsoft.KeyVault/vaults", "kv-payments")),
         nodeResourceGroupProfile={"restrictionLevel": "ReadOnly"},
         sku={"name": "Base", "tier": "Standard"},
+        diskEncryptionSetID=group.of("Microsoft.Compute/diskEncryptionSets", "des-payments"),
         **vnet_integrated(group, "aks-payments", subnet_id(network, "snet-payments-api"), _API_ZONE),
     )
     ingress = Service("ingress/gateway", "10.8.0.68", (443,), subnet_id(network, "snet-ingress"))
     made = NodeGroup(cluster, api="10.8.0.4").bodies([ingress])
-    return [cluster, control, kubelet, deployment_safeguards(cluster["id"]), *own_rights(cluster), *made]
+    rights = [*own_rights(cluster), role_assignment(kubelet, ACR_PULL, _REGISTRY)]
+    rights.append(
+        role_assignment(kubelet, KEY_VAULT_SECRETS_USER, group.of("Microsoft.KeyVault/vaults", "kv-payments"))
+    )
+    return [cluster, control, kubelet, deployment_safeguards(cluster["id"]), *rights, *made]
 
 
 def _shop(network: Body) -> list[Body]:
@@ -226,7 +321,10 @@ def _shop(network: Body) -> list[Body]:
         **private_link(group, "aks-shop", _LINK_ZONE),
     )
     ingress = Service("ingress/nginx", "10.8.0.69", subnet=subnet_id(network, "snet-ingress"))
-    return [cluster, control, kubelet, *own_rights(cluster), *NodeGroup(cluster, api="10.8.2.4").bodies([ingress])]
+    store = _SHARED.of("Microsoft.Storage/storageAccounts", "stshop")
+    rights = [*own_rights(cluster), role_assignment(kubelet, STORAGE_BLOB_DATA_CONTRIBUTOR, store)]
+    rights.append(role_assignment(kubelet, ACR_PULL, _REGISTRY))
+    return [cluster, control, kubelet, *rights, *NodeGroup(cluster, api="10.8.2.4").bodies([ingress])]
 
 
 def _data(network: Body) -> list[Body]:
@@ -242,7 +340,8 @@ def _data(network: Body) -> list[Body]:
         currentKubernetesVersion="1.33.5",
         **private_link(group, "aks-data"),
     )
-    return [cluster, control, *own_rights(cluster), *NodeGroup(cluster, api="10.8.3.4").bodies()]
+    server = role_assignment(control, CONTRIBUTOR, _SHARED.of("Microsoft.Sql/servers", "sql-data"))
+    return [cluster, control, server, *own_rights(cluster), *NodeGroup(cluster, api="10.8.3.4").bodies()]
 
 
 def _web(network: Body) -> list[Body]:

@@ -22,6 +22,22 @@ from compose.clusters import (
     vnet_integrated,
     vnet_pods,
 )
+from compose.data_services import (
+    KEY_VAULT_SECRETS_USER,
+    STORAGE_BLOB_DATA_CONTRIBUTOR,
+    EndpointPlace,
+    behind_endpoint,
+    key_vault,
+    storage_account,
+)
+from compose.landing_zone import bastion_in, shells_denied
+from compose.monitoring import (
+    asked_for,
+    diagnostic_setting,
+    federated_credential,
+    flow_log,
+    log_search_alert,
+)
 from compose.networks import (
     allow,
     application_rules,
@@ -31,7 +47,6 @@ from compose.networks import (
     firewall_policy,
     network_rules,
     peer,
-    private_endpoint,
     private_zone,
     public_ip,
     route,
@@ -42,7 +57,7 @@ from compose.networks import (
     virtual_network,
 )
 from compose.nodes import NodeGroup, Service
-from compose.registries import approve, policies
+from compose.registries import policies
 from compose.roles import ACR_PULL
 from compose.services import (
     NETWORK_CONTRIBUTOR,
@@ -75,13 +90,16 @@ def records() -> list[Record]:
         for cluster, address in ((isolated, "10.60.0.4"), (filtered, "10.60.0.20"))
     }
     zone = private_zone(_HUB, "private.swedencentral.azmk8s.io", [hub["id"], network["id"]], hosts)
-    bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_registry(network, hub)]
-    return recorded([HUB, APPS], bodies, day="2026-11-20")
+    bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_services(network, hub)]
+    bodies += _watched(network, filtered[0])
+    return [*recorded([HUB, APPS], bodies, day="2026-11-20"), *asked_for([HUB, APPS], bodies)]
 
 
 def _hub() -> list[Body]:
     own = _HUB.of("virtualNetworks", "vnet-hub")
-    network = virtual_network(_HUB, "vnet-hub", "10.50.0.0/16", [subnet(own, "AzureFirewallSubnet", "10.50.1.0/26")])
+    names = {"AzureFirewallSubnet": "10.50.1.0/26", "AzureBastionSubnet": "10.50.2.0/26"}
+    inside = [subnet(own, name, prefix) for name, prefix in names.items()]
+    network = virtual_network(_HUB, "vnet-hub", "10.50.0.0/16", inside)
     public = public_ip(_HUB, "pip-firewall", "20.240.9.10")
     second = public_ip(_HUB, "pip-firewall-2", "20.240.9.11")
     policy = _HUB.of("firewallPolicies", "fwp-hub")
@@ -99,9 +117,10 @@ def _hub() -> list[Body]:
     inspecting = {
         "intrusionDetection": {"mode": "Deny"},
         "transportSecurity": {"certificateAuthority": authority},
+        "insights": {"isEnabled": True, "retentionDays": 30},
     }
     rules = firewall_policy(_HUB, "fwp-hub", [wall["id"]], _required(), **inspecting)
-    return [network, public, second, wall, *rules]
+    return [network, public, second, wall, *rules, *bastion_in(_HUB, network, "20.240.9.12")]
 
 
 def _required() -> dict[str, Body]:
@@ -123,6 +142,7 @@ def _spoke() -> list[Body]:
             allow("AllowIngressFromHub", 100, "10.50.0.0/16", "443", destinationAddressPrefix="10.60.2.0/26"),
             allow("AllowApiServer", 110, "VirtualNetwork", "", destinationPortRanges=["443", "4443"]),
             allow("AllowProbes", 120, "AzureLoadBalancer", "*", protocol="*"),
+            *shells_denied(),
             deny("DenyInternetInbound", 4000, "Internet"),
         ],
     )
@@ -155,18 +175,35 @@ def _spoke() -> list[Body]:
     return [network, guard, routes]
 
 
-def _registry(network: Body, hub: Body) -> list[Body]:
+def _services(network: Body, hub: Body) -> list[Body]:
+    """What the clusters use by private endpoints: the registry, the vault of their secrets, and a storage account."""
     restricted = policies(exports=False, arm_audience=False, retention=True)
     registry = container_registry(_GROUP, "crplatformcache", policies=restricted)
-    endpoints = subnet_id(network, "snet-endpoints")
-    names = {
-        "crplatformcache.swedencentral.data.azurecr.io": "10.60.3.4",
-        "crplatformcache.azurecr.io": "10.60.3.5",
-    }
-    endpoint = private_endpoint(_GROUP, "pe-registry", endpoints, registry["id"], names)
-    approve(registry, endpoint[0])
-    hosts = {"crplatformcache": "10.60.3.5", "crplatformcache.swedencentral.data": "10.60.3.4"}
-    return [registry, *endpoint, *private_zone(_HUB, "privatelink.azurecr.io", [network["id"], hub["id"]], hosts)]
+    vault, store = key_vault(_GROUP, "kv-platform"), storage_account(_GROUP, "stplatform")
+    place = EndpointPlace(_GROUP, network, "snet-endpoints", _HUB, [network["id"], hub["id"]])
+    images = {"crplatformcache.swedencentral.data": "10.60.3.4", "crplatformcache": "10.60.3.5"}
+    secrets, files = {"kv-platform": "10.60.3.6"}, {"stplatform": "10.60.3.7"}
+    return [
+        *(registry, vault, store),
+        *behind_endpoint(place, registry, "azurecr.io", "privatelink.azurecr.io", images),
+        *behind_endpoint(place, vault, "vault.azure.net", "privatelink.vaultcore.azure.net", secrets),
+        *behind_endpoint(place, store, "blob.core.windows.net", "privatelink.blob.core.windows.net", files),
+    ]
+
+
+def _watched(network: Body, cluster: Body) -> list[Body]:
+    """What is written down and told of the network, the firewall and a cluster, and a workload's identity."""
+    group, log_analytics = APPS.group("rg-monitor"), workspace(APPS.group("rg-monitor"), "log-platform")
+    full = "InsightsMetrics | where Name == 'cx_ipam_available_ips' and Val < 50"
+    workload = user_assigned_identity(_GROUP, "id-orders")
+    return [
+        *flow_log(APPS, network["id"], log_analytics),
+        diagnostic_setting(_HUB.of("azureFirewalls", "fw-hub"), log_analytics),
+        diagnostic_setting(_GROUP.of("Microsoft.ContainerRegistry/registries", "crplatformcache"), log_analytics),
+        log_search_alert(group, "pod-addresses", log_analytics, full),
+        workload,
+        federated_credential(workload, cluster, "orders:api"),
+    ]
 
 
 def _identities(group: Group, name: str, network: Body) -> list[Body]:
@@ -176,6 +213,10 @@ def _identities(group: Group, name: str, network: Body) -> list[Body]:
         role_assignment(control, NETWORK_CONTRIBUTOR, network["id"]),
         role_assignment(control, PRIVATE_DNS_ZONE_CONTRIBUTOR, ZONE),
         role_assignment(kubelet, ACR_PULL, registry),
+        role_assignment(kubelet, KEY_VAULT_SECRETS_USER, _GROUP.of("Microsoft.KeyVault/vaults", "kv-platform")),
+        role_assignment(
+            kubelet, STORAGE_BLOB_DATA_CONTRIBUTOR, _GROUP.of("Microsoft.Storage/storageAccounts", "stplatform")
+        ),
     ]
     return [control, kubelet, *given]
 

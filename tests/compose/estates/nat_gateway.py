@@ -1,9 +1,13 @@
-"""A public cluster that leaves by a NAT gateway of the customer's, without a hub, a firewall or a route table."""
+"""A public cluster that leaves by a NAT gateway of the customer's, without a hub, a firewall or a route table.
+
+Its application gateway has a web application firewall that watches, and stops nothing.
+"""
 
 from aks_audit.snapshot import Body, Record
-from compose.azure import Subscription, reference
+from compose.application_gateways import application_gateway, run_by
+from compose.azure import Subscription, child, reference
 from compose.clusters import cilium, overlay
-from compose.landing_zone import Place, cluster_guard, hardened_cluster, pools
+from compose.landing_zone import Place, cluster_guard, hardened_cluster, occupy, pools
 from compose.networks import attach, nat_gateway, public_ip, subnet, subnet_id, virtual_network
 from compose.snapshots import recorded
 
@@ -14,7 +18,9 @@ _GROUP = APPS.group("rg-batch")
 def records() -> list[Record]:
     """The whole estate."""
     network, *beside = _network()
-    return recorded([APPS], [network, *beside, *_cluster(network)])
+    cluster = _cluster(network)
+    run_by(cluster[0], beside[1])
+    return recorded([APPS], [network, *beside, *cluster])
 
 
 def _network() -> list[Body]:
@@ -36,10 +42,13 @@ def _network() -> list[Body]:
             serviceEndpoints=storage,
         ),
         subnet(own, "snet-ingress", "10.130.4.0/26", **guarded),
+        subnet(own, "snet-gateway", "10.130.5.0/24"),
     ]
     network = virtual_network(_GROUP, "vnet-batch", "10.130.0.0/16", inside)
     attach([network], [guard, gateway])
-    return [network, guard, gateway, *addresses]
+    web = application_gateway(_GROUP, "agw-batch", subnet_id(network, "snet-gateway"), "20.44.8.30", "Detection")
+    occupy(network, "snet-gateway", [child(web[1]["id"], "gatewayIPConfigurations", "own")])
+    return [network, *web, guard, gateway, *addresses]
 
 
 def _cluster(network: Body) -> list[Body]:

@@ -2,18 +2,21 @@
 
 The orders cluster is as the platform team wants it. The billing cluster was changed in a hurry: its services have
 addresses of the hub, its route table has a way past the firewall and takes what the gateway learned, and the firewall
-lets it go anywhere on port 443. The zone of both still has the record of a cluster that is gone.
+lets it go anywhere on port 443. Both were given one application gateway to run, which neither can share. The zone of
+both still has the record of a cluster that is gone.
 """
 
 from typing import NamedTuple
 
 from aks_audit.snapshot import Body, Record
+from compose.application_gateways import application_gateway, run_by
 from compose.azure import Subscription, child, reference
 from compose.clusters import cilium, overlay, own_routes, private_link
 from compose.landing_zone import (
     Place,
     RegistryPlace,
     cluster_guard,
+    connection,
     gateway,
     give_transit,
     hardened_cluster,
@@ -62,6 +65,8 @@ def records() -> list[Record]:
     hub, *beside = _hub()
     spokes = [_spoke(team) for team in _TEAMS]
     clusters = [_cluster(team, spoke[0]) for team, spoke in zip(_TEAMS, spokes, strict=True)]
+    for made in clusters:
+        run_by(made[0], beside[1])
     for network, *_ in spokes:
         peer(network, hub)
         give_transit(hub, network)
@@ -79,10 +84,15 @@ def _hub() -> list[Body]:
         subnet(own, "AzureFirewallSubnet", "10.80.1.0/26"),
         subnet(own, "GatewaySubnet", "10.80.0.0/27"),
         subnet(own, "snet-endpoints", "10.80.2.0/24"),
+        subnet(own, "snet-gateway", "10.80.3.0/24"),
     ]
     network = virtual_network(_HUB, "vnet-hub", "10.80.0.0/16", inside)
     address, line = gateway(_HUB, "ergw-hub", subnet_id(network, "GatewaySubnet"))
     occupy(network, "GatewaySubnet", [child(line["id"], "ipConfigurations", "default")])
+    circuit = {"peer": reference(_HUB.of("expressRouteCircuits", "erc-amsterdam"))}
+    link = connection(_HUB, "con-amsterdam", line["id"], "ExpressRoute", "Unknown", **circuit)
+    web = application_gateway(_HUB, "agw-web", subnet_id(network, "snet-gateway"), "20.86.3.30", "Prevention")
+    occupy(network, "snet-gateway", [child(web[1]["id"], "gatewayIPConfigurations", "own")])
     public = [public_ip(_HUB, f"pip-firewall-{number}", f"20.86.1.{number}") for number in (10, 11)]
     policy = _HUB.of("firewallPolicies", "fwp-hub")
     wall = firewall(
@@ -111,7 +121,7 @@ def _hub() -> list[Body]:
         insights={"isEnabled": True, "retentionDays": 30},
         transportSecurity={"certificateAuthority": authority},
     )
-    return [network, address, line, *public, wall, nodes, *rules]
+    return [network, *web, address, line, link, *public, wall, nodes, *rules]
 
 
 def _hurry() -> dict[str, Body]:

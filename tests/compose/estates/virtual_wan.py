@@ -1,4 +1,7 @@
-"""A cluster whose network is connected to a secured Virtual WAN hub; its route table leads to the hub's firewall."""
+"""A cluster whose network is connected to a secured Virtual WAN hub, whose routing intent leads to the hub's firewall.
+
+One subnet's route table says so, too; the other's leaves it to the hub.
+"""
 
 from aks_audit.snapshot import Body, Record
 from compose.azure import Subscription, etag, guid, network_resource, part, reference, resource
@@ -47,7 +50,13 @@ def _hub(network: Body) -> list[Body]:
     own = _HUB.of("virtualHubs", "vhub-westeurope")
     wan = network_resource(_HUB, _HUB.of("virtualWans", "vwan"), {"type": "Standard", "virtualHubs": [reference(own)]})
     wall = _firewall(own)
-    connection = {"remoteVirtualNetwork": reference(network["id"]), "enableInternetSecurity": True}
+    bond = {"remoteVirtualNetwork": reference(network["id"]), "enableInternetSecurity": True}
+    connection = part(own, "hubVirtualNetworkConnections", "to-api", bond)
+    policies = [
+        {"name": name, "destinations": [name.removesuffix("Policy")], "nextHop": wall["id"]}
+        for name in ("InternetPolicy", "PrivateTrafficPolicy")
+    ]
+    intent = part(own, "routingIntent", "hubRoutingIntent", {"routingPolicies": policies})
     hub = network_resource(
         _HUB,
         own,
@@ -56,14 +65,13 @@ def _hub(network: Body) -> list[Body]:
             "sku": "Standard",
             "virtualWan": reference(wan["id"]),
             "azureFirewall": reference(wall["id"]),
-            "virtualNetworkConnections": [part(own, "hubVirtualNetworkConnections", "to-api", connection)],
             "routingState": "Provisioned",
         },
     )
-    allowed = required_egress({"sourceAddresses": ["10.111.0.0/22"]})
+    allowed = required_egress({"sourceAddresses": ["10.111.0.0/22", "10.111.8.0/22"]})
     groups = {"rcg-aks": {"priority": 200, "ruleCollections": allowed}}
     policy = firewall_policy(_HUB, "fwp-wan", [wall["id"]], groups)
-    return [wan, hub, wall, *policy]
+    return [wan, hub, connection, intent, wall, *policy]
 
 
 def _firewall(hub: str) -> Body:
@@ -86,22 +94,25 @@ def _spoke() -> list[Body]:
     table = route_table(
         _GROUP, "rt-api", [route("default", "0.0.0.0/0", "VirtualAppliance", FIREWALL)], disableBgpRoutePropagation=True
     )
+    open_table = route_table(_GROUP, "rt-batch", [], disableBgpRoutePropagation=False)
     own = _GROUP.of("virtualNetworks", "vnet-api")
     guarded = {"networkSecurityGroup": reference(guard["id"]), "defaultOutboundAccess": False}
     inside = [
         subnet(own, "snet-nodes", "10.111.0.0/22", **guarded, routeTable=reference(table["id"])),
         subnet(own, "snet-ingress", "10.111.4.0/26", **guarded),
+        subnet(own, "snet-batch", "10.111.8.0/22", **guarded, routeTable=reference(open_table["id"])),
     ]
     network = virtual_network(_GROUP, "vnet-api", "10.111.0.0/16", inside)
-    attach([network], [guard, table])
-    return [network, guard, table]
+    attach([network], [guard, table, open_table])
+    return [network, guard, table, open_table]
 
 
 def _cluster(network: Body) -> list[Body]:
     place = Place(_GROUP, "aks-api", network, "10.111.0.4", (subnet_id(network, "snet-ingress"), "10.111.4.4"))
+    system, apps = pools(vnetSubnetID=subnet_id(network, "snet-nodes"))
     return hardened_cluster(
         place,
-        pools(vnetSubnetID=subnet_id(network, "snet-nodes")),
+        [system, {**apps, "vnetSubnetID": subnet_id(network, "snet-batch")}],
         networkProfile=overlay("10.244.0.0/16", "10.96.0.0/16", **cilium(), **own_routes()),
         **private_link(_GROUP, "aks-api", disableRunCommand=True),
     )

@@ -18,20 +18,29 @@ from aks_audit.sources.azure.plan import (
     CLUSTERS,
     FOLLOWED,
     GRAPH_SUBSCRIPTIONS,
+    IF_RESOLVER,
+    IF_VIRTUAL_HUB,
     LISTED,
     OPTIONAL,
+    PART_READS,
     POLICY_READS,
+    SUBSCRIPTION,
     SUBSCRIPTIONS,
     ZONE_READS,
     Read,
+    optional,
 )
 from aks_audit.sources.azure.reader import Reader
-from aks_audit.sources.azure.references import reachable
+from aks_audit.sources.azure.references import reachable, served
+from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
 from aks_audit.sources.deadline import Deadline
 
 _MOST_NAMES = 50
 _NOT_FOUND = 404
+_NETWORKS = "microsoft.network/virtualnetworks"
 _RULES = POLICY_READS[0].type.lower()
+_EVERYWHERE = "/subscriptions"
+"""Where nobody asked for something: in all subscriptions, those beyond the scope that clusters lead to included."""
 _HOPS = 4
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
 
@@ -89,6 +98,7 @@ class Collector:
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
         self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._reads = _reads(scope.optional)
         self._parted: set[str] = set()
         self._early: list[asyncio.Task[list[Record]]] = []
 
@@ -104,9 +114,10 @@ class Collector:
         by_graph = await self._by_graph(self._graph, subscriptions) if self._graph else []
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
-        parts = await self._parts(records)
+        more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
+        parts = _flat(await asyncio.gather(*more))
         parts += _flat(await asyncio.gather(*self._early))
-        records += parts
+        records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
             records += await self._beyond(records)  # rules of firewalls name IP groups, which no list holds
         scope = tuple(subscriptions)
@@ -208,8 +219,8 @@ class Collector:
         self._read(sum(isinstance(record, Resource) for record in records))
         return records
 
-    async def _list(self, scope: str, kind: str, api_version: str, path: str = "") -> list[Record]:
-        url = f"{scope}/{path or f'providers/{kind}'}?api-version={api_version}"
+    async def _list(self, scope: str, kind: str, api_version: str, path: str = "", query: str = "") -> list[Record]:
+        url = f"{scope}/{path or f'providers/{kind}'}?api-version={api_version}{query}"
         return await self._bound(self._reader.listing(url, scope, kind), scope, kind)
 
     def _narrowed(self, records: list[Record]) -> list[Record]:
@@ -240,8 +251,10 @@ class Collector:
         # Resource Graph may not have heard yet of what a cluster leads to; Azure Resource Manager knows.
         sure = _places(one for one in records if isinstance(one, Listing) and one not in self._indexed)
         found: list[Record] = []
+        services = served(resources, self._asked)
         for _ in range(_HOPS):
-            wanted = [one for one in reachable(resources, self._asked) if not _listed(one, sure)]
+            wanted = [one for one in (*reachable(resources, self._asked), *services) if not _listed(one, sure)]
+            services = ()
             if not wanted:
                 break
             self._asked.update(one.lower() for one in wanted)
@@ -261,28 +274,44 @@ class Collector:
         return await self._bound(self._reader.resource(resource_id, version), resource_id, kind)
 
     async def _parts(self, records: Iterable[Record]) -> list[Record]:
-        """The reads of single resources: relevant zones, firewall policies, and what was asked for by name."""
+        """The reads of single resources: relevant zones, firewall policies, and what was asked for by name.
+
+        What they give may have parts, too, as the network watchers of a subscription have.
+        """
         reads: list[tuple[str, Read]] = []
-        gaps: list[Record] = []
-        missed = [name for name, read in OPTIONAL.items() if read.missed]
         for record in records:
-            if not isinstance(record, Resource) or record.id in self._parted:
-                continue
-            self._parted.add(record.id)
-            kind = record.type.lower()
-            if kind == "microsoft.network/privatednszones" and _relevant(record.id):
-                reads += [(record.id, read) for read in ZONE_READS]
-            elif kind == "microsoft.network/firewallpolicies":
-                reads += [(record.id, read) for read in POLICY_READS]
-            elif kind == CLUSTERS.lower():
-                reads += [(record.id, OPTIONAL[name]) for name in self._scope.optional]
-                gaps += [_not_asked(record.id, name) for name in missed if name not in self._scope.optional]
-        made = [self._part(where, read) for where, read in reads]
-        return [*gaps, *_flat(await asyncio.gather(*made))]
+            if isinstance(record, Resource) and record.id not in self._parted:
+                self._parted.add(record.id)
+                reads += [(record.id, read) for read in self._reads.get(record.type.lower(), ())]
+        found = _flat(await asyncio.gather(*(self._part(*one) for one in reads if _worth_reading(*one))))
+        return [*found, *await self._parts(found)] if found else []
+
+    async def _of_subscriptions(self, subscriptions: Iterable[str]) -> list[Record]:
+        """The lists of the subscriptions that were asked for by name, and the parts of what they hold."""
+        reads = self._reads.get(SUBSCRIPTION.lower(), ())
+        made = [self._part(subscription, read) for subscription in subscriptions for read in reads]
+        found = _flat(await asyncio.gather(*made))
+        return [*found, *await self._parts(found)]
+
+    async def _if_seen(self, subscriptions: Iterable[str], records: Sequence[Record]) -> list[Record]:
+        """The lists that are made where a network shows that they hold something, and the parts of that."""
+        networks = [one.body for one in records if isinstance(one, Resource) and one.type.lower() == _NETWORKS]
+        kinds: dict[str, str] = IF_RESOLVER if any(map(has_resolver, networks)) else {}
+        kinds = {**kinds, **(IF_VIRTUAL_HUB if any(map(is_connected_to_hub, networks)) else {})}
+        lists = [self._list(one, kind, kinds[kind]) for one in subscriptions for kind in kinds]
+        found = _flat(await asyncio.gather(*lists))
+        return [*found, *await self._parts(found)]
+
+    def _not_asked(self) -> list[Record]:
+        """What rules ask for and nobody has asked for here: one gap a read, whatever the number of resources."""
+        names = [name for name in OPTIONAL if name not in self._scope.optional]
+        return [_not_asked(name, read) for name in names for read in OPTIONAL[name] if read.missed]
 
     async def _part(self, where: str, read: Read) -> list[Record]:
         if not read.whole:
-            return await self._list(where, read.type, read.api_version, read.path)
+            records = await self._list(where, read.type, read.api_version, read.path, read.query)
+            # A list that leaves some out says nothing about what it does not hold.
+            return [one for one in records if not (read.query and isinstance(one, Listing))]
         url = f"{where}/{read.path}?api-version={read.api_version}"
         return await self._bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
 
@@ -294,20 +323,25 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join([*found[:_MOST_NAMES], *more]) or "none"
 
 
-def _not_asked(cluster: str, name: str) -> Gap:
-    read = OPTIONAL[name]
-    return Gap(
-        id=cluster,
-        type=read.type,
-        cause="not-asked",
-        reason=f"{name} were not asked for; add --read {name}, one call a cluster",
-        action=f"{read.type}/read",
-        scope=cluster,
-    )
+def _not_asked(name: str, read: Read) -> Gap:
+    reason = f"{name} were not asked for; add --read {name}, {read.price}"
+    return Gap(id=_EVERYWHERE, type=read.type, cause="not-asked", reason=reason)
 
 
-def _relevant(zone: str) -> bool:
-    name = parse(zone).name.lower()
+def _reads(names: Iterable[str]) -> dict[str, list[Read]]:
+    """The reads that are made of single resources, by the type (in lower case) that they are made for."""
+    found: dict[str, list[Read]] = {}
+    for read in (*PART_READS, *optional(names)):
+        for kind in read.of:
+            found.setdefault(kind.lower(), []).append(read)
+    return found
+
+
+def _worth_reading(where: str, read: Read) -> bool:
+    """Whether a resource is one that a read is made for: of private DNS zones, those with names that matter."""
+    if read not in ZONE_READS:
+        return True
+    name = parse(where).name.lower()
     return name.startswith("privatelink.") or name.endswith(".azmk8s.io")
 
 

@@ -1,17 +1,19 @@
 """What is read of a subscription: one list call a type, and the types that references are followed to.
 
 Source: the api-versions of azure-mgmt-containerservice 41.8, azure-mgmt-network 33.1 and azure-mgmt-privatedns 2.0,
-and for compute, authorization, registries and identities those of the REST API reference in autumn 2026.
+and for compute, authorization, registries, identities and alerts those of the REST API reference in autumn 2026.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 _CONTAINER_SERVICE = "2026-08-01"
 _NETWORK = "2026-03-01"
 _PRIVATE_DNS = "2024-06-01"
+_DNS_RESOLVER = "2025-05-01"
 _COMPUTE = "2025-04-01"
+_SQL = "2023-08-01"
 
 SUBSCRIPTIONS = "2022-12-01"
 """The api-version of the list of subscriptions."""
@@ -22,6 +24,14 @@ SCALE_SETS = "Microsoft.Compute/virtualMachineScaleSets"
 SUBSCRIPTION = "Microsoft.Resources/subscriptions"
 
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
+FIREWALLS = "Microsoft.Network/azureFirewalls"
+GATEWAYS = "Microsoft.Network/virtualNetworkGateways"
+NETWORK_WATCHERS = "Microsoft.Network/networkWatchers"
+REGISTRIES = "Microsoft.ContainerRegistry/registries"
+RESOLVERS = "Microsoft.Network/dnsResolvers"
+RULESETS = "Microsoft.Network/dnsForwardingRulesets"
+VIRTUAL_HUBS = "Microsoft.Network/virtualHubs"
+SQL_SERVERS = "Microsoft.Sql/servers"
 
 LISTED: dict[str, str] = {
     CLUSTERS: _CONTAINER_SERVICE,
@@ -33,15 +43,26 @@ LISTED: dict[str, str] = {
     "Microsoft.Network/loadBalancers": _NETWORK,
     "Microsoft.Network/publicIPAddresses": _NETWORK,
     "Microsoft.Network/natGateways": _NETWORK,
-    "Microsoft.Network/azureFirewalls": _NETWORK,
+    FIREWALLS: _NETWORK,
     "Microsoft.Network/firewallPolicies": _NETWORK,
     "Microsoft.Network/privateDnsZones": _PRIVATE_DNS,
     SCALE_SETS: _COMPUTE,
     ROLE_ASSIGNMENTS: "2022-04-01",
-    "Microsoft.ContainerRegistry/registries": "2025-04-01",
+    REGISTRIES: "2025-04-01",
     IDENTITIES: "2024-11-30",
 }
 """The types that are listed in every subscription of the scope, one call each, and their api-versions."""
+
+IF_RESOLVER: dict[str, str] = {RESOLVERS: _DNS_RESOLVER, RULESETS: _DNS_RESOLVER}
+"""The types that are listed, too, where some network has a subnet for a DNS resolver, and their api-versions."""
+
+IF_VIRTUAL_HUB: dict[str, str] = {VIRTUAL_HUBS: _NETWORK}
+"""The types that are listed, too, where some network is connected to a Virtual WAN hub, and their api-versions."""
+
+_IF_SEEN = (
+    *(("a network has a DNS resolver", kind) for kind in IF_RESOLVER),
+    *(("a network is connected to a Virtual WAN hub", kind) for kind in IF_VIRTUAL_HUB),
+)
 
 GRAPH_VERSIONS: dict[str, str] = {
     CLUSTERS: _CONTAINER_SERVICE,
@@ -67,13 +88,23 @@ _FOLLOWED_IF_LISTED = (
     "Microsoft.Network/natGateways",
     "Microsoft.Network/azureFirewalls",
     "Microsoft.Network/firewallPolicies",
+    "Microsoft.Network/publicIPAddresses",
     "Microsoft.Network/privateDnsZones",
+    "Microsoft.Network/privateEndpoints",
     IDENTITIES,
+    REGISTRIES,
 )
 FOLLOWED: dict[str, str] = {
     **{kind.lower(): LISTED[kind] for kind in _FOLLOWED_IF_LISTED},
+    "microsoft.compute/diskencryptionsets": "2024-03-02",
+    "microsoft.keyvault/vaults": "2024-11-01",
+    "microsoft.network/applicationgateways": _NETWORK,
+    "microsoft.network/applicationgatewaywebapplicationfirewallpolicies": _NETWORK,
     "microsoft.network/ipgroups": _NETWORK,
-    "microsoft.network/virtualnetworkgateways": _NETWORK,
+    "microsoft.network/publicipprefixes": _NETWORK,
+    GATEWAYS.lower(): _NETWORK,
+    SQL_SERVERS.lower(): _SQL,
+    "microsoft.storage/storageaccounts": "2024-01-01",
 }
 """The types (lower case) that a reference is followed to where it leaves the scope, and their api-versions."""
 
@@ -81,60 +112,157 @@ FOLLOWED: dict[str, str] = {
 class Read(NamedTuple):
     """A read that is made for single resources: its path below the resource, type of what it gives, api-version.
 
-    `whole`: the items are no resources with ids, and all of them make one resource. `missed`: a rule asks for it, so
-    that a scan without it has a gap.
+    `of`: the types of the resources that it is made for. `whole`: the items are no resources with ids, and all of them
+    make one resource. `missed`: a rule asks for it, so that a scan without it has a gap. `query`: what its URL ends in.
     """
 
     path: str
     type: str
     api_version: str
+    of: tuple[str, ...] = (CLUSTERS,)
     whole: bool = False
     missed: bool = False
+    query: str = ""
 
+    @property
+    def price(self) -> str:
+        """What it costs: `1 call a cluster`."""
+        return f"1 call a {' and a '.join(_CALLED[kind] for kind in self.of)}"
+
+
+_CALLED = {
+    CLUSTERS: "cluster",
+    FIREWALLS: "firewall",
+    IDENTITIES: "user-assigned identity",
+    GATEWAYS: "virtual network gateway",
+    NETWORK_WATCHERS: "network watcher",
+    REGISTRIES: "registry",
+    SQL_SERVERS: "SQL server that a cluster leads to",
+    RESOLVERS: "DNS resolver",
+    RULESETS: "DNS forwarding ruleset",
+    SUBSCRIPTION: "subscription",
+    VIRTUAL_HUBS: "Virtual WAN hub",
+}
+
+
+_ZONES = ("Microsoft.Network/privateDnsZones",)
+_POLICIES = ("Microsoft.Network/firewallPolicies",)
 
 ZONE_READS = (
-    Read("virtualNetworkLinks", "Microsoft.Network/privateDnsZones/virtualNetworkLinks", _PRIVATE_DNS),
-    Read("ALL", "Microsoft.Network/privateDnsZones/A", _PRIVATE_DNS),
+    Read("virtualNetworkLinks", "Microsoft.Network/privateDnsZones/virtualNetworkLinks", _PRIVATE_DNS, _ZONES),
+    Read("ALL", "Microsoft.Network/privateDnsZones/A", _PRIVATE_DNS, _ZONES),
 )
 """The two reads of a relevant private DNS zone."""
 
-POLICY_READS = (Read("ruleCollectionGroups", "Microsoft.Network/firewallPolicies/ruleCollectionGroups", _NETWORK),)
+POLICY_READS = (
+    Read("ruleCollectionGroups", "Microsoft.Network/firewallPolicies/ruleCollectionGroups", _NETWORK, _POLICIES),
+)
 """The read of a firewall policy."""
 
-OPTIONAL: dict[str, Read] = {
-    "deployment-safeguards": Read(
-        "providers/Microsoft.ContainerService/deploymentSafeguards",
-        "Microsoft.ContainerService/deploymentSafeguards",
-        "2025-07-01",
-        missed=True,
+RESOLVER_READS = (
+    Read("inboundEndpoints", f"{RESOLVERS}/inboundEndpoints", _DNS_RESOLVER, (RESOLVERS,)),
+    Read("forwardingRules", f"{RULESETS}/forwardingRules", _DNS_RESOLVER, (RULESETS,)),
+    Read("virtualNetworkLinks", f"{RULESETS}/virtualNetworkLinks", _DNS_RESOLVER, (RULESETS,)),
+)
+"""The reads of DNS resolvers and their rulesets. Rulesets name outbound endpoints, whose ids name their resolvers."""
+
+HUB_READS = (
+    Read("hubVirtualNetworkConnections", f"{VIRTUAL_HUBS}/hubVirtualNetworkConnections", _NETWORK, (VIRTUAL_HUBS,)),
+    Read("routingIntent", f"{VIRTUAL_HUBS}/routingIntent", _NETWORK, (VIRTUAL_HUBS,)),
+)
+"""The reads of a Virtual WAN hub."""
+
+SERVER_READS = (Read("firewallRules", f"{SQL_SERVERS}/firewallRules", _SQL, (SQL_SERVERS,)),)
+"""The read of a SQL server that a cluster leads to."""
+
+
+GATEWAY_READS = (Read("connections", "Microsoft.Network/connections", _NETWORK, (GATEWAYS,)),)
+"""The read of a virtual network gateway: its connections, which have no list by subscription."""
+
+
+def _list(kind: str, api_version: str, query: str = "") -> Read:
+    """The list of a type in a subscription, which a rule asks for."""
+    return Read(f"providers/{kind}", kind, api_version, (SUBSCRIPTION,), missed=True, query=query)
+
+
+PART_READS = (*ZONE_READS, *POLICY_READS, *GATEWAY_READS, *RESOLVER_READS, *HUB_READS, *SERVER_READS)
+"""All reads of single resources that nobody has to ask for."""
+
+
+OPTIONAL: dict[str, tuple[Read, ...]] = {
+    "alerts": (
+        _list("Microsoft.Insights/metricAlerts", "2018-03-01"),
+        _list("Microsoft.Insights/scheduledQueryRules", "2023-12-01"),
+        _list("Microsoft.AlertsManagement/prometheusRuleGroups", "2023-03-01"),
     ),
-    "diagnostic-settings": Read(
-        "providers/Microsoft.Insights/diagnosticSettings", "Microsoft.Insights/diagnosticSettings", "2021-05-01-preview"
+    "custom-roles": (
+        _list("Microsoft.Authorization/roleDefinitions", "2022-04-01", "&$filter=type%20eq%20'CustomRole'"),
     ),
-    "maintenance-configurations": Read(
-        "maintenanceConfigurations", f"{CLUSTERS}/maintenanceConfigurations", _CONTAINER_SERVICE
+    "deployment-safeguards": (
+        Read(
+            "providers/Microsoft.ContainerService/deploymentSafeguards",
+            "Microsoft.ContainerService/deploymentSafeguards",
+            "2025-07-01",
+            missed=True,
+        ),
     ),
-    "outbound-endpoints": Read(
-        "outboundNetworkDependenciesEndpoints",
-        f"{CLUSTERS}/outboundNetworkDependenciesEndpoints",
-        _CONTAINER_SERVICE,
-        whole=True,
+    "diagnostic-settings": (
+        Read(
+            "providers/Microsoft.Insights/diagnosticSettings",
+            "Microsoft.Insights/diagnosticSettings",
+            "2021-05-01-preview",
+            (CLUSTERS, FIREWALLS, REGISTRIES),
+            missed=True,
+        ),
+    ),
+    "federated-credentials": (
+        Read(
+            "federatedIdentityCredentials",
+            f"{IDENTITIES}/federatedIdentityCredentials",
+            "2024-11-30",
+            (IDENTITIES,),
+            missed=True,
+        ),
+    ),
+    "flow-logs": (
+        _list(NETWORK_WATCHERS, _NETWORK),
+        Read("flowLogs", f"{NETWORK_WATCHERS}/flowLogs", _NETWORK, (NETWORK_WATCHERS,), missed=True),
+    ),
+    "maintenance-configurations": (
+        Read("maintenanceConfigurations", f"{CLUSTERS}/maintenanceConfigurations", _CONTAINER_SERVICE),
+    ),
+    "outbound-endpoints": (
+        Read(
+            "outboundNetworkDependenciesEndpoints",
+            f"{CLUSTERS}/outboundNetworkDependenciesEndpoints",
+            _CONTAINER_SERVICE,
+            whole=True,
+        ),
     ),
 }
-"""Reads that are made for each cluster only where they are asked for: one call a cluster."""
+"""Reads that are made only where they are asked for by name; those of a name after each other, as they stand."""
 
 
-def describe(subscriptions: Sequence[str], optional: Sequence[str], *, graph: bool = False) -> str:
-    """The plan of a scan in words, with what it costs in calls; `graph`: with Resource Graph as its source."""
+def optional(names: Iterable[str]) -> tuple[Read, ...]:
+    """The optional reads of some names."""
+    return tuple(read for name in names for read in OPTIONAL[name])
+
+
+def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool = False) -> str:
+    """The plan of a scan in words, with what it costs in calls; `names`: the optional reads, `graph`: its source."""
     lines = [
         *(_by_graph(subscriptions) if graph else _by_lists(subscriptions)),
         f"{len(ZONE_READS)} calls a private DNS zone that is relevant: {', '.join(r.path for r in ZONE_READS)}",
         f"{len(POLICY_READS)} call a firewall policy: {', '.join(r.path for r in POLICY_READS)}",
-        "1 call a resource that a cluster leads to beyond these subscriptions",
+        f"{len(GATEWAY_READS)} call a virtual network gateway: {', '.join(r.path for r in GATEWAY_READS)}",
+        *(f"1 call a subscription, where {told}: GET providers/{kind}" for told, kind in _IF_SEEN),
+        *(f"{read.price}: {read.path}" for read in (*RESOLVER_READS, *HUB_READS, *SERVER_READS)),
+        "1 call a resource that a cluster leads to beyond these subscriptions, and a vault, a storage account",
+        "  or a SQL server that it leads to anywhere",
     ]
-    for name, read in OPTIONAL.items():
-        asked = "asked for" if name in optional else f"not asked for; --read {name}"
-        lines.append(f"1 call a cluster: {read.path} ({asked})")
+    for name, reads in OPTIONAL.items():
+        asked = "asked for" if name in names else f"not asked for; --read {name}"
+        lines += [f"{read.price}: {read.path} ({asked})" for read in reads]
     return "\n".join(lines) + "\n"
 
 

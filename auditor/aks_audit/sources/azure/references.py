@@ -1,14 +1,41 @@
-"""Which resources outside the scope the clusters lead to: subnet, peer, guard, route, firewall, zone, identity."""
+"""Which resources outside the scope the clusters lead to: subnet, peer, guard, route, firewall, zone, identity.
+
+And which services: those that clusters name, that a private endpoint in their own networks leads to, or on which alone
+one of their identities has a role.
+"""
 
 from itertools import repeat
 from typing import Any
 
+from aks_audit.facts import Estate
+from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.resource_id import parse
-from aks_audit.snapshot import Resource
-from aks_audit.sources.azure.plan import CLUSTERS, FOLLOWED
+from aks_audit.facts.service_use import SERVICES, uses_by_role
+from aks_audit.snapshot import Resource, of
+from aks_audit.sources.azure.plan import CLUSTERS, FOLLOWED, ROLE_ASSIGNMENTS
 
 _MOST = 500
 """How many resources are followed to; more is no hub but a whole company."""
+
+_OWN = frozenset({"microsoft.network/privateendpoints", *SERVICES})
+"""The types that are followed to from clusters and their own networks, and from no peer: a hub has those of all."""
+
+
+def served(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...]:
+    """The ids, in order, of the services on which alone a cluster's identity has a role, and nobody has asked for yet.
+
+    Those that something else leads to, too, are left to `reachable`.
+    """
+    clusters = [one for one in resources.values() if one.type.lower() == CLUSTERS.lower()]
+    assigned = [one for one in resources.values() if one.type.lower() == ROLE_ASSIGNMENTS.lower()]
+    narrow = [one for one in assigned if any(f"/providers/{kind}/" in one.id.lower() for kind in SERVICES)]
+    if not narrow:
+        return ()
+    estate = Estate(of([*clusters, *narrow]))
+    used = [use.service for cluster in estate.every(ManagedCluster) for use in uses_by_role(cluster).known]
+    known = {*resources, *asked, *(one.lower() for one in reachable(resources, asked))}
+    found = {one.lower(): one for one in sorted(used) if one.lower() not in known}
+    return tuple(found[one] for one in sorted(found))
 
 
 def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...]:
@@ -31,6 +58,9 @@ def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...
             reference = followed[text]
             if reference is None or peers + hop > 1:
                 continue
+            kind = parse(reference).type.lower()
+            if kind in _OWN and peers + hop:
+                continue
             part = text.lower()
             if part != reference.lower() and part in resources and part not in seen:
                 seen.add(part)
@@ -39,9 +69,9 @@ def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...
             if key in seen:
                 continue
             seen.add(key)
-            if key in resources:
+            if key in resources and kind not in SERVICES:  # what a service leads to is others' business
                 edge.append((resources[key], peers + hop))
-            elif key not in asked:
+            elif key not in resources and key not in asked:
                 wanted[key] = reference
     return tuple(wanted[key] for key in sorted(wanted))
 

@@ -1,0 +1,143 @@
+"""Bodies of what a scan reads where it is asked to: logs that are kept, alerts, flow logs, federated credentials."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from aks_audit.facts.resource_id import parse
+from aks_audit.snapshot import Body, Listing
+from compose.azure import Group, Subscription, guid, name_of, network_resource, resource
+
+_FEDERATED = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
+_SETTINGS = "Microsoft.Insights/diagnosticSettings"
+_BY_SUBSCRIPTION = (
+    "Microsoft.AlertsManagement/prometheusRuleGroups",
+    "Microsoft.Insights/metricAlerts",
+    "Microsoft.Insights/scheduledQueryRules",
+    "Microsoft.Network/networkWatchers",
+)
+_BY_RESOURCE = {
+    "microsoft.containerregistry/registries": _SETTINGS,
+    "microsoft.containerservice/managedclusters": _SETTINGS,
+    "microsoft.managedidentity/userassignedidentities": _FEDERATED,
+    "microsoft.network/azurefirewalls": _SETTINGS,
+    "microsoft.network/networkwatchers": "Microsoft.Network/networkWatchers/flowLogs",
+}
+
+
+def asked_for(subscriptions: Iterable[Subscription], bodies: Iterable[Body]) -> Iterator[Listing]:
+    """The listings of a scan that was also asked for alerts, logs, flow logs and federated credentials."""
+    for subscription in subscriptions:
+        yield from (Listing(kind, subscription.id) for kind in _BY_SUBSCRIPTION)
+    for body in bodies:
+        if kind := _BY_RESOURCE.get(parse(body["id"]).type.lower()):
+            yield Listing(kind, body["id"])
+
+
+def diagnostic_setting(resource_id: str, workspace: str, categories: Sequence[str] = ()) -> Body:
+    """A diagnostic setting that sends logs to a workspace: all of them, or those of some categories."""
+    kept = [{"category": one, "categoryGroup": None} for one in categories]
+    return {
+        "id": f"{resource_id.lower()}/providers/microsoft.insights/diagnosticSettings/to-workspace",
+        "type": _SETTINGS,
+        "name": "to-workspace",
+        "location": None,
+        "kind": None,
+        "tags": None,
+        "properties": {
+            "storageAccountId": None,
+            "serviceBusRuleId": None,
+            "workspaceId": workspace,
+            "eventHubAuthorizationRuleId": None,
+            "eventHubName": None,
+            "metrics": [],
+            "logs": [
+                {**one, "enabled": True, "retentionPolicy": {"enabled": False, "days": 0}}
+                for one in kept or [{"category": None, "categoryGroup": "allLogs"}]
+            ],
+            "logAnalyticsDestinationType": "Dedicated",
+        },
+        "identity": None,
+    }
+
+
+def flow_log(subscription: Subscription, target: str, workspace: str) -> list[Body]:
+    """The network watcher of a region, and a flow log of a target there that traffic analytics reads."""
+    group = subscription.group("NetworkWatcherRG")
+    watcher = group.of("networkWatchers", f"NetworkWatcher_{subscription.location}")
+    analytics = {
+        "enabled": True,
+        "workspaceId": guid(workspace, "customer"),
+        "workspaceRegion": subscription.location,
+        "workspaceResourceId": workspace,
+        "trafficAnalyticsInterval": 10,
+    }
+    properties = {
+        "targetResourceId": target,
+        "targetResourceGuid": guid(target),
+        "storageId": subscription.group("rg-monitor").of("Microsoft.Storage/storageAccounts", "stflowlogs"),
+        "enabled": True,
+        "flowAnalyticsConfiguration": {"networkWatcherFlowAnalyticsConfiguration": analytics},
+        "retentionPolicy": {"days": 90, "enabled": True},
+        "format": {"type": "JSON", "version": 2},
+    }
+    log = f"{watcher}/flowLogs/{name_of(target)}-flowlog"
+    found = network_resource(group, log, properties)
+    del found["properties"]["resourceGuid"]
+    return [resource(group, watcher, {"runningOperationIds": []}), found]
+
+
+def log_search_alert(group: Group, name: str, workspace: str, query: str) -> Body:
+    """A log search alert that is enabled, on a workspace."""
+    criterion = {"query": query, "timeAggregation": "Count", "operator": "GreaterThan", "threshold": 0.0}
+    properties = {
+        "enabled": True,
+        "severity": 2,
+        "evaluationFrequency": "PT15M",
+        "windowSize": "PT15M",
+        "scopes": [workspace],
+        "criteria": {"allOf": [criterion]},
+    }
+    return resource(group, group.of("Microsoft.Insights/scheduledQueryRules", name), properties, kind="LogAlert")
+
+
+def metric_alert(group: Group, name: str, scope: str, metric: str) -> Body:
+    """A metric alert that is enabled, on one resource."""
+    criteria = {
+        "odata.type": "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+        "allOf": [
+            {
+                "name": "Metric1",
+                "metricNamespace": parse(scope).type,
+                "metricName": metric,
+                "operator": "GreaterThan",
+                "threshold": 900.0,
+                "timeAggregation": "Maximum",
+                "criterionType": "StaticThresholdCriterion",
+            }
+        ],
+    }
+    properties = {
+        "enabled": True,
+        "severity": 2,
+        "scopes": [scope],
+        "evaluationFrequency": "PT5M",
+        "windowSize": "PT5M",
+        "criteria": criteria,
+        "actions": [],
+    }
+    return {**resource(group, group.of("Microsoft.Insights/metricAlerts", name), properties), "location": "global"}
+
+
+def federated_credential(identity: Body, cluster: Body, account: str) -> Body:
+    """What lets a service account of a cluster (NAMESPACE:NAME) be an identity."""
+    issuer = cluster["properties"]["oidcIssuerProfile"]["issuerURL"]
+    return trust(identity, account.replace(":", "-"), issuer, f"system:serviceaccount:{account}")
+
+
+def trust(identity: Body, name: str, issuer: str, subject: str) -> Body:
+    """A federated credential: what lets whoever has an issuer's token for a subject be an identity."""
+    return {
+        "id": f"{identity['id']}/federatedIdentityCredentials/{name}",
+        "name": name,
+        "type": _FEDERATED,
+        "properties": {"issuer": issuer, "subject": subject, "audiences": ["api://AzureADTokenExchange"]},
+    }
