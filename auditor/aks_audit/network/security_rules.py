@@ -86,6 +86,11 @@ class Endpoints(NamedTuple):
         """What is left when `other`, a side as a rule states it, is taken away."""
         return Endpoints(self.addresses.difference(other.addresses), self.tags, self.without | other.tags)
 
+    def meets(self, other: "Endpoints") -> bool:
+        """Whether both hold something in common, `other` being a side as a rule states it."""
+        by_tag = self.tags and other.tags
+        return self.addresses.overlaps(other.addresses) or bool(by_tag and not self.common(other).empty)
+
     def common(self, other: "Endpoints") -> "Endpoints":
         """What both hold, `other` being a side as a rule states it. Of two tags that meet, one covers the other."""
         addresses = self.addresses.intersection(other.addresses)
@@ -581,12 +586,13 @@ class _Decided:
 
 def _cut(box: Box, other: Box) -> Iterator[Box]:
     """The parts of `box` outside `other`: other sources, then other destinations, then other ports."""
-    ports = box.ports & other.ports
-    common_sources = box.sources.common(other.sources)
-    common_destinations = box.destinations.common(other.destinations)
-    if not ports or common_sources.empty or common_destinations.empty:
+    if not (
+        box.ports.meets(other.ports) and box.sources.meets(other.sources) and box.destinations.meets(other.destinations)
+    ):
         yield box
         return
+    common_sources = box.sources.common(other.sources)
+    common_destinations = box.destinations.common(other.destinations)
     outside = box._replace(sources=box.sources.minus(other.sources))
     if not outside.sources.empty:
         yield outside
