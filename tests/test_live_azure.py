@@ -14,7 +14,7 @@ from aks_audit import snapshot
 from aks_audit.arguments import OPTIONAL_READS
 from aks_audit.cli import main
 from aks_audit.sources.azure.plan import CLUSTERS, FIREWALLS, LISTED, OPTIONAL, REGISTRIES, optional
-from cases import CLUSTER, ROOT, Case, records_of
+from cases import ALIASES, CLUSTER, ROOT, Case, records_of
 from live import TOKEN, environment, run
 from resource_manager import Answer, Fault, Hang, Paging, Reset, ResourceManager, Truncated, load
 
@@ -22,6 +22,12 @@ ESTATES = sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))
 REPORTS = ("aks-audit.html", "aks-audit.json", "aks-audit.sarif")
 SAFEGUARDS = ("--read", "deployment-safeguards")
 BASE = Case(name="", expect="")
+_PUBLIC = f"{ALIASES['firewall'].partition('/azureFirewalls/')[0]}/publicIPAddresses/pip-fw-hub"
+ADDRESSES = [
+    snapshot.Resource(id=own, type="Microsoft.Network/publicIPAddresses", body={"id": own, "properties": {}})
+    for own in (_PUBLIC, f"{_PUBLIC}-2")
+]
+"""The public addresses of the base estate's firewall, which scans of its clusters alone are led to."""
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 
@@ -153,7 +159,7 @@ def test_a_scope_that_matches_nothing_lists_what_there_is(tmp_path: Path) -> Non
 
 
 def test_references_are_followed_beyond_the_scope_each_once(tmp_path: Path) -> None:
-    with ResourceManager(records_of(BASE)) as server:
+    with ResourceManager([*records_of(BASE), *ADDRESSES]) as server:
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--subscription", CLUSTER.split("/")[2])
         asked = Counter(request.path.lower() for request in server.requests)
     assert done.code == 0, done.err
@@ -169,7 +175,7 @@ def test_an_identity_beyond_the_scope_is_followed_though_it_stands_as_a_key(tmp_
     )
     chosen = Case(name="", expect="", set={"cluster identity.userAssignedIdentities": {own: {"clientId": "1"}}})
     identity = snapshot.Resource(id=own, type="Microsoft.ManagedIdentity/userAssignedIdentities", body={"id": own})
-    with ResourceManager([*records_of(chosen), identity]) as server:
+    with ResourceManager([*records_of(chosen), *ADDRESSES, identity]) as server:
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--subscription", CLUSTER.split("/")[2])
     assert done.code == 0, done.err
     assert own in {resource.id for resource, _ in snapshot.read([tmp_path / "estate.jsonl"]).resources}

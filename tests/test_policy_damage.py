@@ -146,7 +146,7 @@ def _fits(spec: object, path: tuple[Any, ...], new: object) -> bool:
             "networks",
         }
     if new == ["strange"]:
-        return path[-1] == "values"
+        return str(path[-1]) == "values"
     if new == {"strange": 1}:
         return False
     return bool(path[-1] == "port") and isinstance(new, str)

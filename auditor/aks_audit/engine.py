@@ -1,8 +1,10 @@
 """Asks every rule about every subject, and turns what cannot be read into the outcome unknown."""
 
+import gc
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, Subject, Subjects, Unread, UnreadSubject
@@ -11,6 +13,8 @@ from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Pla
 from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
+
+_OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 
 class EngineError(AuditError):
@@ -35,8 +39,20 @@ def load_rules() -> tuple[Rule, ...]:
 def audit(estate: Estate, rules: Iterable[Rule]) -> tuple[Finding, ...]:
     """Ask each rule about each of its subjects, in order of rule and resource."""
     subjects = Subjects(estate)
-    findings = [_finding(estate, rule, subject) for rule in rules for subject in subjects.of(rule.subject)]
+    with _few_collections():
+        findings = [_finding(estate, rule, subject) for rule in rules for subject in subjects.of(rule.subject)]
     return tuple(sorted(findings, key=lambda finding: (finding.rule, finding.resource.lower())))
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Let Python seldom look for cycles: facts and findings hold none, and an audit makes nothing else in numbers."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def ask(rule: Rule, subject: Subject) -> Verdict:

@@ -10,8 +10,9 @@ import msgspec
 from aks_audit import __version__
 from aks_audit.facts.resource_id import parse
 from aks_audit.policies.evaluate import Reason, Verdict
-from aks_audit.policies.model import HOSTS, Action, Kind, Policy
+from aks_audit.policies.model import HOSTS, Kind
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC, in_words
+from aks_audit.policies.words import reason_in_words, why
 from aks_audit.progress import one_line
 from aks_audit.reach import BEYOND, OPEN_FIRST, Answer, Flow, Part, Question, Subject
 from aks_audit.results import Missing, Record
@@ -30,51 +31,6 @@ _MARKS = {
 }
 _SOME = ("◐", Style.UNKNOWN)
 _NOBODY = ("·", Style.QUIET)
-
-
-# --- why, in words
-
-
-def policy_in_words(policy: Policy) -> str:
-    """A policy by its kind, namespace and name."""
-    return f"{policy.kind} {policy.namespace}/{policy.name}" if policy.namespace else f"{policy.kind} {policy.name}"
-
-
-def reason_in_words(reason: Reason) -> str:
-    """What decides on one side, and under which conditions."""
-    conditions = f" if {' and '.join(reason.conditions)}" if reason.conditions else ""
-    return f"{_cause(reason)}{conditions}{'' if reason.sure else ' (which may not hold)'}"
-
-
-def _cause(reason: Reason) -> str:
-    if reason.own_node:
-        return "always open between a pod and its node"
-    if not reason.policies:
-        return "no policy"
-    first, *others = map(policy_in_words, reason.policies)
-    if reason.rule is None:
-        more = f" and {len(others)} more" if others else ""
-        return f"isolated by {first}{more}"
-    if reason.action is Action.UNREAD:
-        return f"{first} cannot be read: {reason.rule.unread}"
-    place = reason.rule.pointer.removeprefix("/").removeprefix("spec/").replace("/", ".")
-    named = f"“{reason.rule.name}”" if reason.rule.name else ""
-    verb = "denied by " if reason.action is Action.DENY else ""
-    return verb + " ".join(filter(None, (first, place, named)))
-
-
-def _side(reasons: Sequence[Reason]) -> str:
-    return ", else ".join(dict.fromkeys(map(reason_in_words, reasons)))
-
-
-def _why(part: Part) -> str:
-    """What decides: of what is denied the side that denies, else both."""
-    leaving, coming = _side(part.egress), _side(part.ingress)
-    if part.verdict is Verdict.DENIED:
-        if all(reason.action is Action.DENY for reason in part.egress):
-            return f"leaving: {leaving}"
-        return f"arriving: {coming}"
-    return f"leaving: {leaving}; arriving: {coming}"
 
 
 # --- rows: peers with which the same becomes of the same traffic
@@ -107,7 +63,10 @@ def _rows(flows: Iterable[Flow], *, arriving: bool) -> dict[Subject, list[_Row]]
     for flow in flows:
         subject, peer = (flow.destination, flow.source) if arriving else (flow.source, flow.destination)
         lines = tuple(
-            _Line(part.verdict, in_words(part.traffic, KUBERNETES_TRAFFIC), _why(part)) for part in flow.parts
+            _Line(
+                part.verdict, in_words(part.traffic, KUBERNETES_TRAFFIC), why(part.verdict, part.egress, part.ingress)
+            )
+            for part in flow.parts
         )
         together[subject][lines].append(peer)
     return {

@@ -75,8 +75,9 @@ def _judge_allowing(
     verdict = each(allowing, judge)
     if verdict.outcome is Outcome.FAIL or verdict.outcome is Outcome.UNKNOWN:
         return verdict
-    groups = {one.view.document.id: one.view.at(FirewallRule.name) for one in reversed(allowing)}
-    return Verdict(outcome=verdict.outcome, message=verdict.message, evidence=tuple(groups.values()))
+    first = {one.view.document.id: one.view for one in reversed(allowing)}
+    shown = tuple(view.at(FirewallRule.name) for view in first.values())
+    return Verdict(outcome=verdict.outcome, message=verdict.message, evidence=shown)
 
 
 @rule(
@@ -194,10 +195,9 @@ def network_rules_leave_the_web_alone(firewall: ClusterFirewall) -> Verdict:
 
     def judge(one: PlacedRule) -> Verdict:
         wanted = one.conditions
-        concerned = not wanted.sources.intersection(ours).empty and wanted.protocols & {"tcp", "any"}
-        ports = wanted.ports & WEB
+        web = wanted.protocols & {"tcp", "any"} and wanted.ports.meets(WEB)
         wide = internet_wide(wanted.addresses) or any(tag.startswith("azurecloud") for tag in wanted.service_tags)
-        if concerned and ports and wide:
+        if web and wide and wanted.sources.overlaps(ours):
             return fails(f"Network rule {one.name} allows web traffic to anywhere, past every name", *one.evidence)
         return passes("No network rule allows web traffic of the clusters to anywhere")
 
@@ -253,7 +253,7 @@ def no_catch_all(firewall: ClusterFirewall) -> Verdict:
 
     def judge(one: PlacedRule) -> Verdict:
         wanted = one.conditions
-        if wanted.sources.intersection(ours).empty:
+        if not wanted.sources.overlaps(ours):
             return not_applicable("No application rule is about the clusters")
         hosts = [*wanted.fqdns, *(url.partition("/")[0] for url in wanted.urls)]
         if any(_catches_all(host) for host in hosts):
@@ -292,7 +292,7 @@ def rules_are_scoped(firewall: ClusterFirewall) -> Verdict:
         sources = one.conditions.sources
         if sources.v4 == EVERYTHING.v4:
             return fails(f"Rule {one.name} allows every source", *one.evidence)
-        if sources.intersection(ours).empty:
+        if not sources.overlaps(ours):
             return not_applicable("No rule allows the clusters anything")
         return passes("Every rule that allows the clusters something names its sources")
 
@@ -327,7 +327,7 @@ def _judge_translation(firewall: ClusterFirewall, one: PlacedRule, ours: Address
         return fails(f"DNAT rule {one.name} leads to port {port} ({ADMINISTRATION[int(port)]})", *one.evidence)
     if known is None or port is None:
         return undecided(f"DNAT rule {one.name} leads to no address that can be told", *one.evidence)
-    if known.intersection(ours).empty:
+    if not known.overlaps(ours):
         return passes("No DNAT rule leads to a node or pod subnet, or to a port of administration", *one.evidence)
     fronts = (front for balancer in firewall.estate.every(LoadBalancer) for front in balancer.frontends or ())
     if any(front.private_ip_address == address for front in fronts):

@@ -52,9 +52,9 @@ def few_fetch_admin_kubeconfig(cluster: ManagedCluster) -> Verdict:
     Severity: each holder is one stolen account away from the whole cluster, under a name that no log tells apart.
     Decided: role assignments on the cluster, its group, its subscription, management groups and the tenant whose role
     allows `Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action`. More than 5 principals fail; a
-    group counts as one, whoever is in it. A role whose definition was not read counts as perhaps: it is unknown only where
-    that makes the difference. With local accounts disabled nobody can fetch it (AKS-IAM-04). What is only eligible, in
-    Privileged Identity Management, is not in the list.
+    group counts as one, whoever is in it. A custom role counts as perhaps where its definition was not read
+    (`--read custom-roles`): it is unknown only where that makes the difference. With local accounts disabled nobody can fetch
+    it (AKS-IAM-04). What is only eligible, in Privileged Identity Management, is not in the list.
     Fix: az role assignment delete --assignee <object id> --role Contributor --scope <scope>
     Bicep: a Microsoft.Authorization/roleAssignments of Azure Kubernetes Service Cluster User Role in its place
     Change: in place; or disable local accounts (AKS-IAM-04), after which nobody can
@@ -81,7 +81,7 @@ def few_run_commands(cluster: ManagedCluster) -> Verdict:
     Severity: the private network stops protecting; with Entra ID the caller's own rights in the cluster still count.
     Decided: role assignments on the cluster and above it whose role allows
     `Microsoft.ContainerService/managedClusters/runcommand/action`. More than 5 principals fail; a group counts as one. A
-    role whose definition was not read counts as perhaps: it is unknown only where that makes the difference. With run
+    custom role counts as perhaps where its definition was not read (`--read custom-roles`). With run
     command disabled (`disableRunCommand`, AKS-API-07) nobody can.
     Fix: az role assignment delete --assignee <object id> --role Contributor --scope <scope>
     Bicep: a Microsoft.Authorization/roleAssignments of a narrower role in its place

@@ -11,7 +11,7 @@ from aks_audit.facts.key_vault import KeyVault
 from aks_audit.facts.networking import PrivateEndpoint
 from aks_audit.facts.private_link import LinkedService
 from aks_audit.facts.registry import ContainerRegistry
-from aks_audit.facts.registry_use import registries_of
+from aks_audit.facts.registry_use import Registries, registries_of
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.service_use import Services, ServiceUse, ShownBy, services_of
 from aks_audit.facts.unread import NotCollected, Unread, UnreadSubject
@@ -157,7 +157,10 @@ def _with_registries(cluster: ManagedCluster, services: Services) -> Services:
 
     What is missing of other services' evidence counts for registries only where nothing else names one.
     """
-    pulled = registries_of(cluster)
+    try:
+        pulled = registries_of(cluster)
+    except Unread as unread:
+        pulled = Registries((), unread.missing)
     told = [ServiceUse(use.registry, _SHOWN[use.shown_by]) for use in pulled.known if use.shown_by != "subscription"]
     near = [ServiceUse(use.registry, "subscription") for use in pulled.known if use.shown_by == "subscription"]
     others = [use for use in services.known if parse(use.service).type.lower() != _REGISTRY]

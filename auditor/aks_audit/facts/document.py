@@ -1,5 +1,7 @@
 """A resource as it was read: its body, what it is, and where it stands."""
 
+import re
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ class Document:
     `index` is what the body was read from and when, where that was not the resource itself.
     """
 
-    __slots__ = ("_ambiguous", "_lines", "_path", "body", "id", "index", "location", "type")
+    __slots__ = ("_ambiguous", "_path", "_printed", "body", "id", "index", "location", "type")
 
     def __init__(
         self,
@@ -32,13 +34,15 @@ class Document:
         self.index = index
         self._path = ""
         self._ambiguous: bool | None = None
-        self._lines: tuple[list[str], dict[str, int]] | None = None
+        self._printed = ""
 
     @property
     def ambiguous(self) -> bool:
         """Whether some object in the body has two keys that differ in case alone, so that neither can be believed."""
         if self._ambiguous is None:
-            self._ambiguous = _has_twins(self.body)
+            keys: set[str] = set()
+            _note_keys(self.body, keys)
+            self._ambiguous = len({key.lower() for key in keys}) < len(keys) and _has_twins(self.body)
         return self._ambiguous
 
     def place(self, pointer: str) -> Place:
@@ -47,18 +51,13 @@ class Document:
         The path is stable for the resource: no version, time or machine is in it. A pointer to a value that the
         body does not hold gives the line of the nearest object around it.
         """
-        if self._lines is None:
+        if not self._printed:
             encoded = msgspec.json.encode(self.body, order="sorted")
-            printed = msgspec.json.format(encoded, indent=2).decode().split("\n")
-            starts: dict[str, int] = {}
-            _note_lines(self.body, "", 1, starts)
-            self._lines = printed, starts
-        printed, starts = self._lines
-        while pointer not in starts:
-            pointer = pointer.rpartition("/")[0]
-        line = starts[pointer]
-        self._path = self._path or evidence_path(self.id)
-        return Place(path=self._path, line=line, text=printed[line - 1].strip()[:_LONGEST_TEXT])
+            self._printed = msgspec.json.format(encoded, indent=2).decode() + "\n"
+            self._path = evidence_path(self.id)
+        start = _start_of(self.body, pointer, self._printed)
+        text = self._printed[start : self._printed.index("\n", start)].strip()
+        return Place(path=self._path, line=self._printed.count("\n", 0, start) + 1, text=text[:_LONGEST_TEXT])
 
 
 def evidence_path(resource_id: str) -> str:
@@ -75,20 +74,39 @@ def _safe(part: str) -> str:
     return cleaned.strip(".") or "_"
 
 
+def _note_keys(value: object, keys: set[str]) -> None:
+    """Add every key in a body."""
+    if isinstance(value, dict):
+        keys.update(value)
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, (dict, list)):
+                _note_keys(item, keys)
+
+
 def _has_twins(value: object) -> bool:
     if isinstance(value, dict):
         return len({key.lower() for key in value}) < len(value) or any(map(_has_twins, value.values()))
     return isinstance(value, list) and any(map(_has_twins, value))
 
 
-def _note_lines(value: object, pointer: str, line: int, starts: dict[str, int]) -> int:
-    """Note at which line each value begins when printed, and give the line after it."""
-    starts[pointer] = line
-    if not isinstance(value, dict | list) or not value:
-        return line + 1
-    items = sorted(value.items()) if isinstance(value, dict) else enumerate(value)
-    after = line + 1
-    for key, item in items:
-        name = str(key).replace("~", "~0").replace("/", "~1")
-        after = _note_lines(item, f"{pointer}/{name}", after, starts)
-    return after + 1
+def _start_of(value: object, pointer: str, printed: str) -> int:
+    """Where the line begins, in the body as printed, of what a pointer names, or of the nearest object around it.
+
+    What is inside an object or list stands below it, two spaces further in than itself, and nothing else does.
+    """
+    start, indent = 0, "\n"
+    for part in pointer.split("/")[1:]:
+        indent += "  "
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and name in value:
+            start = printed.index(f"{indent}{msgspec.json.encode(name).decode()}:", start) + 1
+            value = value[name]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            items = re.compile(indent + r"[^ \]}]").finditer(printed, start)
+            start = next(islice(items, int(part), None)).start() + 1
+            value = value[int(part)]
+        else:
+            break
+    return start

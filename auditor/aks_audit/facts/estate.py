@@ -42,6 +42,7 @@ class Estate:
             for scope in scopes(document.id):
                 self._by_scope.setdefault((document.type.lower(), scope), []).append(document)
         self._interface_groups: dict[str, frozenset[str]] = {}
+        self._holdings: dict[tuple[type, str], Holding[Any]] = {}
         self._once: dict[tuple[Callable[[Any], Any], str], Any] = {}
 
     def resource(self, kind: type[R], resource_id: str) -> R:
@@ -66,10 +67,15 @@ class Estate:
 
     def within(self, kind: type[R], scope: str) -> Holding[R]:
         """The resources of a type in a scope (an id of a subscription, group or resource)."""
+        key = (kind, scope)
+        if key not in self._holdings:
+            self._holdings[key] = self._holding(kind, scope)
+        return self._holdings[key]
+
+    def _holding(self, kind: type[R], scope: str) -> Holding[R]:
         wanted = kind.TYPE.lower()
-        known = tuple(
-            kind(self, document, document.body) for document in self._by_scope.get((wanted, scope.lower()), ())
-        )
+        documents = self._by_scope.get((wanted, scope.lower()), ())
+        known = tuple(kind(self, document, document.body) for document in documents)
         lost = next((gap for gap in self._gaps if within(gap.id, scope) and _type(gap).lower() == wanted), None)
         if lost:
             return Holding(known, _missing(lost))
@@ -164,11 +170,9 @@ class Estate:
         document = self._documents.get(fold(parsed.parent))
         if document is None:
             return None
-        parent = VirtualNetwork(self, document, document.body)
-        for subnet in parent.subnets or ():
-            if subnet.name.lower() == parsed.name.lower():
-                return kind(self, document, subnet.node, subnet.pointer)
-        return None
+        subnets = self.once(_subnets_by_name, VirtualNetwork(self, document, document.body))
+        found = subnets.get(parsed.name.lower())
+        return kind(self, document, found.node, found.pointer) if found else None
 
     def _gap(self, about: str, kind: str) -> Gap | None:
         """The nearest gap that is recorded for something of a type in a scope (or with an id)."""
@@ -189,6 +193,11 @@ class Estate:
             f"{about} is not in the snapshot" if itself else f"the list of {kind} in {about} is not in the snapshot"
         )
         return Missing(what=about, kind="not-read", reason=reason, action=f"{kind}/read", scope=about)
+
+
+def _subnets_by_name(network: VirtualNetwork) -> dict[str, Subnet]:
+    """The subnets in a network's body by name in lower case, the first of each name."""
+    return {subnet.name.lower(): subnet for subnet in reversed(network.subnets or ())}
 
 
 def _content(document: Document) -> bytes:

@@ -10,6 +10,7 @@ Property names are matched without case, as Azure treats them.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, overload
 
@@ -62,14 +63,19 @@ class View:
                 `properties` that each has; only inside them is absence an answer.
         """
         value: Any = self.node
-        names = path.split(".")
+        names, below = _steps(path)
         if not self.document.ambiguous:
             for name in names:
-                if not isinstance(value, dict) or name not in value:
+                if not isinstance(value, dict):
                     break
-                value = value[name]
+                if name in value:
+                    value = value[name]
+                elif name == "properties" or _spelt_so(value, name):
+                    break
+                else:
+                    return None, self.pointer + below
             else:
-                return value, f"{self.pointer}/{'/'.join(names)}"
+                return value, self.pointer + below
         return self._find_without_case(names)
 
     def _find_without_case(self, names: Sequence[str]) -> tuple[Any, str]:
@@ -91,8 +97,7 @@ class View:
     def _key(self, mapping: Mapping[str, Any], name: str, pointer: str) -> str:
         if name in mapping and not self.document.ambiguous:
             return name
-        lower = name.lower()
-        same = [key for key in mapping if key.lower() == lower]
+        same = _spelt_so(mapping, name)
         if len(same) > 1:
             raise Malformed(self.document.id, pointer, f"more than one {name}: {', '.join(same)}")
         return same[0] if same else name
@@ -160,7 +165,7 @@ def number(path: str) -> Field[int]:
 
 def text(path: str) -> Field[str]:
     """A string, as it is."""
-    return Field(path, lambda _view, value, _pointer: _text(value))
+    return Field(path, _read_text)
 
 
 def texts(path: str) -> Field[tuple[str, ...]]:
@@ -218,6 +223,19 @@ def one_or_more(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
     return Field(path, read)
 
 
+@lru_cache(maxsize=1024)
+def _steps(path: str) -> tuple[tuple[str, ...], str]:
+    """The names on a dotted path, and the JSON pointer that they make."""
+    names = tuple(path.split("."))
+    return names, "".join(f"/{name}" for name in names)
+
+
+def _spelt_so(mapping: Mapping[str, Any], name: str) -> list[str]:
+    """The keys that are a name without case. The length is looked at first, since most keys are other names."""
+    lower, length = name.lower(), len(name)
+    return [key for key in mapping if len(key) == length and key.lower() == lower]
+
+
 def parse_network(value: str) -> Network:
     """Read a prefix or address; host bits are dropped."""
     try:
@@ -242,6 +260,10 @@ def _text(value: object) -> str:
     return _of(str, value)
 
 
+def _read_text(_view: View, value: object, _pointer: str) -> str:
+    return _of(str, value)
+
+
 _KINDS: dict[type, str] = {
     bool: "a boolean",
     int: "a number",
@@ -258,14 +280,10 @@ def _kind(value: object) -> str:
 
 def _abridged(value: Any) -> JsonValue:  # noqa: ANN401 - any JSON value
     """Keep evidence readable: long lists and objects are cut, saying how much is left."""
-    if isinstance(value, list) and len(value) > _LONGEST_EVIDENCE:
-        kept = [_abridged(item) for item in value[:_LONGEST_EVIDENCE]]
-        return [*kept, f"… and {len(value) - _LONGEST_EVIDENCE} more"]
-    if isinstance(value, dict) and len(value) > _LONGEST_EVIDENCE:
-        items = sorted(value.items())[:_LONGEST_EVIDENCE]
-        return {**{key: _abridged(item) for key, item in items}, "…": f"and {len(value) - _LONGEST_EVIDENCE} more"}
     if isinstance(value, list):
-        return [_abridged(item) for item in value]
+        kept = [_abridged(item) for item in value[:_LONGEST_EVIDENCE]]
+        return [*kept, f"… and {len(value) - len(kept)} more"] if len(value) > len(kept) else kept
     if isinstance(value, dict):
-        return {key: _abridged(item) for key, item in sorted(value.items())}
+        some = {key: _abridged(item) for key, item in sorted(value.items())[:_LONGEST_EVIDENCE]}
+        return {**some, "…": f"and {len(value) - len(some)} more"} if len(value) > len(some) else some
     return value  # type: ignore[no-any-return]

@@ -1,8 +1,9 @@
 """Sets of numbers: IPv4 addresses, IPv6 addresses, ports. Exact, by sorted disjoint ranges.
 
-All operations are linear in the number of ranges.
+All operations are linear in the number of ranges at most.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -56,25 +57,45 @@ class RangeSet:
         return RangeSet([*self.ranges, *other.ranges])
 
     def __and__(self, other: Self) -> "RangeSet":
-        return RangeSet(_intersect(self.ranges, other.ranges))
+        return _made(_intersect(self.ranges, other.ranges)) if self._reaches(other) else _NOTHING
 
     def __sub__(self, other: Self) -> "RangeSet":
-        return RangeSet(_subtract(self.ranges, other.ranges))
+        return _made(_subtract(self.ranges, other.ranges)) if self._reaches(other) else _made(self.ranges)
 
     def meets(self, other: Self) -> bool:
-        """Whether the sets have a number in common; fast where one begins after the other has ended."""
-        own, others = self.ranges, other.ranges
-        if not own or not others or own[-1][1] < others[0][0] or others[-1][1] < own[0][0]:
-            return False
-        return any(True for _ in _intersect(own, others))
+        """Whether the sets have a number in common."""
+        return self._reaches(other) and any(True for _ in _intersect(self.ranges, other.ranges))
 
     def __le__(self, other: Self) -> bool:
         """Whether every number of this set is in the other."""
-        return not self - other
+        own, others = self.ranges, other.ranges
+        if own and others and (own[0][0] < others[0][0] or others[-1][1] < own[-1][1]):
+            return False
+        return not any(True for _ in _subtract(own, others))
+
+    def _reaches(self, other: Self) -> bool:
+        """Whether neither set begins after the other has ended; if not, they have nothing in common."""
+        own, others = self.ranges, other.ranges
+        return bool(own and others) and own[0][0] <= others[-1][1] and others[0][0] <= own[-1][1]
+
+
+def _made(ranges: Iterable[tuple[int, int]]) -> RangeSet:
+    """The set of ranges that are disjoint and in order already, with a gap between any two."""
+    found = RangeSet.__new__(RangeSet)
+    found.ranges = tuple(ranges)
+    return found
+
+
+_NOTHING = RangeSet()
+
+
+def _start(ranges: tuple[tuple[int, int], ...], others: tuple[tuple[int, int], ...]) -> int:
+    """The place of the first range that may meet any of the others."""
+    return max(0, bisect_right(ranges, (others[0][0], float("inf"))) - 1) if others else 0
 
 
 def _intersect(left: tuple[tuple[int, int], ...], right: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
-    one = other = 0
+    one, other = _start(left, right), _start(right, left)
     while one < len(left) and other < len(right):
         low = max(left[one][0], right[other][0])
         high = min(left[one][1], right[other][1])
@@ -87,7 +108,7 @@ def _intersect(left: tuple[tuple[int, int], ...], right: tuple[tuple[int, int], 
 
 
 def _subtract(left: tuple[tuple[int, int], ...], right: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
-    at = 0
+    at = _start(right, left)
     for start, high in left:
         low = start
         while at < len(right) and right[at][1] < low:
@@ -100,6 +121,11 @@ def _subtract(left: tuple[tuple[int, int], ...], right: tuple[tuple[int, int], .
             index += 1
         if low <= high:
             yield low, high
+
+
+_OCTET = "(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])"
+_V4 = re.compile(rf"{_OCTET}[.]{_OCTET}[.]{_OCTET}[.]{_OCTET}(?:/([0-9]|[12][0-9]|3[0-2]))?")
+"""The usual way to write a prefix or address, which is read without the ceremonies of ipaddress."""
 
 
 class AddressSet(NamedTuple):
@@ -115,13 +141,31 @@ class AddressSet(NamedTuple):
         v6: list[tuple[int, int]] = []
         for network in networks:
             family = v4 if isinstance(network, IPv4Network) else v6
-            family.append((int(network.network_address), int(network.broadcast_address)))
+            first = int(network.network_address)
+            family.append((first, first + (1 << network.max_prefixlen - network.prefixlen) - 1))
         return cls(RangeSet(v4), RangeSet(v6))
+
+    @classmethod
+    def written(cls, prefix: str) -> "AddressSet":
+        """The addresses of a prefix as it is written, host bits or not, or the one address.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        found = _V4.fullmatch(prefix)
+        if not found:
+            return cls.of([ip_network(prefix, strict=False)])
+        *octets, length = map(int, found.groups("32"))
+        size = 1 << 32 - length
+        first = int.from_bytes(octets) & -size
+        return cls(_made([(first, first + size - 1)]))
 
     @classmethod
     def union_of(cls, sets: "Iterable[AddressSet]") -> "AddressSet":
         """All addresses of any."""
         every = tuple(sets)
+        if len(every) == 1:
+            return every[0]
         return cls(
             RangeSet(piece for one in every for piece in one.v4.ranges),
             RangeSet(piece for one in every for piece in one.v6.ranges),

@@ -29,6 +29,7 @@ from aks_audit.network.firewall_rules import (
     Conditions,
     PlacedRule,
     RuleName,
+    RulesByName,
     Service,
     chain,
     placed_rules,
@@ -209,23 +210,21 @@ class _Question:
     A flow that a DNAT rule let through (`let_through`) is put to the network rules once more, which may only deny it.
     """
 
-    __slots__ = ("_answers", "firewall", "flow", "known", "learns", "let_through", "proxy", "rules")
+    __slots__ = ("_answers", "asked", "flow", "known", "let_through", "rules")
 
     def __init__(
         self,
-        firewall: AzureFirewall,
+        asked: "_Questions",
         flow: Flow,
         known: KnownDestination,
+        rules: tuple[PlacedRule, ...],
         let_through: FirewallVerdict | None = None,
     ) -> None:
-        self.firewall = firewall
+        self.asked = asked
         self.flow = flow
         self.known = known
+        self.rules = rules
         self.let_through = let_through
-        self.proxy = dns_proxy(firewall)
-        self.learns = learns_private_ranges(firewall)
-        rules = firewall.estate.once(placed_rules, firewall)
-        self.rules = tuple(rule for rule in rules if rule.kind is NETWORK) if let_through else rules
         self._answers: tuple[tuple[PlacedRule, Literal[True] | str], ...] | None = None
 
     def answers(self) -> tuple[tuple[PlacedRule, Literal[True] | str], ...]:
@@ -290,7 +289,8 @@ class _Question:
             translated_address=str(address),
             translated_port=port,
         )
-        for part in _Question(self.firewall, flow, NOTHING_KNOWN, verdict).decide(piece.sources):
+        rules = tuple(rule for rule in self.asked.rules.all if rule.kind is NETWORK)
+        for part in _Question(self.asked, flow, NOTHING_KNOWN, rules, verdict).decide(piece.sources):
             yield SourceVerdict(part.sources, _unless_doubted(part.verdict, piece.doubts))
 
     def _by_default(self, piece: _Piece) -> FirewallVerdict:
@@ -307,10 +307,12 @@ class _Question:
         """Whether a flow from one of a rule's sources matches it."""
         wanted = rule.conditions
         if rule.kind is APPLICATION:
-            return _both(_service(wanted, flow), self._names(wanted, flow))
+            service = _service(wanted, flow)
+            return service and _both(service, self._names(wanted, flow))
         if rule.kind is NAT and flow.destination is None and self.known.public:
             return False
-        return _both(_transport(wanted, flow), self._destination(wanted, flow))
+        transport = _transport(wanted, flow)
+        return transport and _both(transport, self._destination(wanted, flow))
 
     def _destination(self, wanted: Conditions, flow: Flow) -> Answer:
         if flow.destination is not None:
@@ -325,7 +327,7 @@ class _Question:
             return False
         if addresses.v4 == EVERYTHING.v4 or (self.known.public and addresses.v4 == PUBLIC.v4):
             return True
-        if self.known.public and addresses.intersection(PUBLIC).empty:
+        if self.known.public and not addresses.overlaps(PUBLIC):
             return False
         return f"the address of {flow.name} is not known"
 
@@ -345,7 +347,7 @@ class _Question:
             return f"which addresses {fqdn} has is not known"
         if flow.name != fqdn:
             return False
-        return True if self.proxy else f"without DNS proxy, the firewall may get another address for {fqdn}"
+        return True if self.asked.proxy else f"without DNS proxy, the firewall may get another address for {fqdn}"
 
     def _names(self, wanted: Conditions, flow: Flow) -> Answer:
         named: list[Answer] = [_pattern(pattern, flow.name) for pattern in wanted.fqdns]
@@ -363,30 +365,34 @@ class _Question:
     def _snat(self, rule: PlacedRule, flow: Flow) -> bool | None:
         if rule.kind is APPLICATION:
             return True
-        kept = not_translated(self.firewall)
+        kept = not_translated(self.asked.firewall)
         if flow.destination is None:
-            public = self.known.public and kept.intersection(PUBLIC).empty
-            return True if public and not self.learns else None
+            public = self.known.public and not kept.overlaps(PUBLIC)
+            return True if public and not self.asked.learns else None
         if _holds(kept, flow.destination):
             return False
-        return None if self.learns else True
+        return None if self.asked.learns else True
 
 
 class _Questions:
     """The questions that one firewall was asked: many clusters ask the same, from their own addresses."""
 
-    __slots__ = ("asked", "firewall")
+    __slots__ = ("_asked", "firewall", "learns", "proxy", "rules")
 
     def __init__(self, firewall: AzureFirewall) -> None:
         self.firewall = firewall
-        self.asked: dict[object, _Question] = {}
+        self.proxy = dns_proxy(firewall)
+        self.learns = learns_private_ranges(firewall)
+        self.rules = RulesByName(firewall.estate.once(placed_rules, firewall))
+        self._asked: dict[object, _Question] = {}
 
     def about(self, flow: Flow, known: KnownDestination) -> _Question:
         """The question about a flow from anywhere."""
         key = (flow.destination, flow.name, flow.protocol, flow.port, known)
-        if key not in self.asked:
-            self.asked[key] = _Question(self.firewall, flow, known)
-        return self.asked[key]
+        if key not in self._asked:
+            rules = self.rules.about(flow.name, public=known.public and flow.destination is None)
+            self._asked[key] = _Question(self, flow, known, rules)
+        return self._asked[key]
 
 
 _KINDS = {NAT: "DNAT", NETWORK: "Network", APPLICATION: "Application"}

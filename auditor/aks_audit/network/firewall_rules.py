@@ -10,7 +10,7 @@ https://learn.microsoft.com/azure/firewall-manager/policy-overview.
 
 import re
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
 
 from aks_audit.facts import Evidence, Link, Malformed, View
@@ -129,6 +129,47 @@ class PlacedRule:
             shown = (self.view.at(field) for field in _SHOWN)
             self._evidence = tuple(evidence for evidence in shown if evidence.value)
         return self._evidence
+
+
+class RulesByName:
+    """The rules of a firewall, from which those that may be about a host name are found without asking each of them.
+
+    Raises:
+        NotCollected, Malformed: the conditions of a rule cannot be told, as `PlacedRule.conditions`.
+    """
+
+    __slots__ = ("_by_ending", "_by_name", "_others", "_to_the_internet", "all")
+
+    def __init__(self, rules: tuple[PlacedRule, ...]) -> None:
+        self.all = rules
+        self._by_name: dict[str, list[int]] = {}
+        self._by_ending: dict[str, list[int]] = {}
+        self._others: list[int] = []
+        self._to_the_internet: list[int] = []
+        for number, rule in enumerate(rules):
+            self._place(number, rule.kind, rule.conditions)
+
+    def _place(self, number: int, kind: FirewallRuleType, wanted: Conditions) -> None:
+        if kind is not APPLICATION:
+            self._others.append(number)
+            if wanted.service_tags or wanted.fqdns or wanted.addresses.overlaps(PUBLIC):
+                self._to_the_internet.append(number)
+            return
+        if wanted.urls or wanted.fqdn_tags or wanted.web_categories:
+            self._to_the_internet.append(number)
+            self._others.append(number)
+        for pattern in wanted.fqdns:
+            by_text = self._by_ending if pattern.startswith("*") else self._by_name
+            by_text.setdefault(pattern.removeprefix("*"), []).append(number)
+
+    def about(self, name: str | None, *, public: bool) -> tuple[PlacedRule, ...]:
+        """The rules that may match a flow to a name, in order; `public`: its addresses are all on the internet."""
+        if name is None or name.startswith("*"):
+            return self.all
+        numbers = {*(self._to_the_internet if public else self._others), *self._by_name.get(name, ())}
+        for start in range(len(name) + 1):
+            numbers.update(self._by_ending.get(name[start:], ()))
+        return tuple(self.all[number] for number in sorted(numbers))
 
 
 def placed_rules(firewall: AzureFirewall) -> tuple[PlacedRule, ...]:
@@ -267,7 +308,7 @@ def written_addresses(written: str) -> AddressSet | None:
     first, dash, last = written.partition("-")
     try:
         if not dash:
-            return AddressSet.of([ip_network(written, strict=False)])
+            return AddressSet.written(written)
         low, high = ip_address(first.strip()), ip_address(last.strip())
     except ValueError:
         return None

@@ -5,7 +5,7 @@ whole private block (10.0.0.0/8 and so on) or more says where everything goes, n
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import NamedTuple
 
 from aks_audit.facts import (
@@ -26,6 +26,7 @@ from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.addresses import AddressSet
 from aks_audit.network.origins import node_subnet
+from aks_audit.network.routes import written_prefixes
 
 _GATEWAY_SUBNETS = frozenset({"gatewaysubnet", "routeserversubnet"})
 _LEADS_ON = frozenset(
@@ -170,24 +171,22 @@ class _Led(NamedTuple):
 def _networks_of_routes(table: RouteTable) -> _Led:
     if table.routes is None:
         raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
-    found = [(prefix, route) for route in table.routes for prefix in [_leads_to(route)] if prefix]
+    found: list[tuple[Network, Route]] = []
+    for route, prefix in written_prefixes(table):
+        if route.address_prefix is None or route.next_hop_type is None:
+            raise Malformed(route.document.id, route.pointer, "a route without its prefix or next hop type")
+        if prefix and _leads_to_a_network(route, prefix):  # else a service tag, or damage that rules about routes tell
+            found.append((prefix, route))
     return _Led(AddressSet.of(prefix for prefix, _ in found), tuple(found))
 
 
-def _leads_to(route: Route) -> Network | None:
-    """The network that a route leads to; None where it leads nowhere, to a service tag, or to everything."""
-    written, hop = route.address_prefix, route.next_hop_type
-    if written is None or hop is None:
-        raise Malformed(route.document.id, route.pointer, "a route without its prefix or next hop type")
-    if hop not in _LEADS_ON:
-        return None
-    try:
-        prefix = ip_network(written.strip(), strict=False)
-    except ValueError:
-        return None  # a service tag, or damage that the rules about routes tell
+def _leads_to_a_network(route: Route, prefix: Network) -> bool:
+    """Whether a route leads to a network: neither nowhere nor to everything."""
+    if route.next_hop_type not in _LEADS_ON:
+        return False
     if isinstance(prefix, IPv6Network):
-        return None if prefix.prefixlen <= _PRIVATE_V6 else prefix
-    return None if any(block.subnet_of(prefix) for block in _BLOCKS) else prefix
+        return prefix.prefixlen > _PRIVATE_V6
+    return not any(block.subnet_of(prefix) for block in _BLOCKS)
 
 
 _PRIVATE_V6 = 7

@@ -13,7 +13,7 @@ bring are in `endpoint_routes`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
@@ -159,12 +159,13 @@ _PREFERENCE = {RouteSource.USER: 2, RouteSource.VIRTUAL_HUB: 1}
 def default_route(table: RouteTable, family: Family = 4) -> Route | None:
     """The user-defined route for all addresses of a family; None where there is none."""
     wanted = _DEFAULTS[0] if family == _V4 else _DEFAULTS[1]
-    return next((route for network, _, route in _prefix_routes(_all_routes(table)) if network == wanted), None)
+    return next((route for network, _, route in _prefix_routes(table) if network == wanted), None)
 
 
 def tag_routes(table: RouteTable) -> tuple[Route, ...]:
     """The routes for service tags."""
-    return tuple(route for route in _all_routes(table) if destination(route) is None)
+    _all_routes(table)
+    return tuple(route for route, prefix in written_prefixes(table) if prefix is None and destination(route) is None)
 
 
 def next_hop_addresses(route: Route) -> tuple[Address, ...]:
@@ -269,7 +270,7 @@ def _internet_routes(family: Family, table: RouteTable) -> InternetRoutes:
     left = PUBLIC.v4 if family == _V4 else PUBLIC.v6
     shares: dict[RouteNextHopType | None, int] = {}
     used: dict[RouteNextHopType, list[Route]] = {}
-    found = [item for item in _prefix_routes(_all_routes(table)) if item[0].version == family]
+    found = [item for item in _prefix_routes(table) if item[0].version == family]
     for network, hop, route in sorted(found, key=lambda item: -item[0].prefixlen):
         both = AddressSet.of([network])
         taken = left & (both.v4 if family == _V4 else both.v6)
@@ -294,16 +295,38 @@ def _all_routes(table: RouteTable) -> tuple[Route, ...]:
     return table.routes
 
 
-def _prefix_routes(routes: Sequence[Route]) -> list[tuple[Network, RouteNextHopType, Route]]:
+def _prefix_routes(table: RouteTable) -> tuple[tuple[Network, RouteNextHopType, Route], ...]:
+    """The routes of a table that are not for service tags."""
+    return table.estate.once(_read_prefix_routes, table)
+
+
+def _read_prefix_routes(table: RouteTable) -> tuple[tuple[Network, RouteNextHopType, Route], ...]:
+    _all_routes(table)
     found: list[tuple[Network, RouteNextHopType, Route]] = []
-    for route in routes:
+    for route, prefix in written_prefixes(table):
         hop = route.next_hop_type
-        network = destination(route)
+        network = prefix or destination(route)
         if hop is None:
             raise Malformed(route.document.id, route.pointer, "a route without its next hop type")
         if network:
             found.append((network, hop, route))
-    return found
+    return tuple(found)
+
+
+def written_prefixes(table: RouteTable) -> tuple[tuple[Route, Network | None], ...]:
+    """Each route of a table with its prefix; None where it has none, as for a service tag. No routes are none here."""
+    return table.estate.once(_written_prefixes, table)
+
+
+def _written_prefixes(table: RouteTable) -> tuple[tuple[Route, Network | None], ...]:
+    return tuple((route, _prefix((route.address_prefix or "").strip())) for route in table.routes or ())
+
+
+def _prefix(written: str) -> Network | None:
+    try:
+        return ip_network(written, strict=False)
+    except ValueError:
+        return None
 
 
 def destination(route: Route) -> Network | None:
@@ -315,17 +338,15 @@ def destination(route: Route) -> Network | None:
     prefix = route.address_prefix
     if prefix is None:
         raise Malformed(route.document.id, route.pointer, "a route without its prefix")
-    try:
-        return ip_network(prefix.strip(), strict=False)
-    except ValueError:
-        if _SERVICE_TAG.fullmatch(prefix):
-            return None
+    found = _prefix(prefix.strip())
+    if found is None and not _SERVICE_TAG.fullmatch(prefix):
         problem = f"{prefix!r} is neither an address prefix nor a service tag"
-        raise Malformed(route.document.id, route.pointer, problem) from None
+        raise Malformed(route.document.id, route.pointer, problem)
+    return found
 
 
 def _routes(network: VirtualNetwork, table: RouteTable | None) -> Iterator[EffectiveRoute]:
-    attached = _prefix_routes(_all_routes(table)) if table else []
+    attached = _prefix_routes(table) if table else ()
     for prefix, hop, route in attached:
         next_hop = NextHop(_KINDS[hop], next_hop_addresses(route))
         shown = tuple(route.at(field) for field in (Route.address_prefix, Route.next_hop_type))

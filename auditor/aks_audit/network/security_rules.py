@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -27,7 +27,7 @@ from aks_audit.facts import (
     SecurityRuleProtocol,
 )
 from aks_audit.network.addresses import EVERYTHING, PRIVATE, PUBLIC, AddressSet, RangeSet
-from aks_audit.network.flows import Address, Flow
+from aks_audit.network.flows import Address, Flow, FlowProtocol
 
 Protocol: TypeAlias = Literal["tcp", "udp", "icmp", "esp", "ah"]
 _PROTOCOLS: dict[SecurityRuleProtocol, tuple[Protocol, ...]] = {
@@ -86,6 +86,11 @@ class Endpoints(NamedTuple):
         """What is left when `other`, a side as a rule states it, is taken away."""
         return Endpoints(self.addresses.difference(other.addresses), self.tags, self.without | other.tags)
 
+    def meets(self, other: "Endpoints") -> bool:
+        """Whether both hold something in common, `other` being a side as a rule states it."""
+        by_tag = self.tags and other.tags
+        return self.addresses.overlaps(other.addresses) or bool(by_tag and not self.common(other).empty)
+
     def common(self, other: "Endpoints") -> "Endpoints":
         """What both hold, `other` being a side as a rule states it. Of two tags that meet, one covers the other."""
         addresses = self.addresses.intersection(other.addresses)
@@ -129,14 +134,14 @@ def _openings(
     defaults: bool,  # noqa: FBT001 - bound by name in the table below
     group: NetworkSecurityGroup,
 ) -> tuple[Opening, ...]:
-    decided: list[Box] = []
+    decided = _Decided()
     found: list[Opening] = []
-    for rule in ordered_rules(group, direction, defaults=defaults):
-        own = boxes(rule)
+    for rule in _ranked_rules(group, direction, defaults=defaults):
+        own = rule.boxes
         if rule.access is SecurityRuleAccess.ALLOW:
-            found.extend(Opening(rule, left) for box in own for left in _without(box, decided))
-        if _all_source_ports(rule):
-            decided.extend(own)
+            found.extend(Opening(rule.view, left) for box in own for left in decided.leave_of(box))
+        if rule.all_source_ports:
+            decided.add(own)
     return tuple(found)
 
 
@@ -147,24 +152,75 @@ _OPENINGS: Mapping[tuple[SecurityRuleDirection, bool], Callable[[NetworkSecurity
 }
 
 
-def ordered_rules(
+class _RankedRule:
+    """A rule of a group, taken apart when that is first asked for."""
+
+    __slots__ = ("_all_source_ports", "_boxes", "access", "priority", "view")
+
+    def __init__(self, view: SecurityRule, access: SecurityRuleAccess, priority: int) -> None:
+        self.view = view
+        self.access = access
+        self.priority = priority
+        self._boxes: list[Box] = []
+        self._all_source_ports: bool | None = None
+
+    @property
+    def boxes(self) -> list[Box]:
+        """As `boxes`."""
+        self._boxes = self._boxes or boxes(self.view)
+        return self._boxes
+
+    @property
+    def all_source_ports(self) -> bool:
+        """Whether the rule is about traffic from every port."""
+        if self._all_source_ports is None:
+            rule = self.view
+            self._all_source_ports = _ports(rule, rule.source_port_range, rule.source_port_ranges) == ALL_PORTS
+        return self._all_source_ports
+
+
+_Ranked: TypeAlias = Mapping[SecurityRuleDirection, tuple[_RankedRule, ...]]
+
+
+def _ranked_rules(
     group: NetworkSecurityGroup, direction: SecurityRuleDirection, *, defaults: bool = False
-) -> list[SecurityRule]:
-    """The rules of a direction by priority.
+) -> tuple[_RankedRule, ...]:
+    """The rules of a direction by priority, Azure's default rules among them if asked.
 
     Raises:
         Malformed: the body holds no list of rules, or a rule lacks its direction, access or priority.
     """
-    rules = [*_present(group, group.security_rules, "securityRules")]
-    if defaults:
-        rules += _present(group, group.default_security_rules, "defaultSecurityRules")
-    ranked: list[tuple[int, SecurityRule]] = []
+    own = group.estate.once(_own_rules, group)[direction]
+    if not defaults:
+        return own
+    return _by_priority([*own, *group.estate.once(_default_rules, group)[direction]])
+
+
+def _own_rules(group: NetworkSecurityGroup) -> _Ranked:
+    return _ranked(group, group.security_rules, "securityRules")
+
+
+def _default_rules(group: NetworkSecurityGroup) -> _Ranked:
+    return _ranked(group, group.default_security_rules, "defaultSecurityRules")
+
+
+def _ranked(group: NetworkSecurityGroup, rules: tuple[SecurityRule, ...] | None, name: str) -> _Ranked:
+    if rules is None:
+        raise Malformed(group.id, f"{group.pointer}/properties/{name}", "a security group without its list of rules")
+    found: dict[SecurityRuleDirection, list[_RankedRule]] = {direction: [] for direction in SecurityRuleDirection}
     for rule in rules:
-        if rule.direction is None or rule.access is None or rule.priority is None:
+        if (
+            (direction := rule.direction) is None
+            or (access := rule.access) is None
+            or (priority := rule.priority) is None
+        ):
             raise Malformed(group.id, rule.pointer, "a security rule without its direction, access or priority")
-        if rule.direction is direction:
-            ranked.append((rule.priority, rule))
-    return [rule for _, rule in sorted(ranked, key=lambda item: item[0])]
+        found[direction].append(_RankedRule(rule, access, priority))
+    return {direction: _by_priority(ranked) for direction, ranked in found.items()}
+
+
+def _by_priority(rules: Iterable[_RankedRule]) -> tuple[_RankedRule, ...]:
+    return tuple(sorted(rules, key=lambda rule: rule.priority))
 
 
 def boxes(rule: SecurityRule) -> list[Box]:
@@ -198,11 +254,17 @@ def boxes(rule: SecurityRule) -> list[Box]:
 def by_port(found: Iterable[Opening], protocol: Protocol) -> Iterator[tuple[RangeSet, tuple[Opening, ...]]]:
     """For each stretch of ports that is open alike: the ports, and the openings that open all of them."""
     relevant = [opening for opening in found if opening.box.protocol == protocol]
-    edges = sorted({edge for opening in relevant for low, high in opening.box.ports.ranges for edge in (low, high + 1)})
-    for low, after in pairwise(edges):
-        here = tuple(opening for opening in relevant if low in opening.box.ports)
+    begin: dict[int, list[int]] = {}
+    end: dict[int, list[int]] = {}
+    for number, opening in enumerate(relevant):
+        for low, high in opening.box.ports.ranges:
+            begin.setdefault(low, []).append(number)
+            end.setdefault(high + 1, []).append(number)
+    here: set[int] = set()
+    for low, after in pairwise(sorted(begin.keys() | end.keys())):
+        here = here.difference(end.get(low, ())).union(begin.get(low, ()))
         if here:
-            yield RangeSet([(low, after - 1)]), here
+            yield RangeSet([(low, after - 1)]), tuple(relevant[number] for number in sorted(here))
 
 
 def sources(found: Iterable[Opening]) -> AddressSet:
@@ -216,7 +278,7 @@ def destinations(found: Iterable[Opening]) -> AddressSet:
 
 
 class Behind(NamedTuple):
-    """The addresses behind a tag or group: those surely behind it, and those that may be, which is not known."""
+    """The addresses behind a tag or group: those surely behind it, and more that may be, which is not known."""
 
     surely: AddressSet = AddressSet()
     perhaps: AddressSet = AddressSet()
@@ -294,22 +356,40 @@ def decide(
     return ordered(group, direction).decide(flow, surroundings, senders)
 
 
-class OrderedRules(NamedTuple):
+class OrderedRules:
     """The rules of a group in one direction, in the order in which they are asked; for many flows."""
 
-    candidates: "tuple[_Candidate, ...]"
+    __slots__ = ("_by_port", "_rules")
+
+    def __init__(self, rules: "Iterable[_Candidate]") -> None:
+        self._rules = tuple(rules)
+        self._by_port: dict[tuple[FlowProtocol, int | None], list[tuple[_Candidate, Box]]] = {}
 
     def decide(self, flow: Flow, surroundings: Surroundings, senders: AddressSet | None = None) -> Decision:
         """As `decide`."""
         doubtful: list[_Candidate] = []
-        asked = _Asked(flow, senders or _only(flow.source), surroundings)
-        for number, candidate in enumerate(self.candidates):
-            match = candidate.match(asked)
+        receivers = PUBLIC if flow.destination is None else _only(flow.destination)
+        asked = _Asked(senders or _only(flow.source), receivers, surroundings)
+        rules = self._about(flow.protocol, flow.port)
+        for number, (candidate, box) in enumerate(rules):
+            match = candidate.match(box, asked)
             if match is _Match.PERHAPS:
                 doubtful.append(candidate)
             elif match is _Match.YES:
-                return _decided(candidate, doubtful, self.candidates[number + 1 :], asked)
+                return _decided(candidate, doubtful, rules[number + 1 :], asked)
         raise AssertionError("the last default rule is about every flow")  # pragma: no cover
+
+    def _about(self, protocol: FlowProtocol, port: int | None) -> "list[tuple[_Candidate, Box]]":
+        """The rules about a protocol and port, which are looked for once; None: any port."""
+        key = (protocol, port)
+        if key not in self._by_port:
+            self._by_port[key] = [
+                (rule, box)
+                for rule in self._rules
+                for box in rule.boxes
+                if box.protocol == protocol and (port is None or port in box.ports)
+            ]
+        return self._by_port[key]
 
 
 def ordered(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> OrderedRules:
@@ -322,7 +402,7 @@ def ordered(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> Or
 
 
 def _ordered(direction: SecurityRuleDirection, group: NetworkSecurityGroup) -> OrderedRules:
-    return OrderedRules(tuple(_candidates(group, direction)))
+    return OrderedRules(_candidates(group, direction))
 
 
 _ORDERED: Mapping[SecurityRuleDirection, Callable[[NetworkSecurityGroup], OrderedRules]] = {
@@ -331,29 +411,28 @@ _ORDERED: Mapping[SecurityRuleDirection, Callable[[NetworkSecurityGroup], Ordere
 
 
 def _decided(
-    by: "_Candidate", doubtful: "Sequence[_Candidate]", rest: "Sequence[_Candidate]", asked: "_Asked"
+    by: "_Candidate", doubtful: "Sequence[_Candidate]", rest: "Sequence[tuple[_Candidate, Box]]", asked: "_Asked"
 ) -> Decision:
     if any(other.access is not by.access for other in doubtful):
         every = (*doubtful, by)
         evidence = tuple(piece for other in every for piece in other.evidence)
         return Decision(None, "", evidence, tuple(other.name for other in every))
-    late = [other for other in rest if other.own and other.access is not by.access]
-    too_late = tuple(other.name for other in late if other.match(asked) is _Match.YES)
+    late = [(other, box) for other, box in rest if other.own and other.access is not by.access]
+    too_late = tuple(other.name for other, box in late if other.match(box, asked) is _Match.YES)
     return Decision(by.access, by.name, by.evidence, (), too_late)
 
 
 class _Asked(NamedTuple):
-    flow: Flow
-    senders: AddressSet
-    surroundings: Surroundings
+    """The addresses that the source and the destination of a flow may have, and where that is."""
 
-    @property
-    def receivers(self) -> AddressSet:
-        """The addresses that the destination may have."""
-        return PUBLIC if self.flow.destination is None else _only(self.flow.destination)
+    senders: AddressSet
+    receivers: AddressSet
+    surroundings: Surroundings
 
 
 class _Candidate(NamedTuple):
+    """A rule that may decide; no two of its boxes have the same protocol."""
+
     name: str
     access: SecurityRuleAccess
     boxes: Sequence[Box]
@@ -361,10 +440,9 @@ class _Candidate(NamedTuple):
     all_source_ports: bool = True
     own: bool = False
 
-    def match(self, asked: _Asked) -> _Match:
-        """Whether the rule is about a flow."""
-        matches = [_box_match(box, asked) for box in self.boxes if box.protocol == asked.flow.protocol]
-        found = matches[0] if matches else _Match.NO
+    def match(self, box: Box, asked: _Asked) -> _Match:
+        """Whether one of the rule's boxes, for the protocol and port of a flow, is about it."""
+        found = _box_match(box, asked)
         return _Match.PERHAPS if found is _Match.YES and not self.all_source_ports else found
 
 
@@ -373,12 +451,10 @@ def _candidates(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
 
     Source: https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules
     """
-    for rule in ordered_rules(group, direction):
-        fields = (SecurityRule.name, SecurityRule.priority, SecurityRule.access)
-        name = rule.name or rule.pointer
-        access = rule.access or SecurityRuleAccess.DENY
-        told = tuple(rule.at(field) for field in fields)
-        yield _Candidate(f"{name} ({rule.priority})", access, boxes(rule), told, _all_source_ports(rule), own=True)
+    for rule in _ranked_rules(group, direction):
+        name = f"{rule.view.name or rule.view.pointer} ({rule.priority})"
+        told = tuple(rule.view.at(field) for field in (SecurityRule.name, SecurityRule.priority, SecurityRule.access))
+        yield _Candidate(name, rule.access, rule.boxes, told, rule.all_source_ports, own=True)
     end = "InBound" if direction is SecurityRuleDirection.INBOUND else "OutBound"
     allow, deny = SecurityRuleAccess.ALLOW, SecurityRuleAccess.DENY
     anyone, network = Endpoints(EVERYTHING), Endpoints(tags=frozenset({"virtualnetwork"}))
@@ -397,8 +473,6 @@ def _default(name: str, access: SecurityRuleAccess, source: Endpoints, destinati
 
 
 def _box_match(box: Box, asked: _Asked) -> _Match:
-    if asked.flow.port is not None and asked.flow.port not in box.ports:
-        return _Match.NO
     destination = _end_match(box.destinations, asked.receivers, asked.surroundings)
     if destination is _Match.NO:
         return destination
@@ -408,18 +482,21 @@ def _box_match(box: Box, asked: _Asked) -> _Match:
 
 def _end_match(side: Endpoints, end: AddressSet, surroundings: Surroundings) -> _Match:
     """Whether a side of a rule holds all, none or some of the addresses that an end of the flow can have."""
-    if side.addresses.covers(end):
+    left = end.difference(side.addresses)
+    if left.empty:
         return _Match.YES
     found = [surroundings.behind(tag) for tag in sorted(side.tags - {ANY_TAG, INTERNET})]
-    surely = AddressSet.union_of([side.addresses, *(behind.surely for behind in found)]) if found else side.addresses
-    if found and surely.covers(end):
+    for behind in found:
+        left = left.difference(behind.surely)
+    if left.empty:
         return _Match.YES
-    perhaps = AddressSet.union_of([surely, *(behind.perhaps for behind in found)]) if found else surely
-    return _Match.NO if perhaps.intersection(end).empty else _Match.PERHAPS
+    held = (side.addresses, *(addresses for behind in found for addresses in behind))
+    return _Match.PERHAPS if any(addresses.overlaps(end) for addresses in held) else _Match.NO
 
 
 def _only(address: Address) -> AddressSet:
-    return AddressSet.of([ip_network(address)])
+    number = RangeSet([(int(address), int(address))])
+    return AddressSet(v4=number) if isinstance(address, IPv4Address) else AddressSet(v6=number)
 
 
 class Unreachable(NamedTuple):
@@ -435,16 +512,17 @@ def unreachable(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
     Raises:
         Malformed: the body holds no rules, or a rule lacks a value that decides.
     """
-    before: list[tuple[SecurityRule, list[Box]]] = []
+    before: list[_RankedRule] = []
+    decided = _Decided()
     found: list[Unreachable] = []
-    for rule in ordered_rules(group, direction):
-        own = boxes(rule)
-        decided = [box for _, earlier in before for box in earlier]
-        if not any(_without(box, decided) for box in own):
-            by = tuple(other for other, earlier in before if any(_meet(one, box) for one in earlier for box in own))
-            found.append(Unreachable(rule, by))
-        if _all_source_ports(rule):
-            before.append((rule, own))
+    for rule in _ranked_rules(group, direction):
+        own = rule.boxes
+        if not any(decided.leave_of(box) for box in own):
+            by = (other for other in before if any(_meet(one, box) for one in other.boxes for box in own))
+            found.append(Unreachable(rule.view, tuple(other.view for other in by)))
+        if rule.all_source_ports:
+            before.append(rule)
+            decided.add(own)
     return tuple(found)
 
 
@@ -457,15 +535,15 @@ def restrictions(group: NetworkSecurityGroup, direction: SecurityRuleDirection) 
     Raises:
         Malformed: the body holds no rules, or a rule lacks a value that decides.
     """
-    decided: list[Box] = []
+    decided = _Decided()
     found: list[SecurityRule] = []
-    for rule in ordered_rules(group, direction):
-        own = boxes(rule)
-        if _all_source_ports(rule):
-            reached = (left for box in own for left in _without(box, decided))
+    for rule in _ranked_rules(group, direction):
+        own = rule.boxes
+        if rule.all_source_ports:
+            reached = (left for box in own for left in decided.leave_of(box))
             if rule.access is SecurityRuleAccess.DENY and any(map(_LET_THROUGH[direction], reached)):
-                found.append(rule)
-            decided.extend(own)
+                found.append(rule.view)
+            decided.add(own)
     return tuple(found)
 
 
@@ -481,22 +559,40 @@ def _meet(one: Box, other: Box) -> bool:
     return one.protocol == other.protocol and one.ports.meets(other.ports) and list(_cut(other, one)) != [other]
 
 
-def _without(box: Box, decided: Iterable[Box]) -> list[Box]:
-    pieces = [box]
-    for other in decided:
-        if other.protocol == box.protocol and other.ports.meets(box.ports):
-            pieces = [left for piece in pieces for left in _cut(piece, other)]
-    return pieces
+class _Decided:
+    """The boxes that earlier rules decide about, by protocol, each with its lowest and its highest port."""
+
+    __slots__ = ("_boxes",)
+
+    def __init__(self) -> None:
+        self._boxes: dict[Protocol, list[tuple[int, int, Box]]] = {}
+
+    def add(self, boxes: Iterable[Box]) -> None:
+        """Add the boxes of a rule."""
+        for box in boxes:
+            ports = box.ports.ranges
+            self._boxes.setdefault(box.protocol, []).append((ports[0][0], ports[-1][1], box))
+
+    def leave_of(self, box: Box) -> list[Box]:
+        """The parts of a box that no earlier rule decides about."""
+        lowest, highest = box.ports.ranges[0][0], box.ports.ranges[-1][1]
+        near = [other for low, high, other in self._boxes.get(box.protocol, ()) if low <= highest and lowest <= high]
+        pieces = [box]
+        for other in near:
+            if other.ports.meets(box.ports):
+                pieces = [left for piece in pieces for left in _cut(piece, other)]
+        return pieces
 
 
 def _cut(box: Box, other: Box) -> Iterator[Box]:
     """The parts of `box` outside `other`: other sources, then other destinations, then other ports."""
-    ports = box.ports & other.ports
-    common_sources = box.sources.common(other.sources)
-    common_destinations = box.destinations.common(other.destinations)
-    if not ports or common_sources.empty or common_destinations.empty:
+    if not (
+        box.ports.meets(other.ports) and box.sources.meets(other.sources) and box.destinations.meets(other.destinations)
+    ):
         yield box
         return
+    common_sources = box.sources.common(other.sources)
+    common_destinations = box.destinations.common(other.destinations)
     outside = box._replace(sources=box.sources.minus(other.sources))
     if not outside.sources.empty:
         yield outside
@@ -508,32 +604,26 @@ def _cut(box: Box, other: Box) -> Iterator[Box]:
         yield unlisted
 
 
-def _present(
-    group: NetworkSecurityGroup, rules: tuple[SecurityRule, ...] | None, name: str
-) -> tuple[SecurityRule, ...]:
-    if rules is None:
-        raise Malformed(group.id, f"{group.pointer}/properties/{name}", "a security group without its list of rules")
-    return rules
-
-
 def _side(
     rule: SecurityRule, single: str | None, several: tuple[str, ...] | None, groups: list[str], name: str
 ) -> Endpoints:
     listed = [*([single] if single else []), *(several or ())]
     if not listed and not groups:
         raise Malformed(rule.document.id, rule.pointer, f"a security rule without its {name}")
-    addresses, tags = AddressSet(), {group.lower() for group in groups}
+    sets: list[AddressSet] = []
+    tags = {group.lower() for group in groups}
     for prefix in listed:
         match prefix.strip().lower():
             case "*" | "any":
-                addresses = EVERYTHING
+                sets.append(EVERYTHING)
             case "internet":
-                addresses = addresses.union(PUBLIC)
+                sets.append(PUBLIC)
             case written:
                 try:
-                    addresses = addresses.union(AddressSet.of([ip_network(written, strict=False)]))
+                    sets.append(AddressSet.written(written))
                 except ValueError:
                     tags.add(_tag(rule, written))
+    addresses = AddressSet.union_of(sets)
     whole = [(EVERYTHING, ANY_TAG), (PUBLIC, INTERNET)]
     return Endpoints(addresses, frozenset(tags | {tag for all_of, tag in whole if addresses.covers(all_of)}))
 
@@ -556,7 +646,3 @@ def _port_range(rule: SecurityRule, written: str) -> tuple[int, int]:
     if not low <= high <= _HIGHEST_PORT:
         raise Malformed(rule.document.id, rule.pointer, f"{written!r} is not a port or a range of ports")
     return low, high
-
-
-def _all_source_ports(rule: SecurityRule) -> bool:
-    return _ports(rule, rule.source_port_range, rule.source_port_ranges) == ALL_PORTS

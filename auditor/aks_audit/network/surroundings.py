@@ -6,7 +6,6 @@ user-defined routes; it "might also contain default routes".
 """
 
 from collections.abc import Iterator
-from ipaddress import ip_network
 
 from aks_audit.facts import (
     Estate,
@@ -20,6 +19,7 @@ from aks_audit.facts import (
 from aks_audit.facts.enumerations import PeeringState
 from aks_audit.facts.networking import InterfaceIPConfiguration, VirtualNetworkPeering
 from aks_audit.network.addresses import PRIVATE, AddressSet
+from aks_audit.network.routes import written_prefixes
 from aks_audit.network.security_rules import PLATFORM_ADDRESS, Behind, Surroundings
 
 GATEWAY_SUBNET = "gatewaysubnet"
@@ -41,10 +41,9 @@ def _surroundings(subnet: Subnet) -> Surroundings:
     own = space(network)
     routed = subnet.estate.once(_routed, subnet.route_table.read()) if subnet.route_table else Behind()
     surely = AddressSet.of([*own, *_peered(network), PLATFORM_ADDRESS]).union(routed.surely)
-    defaults = routed.perhaps
-    perhaps = defaults.union(PRIVATE) if _has_gateway(network) else defaults
+    perhaps = routed.perhaps.union(PRIVATE) if _has_gateway(network) else routed.perhaps
     return Surroundings(
-        Behind(surely, perhaps.difference(surely)),
+        Behind(surely, perhaps),
         lambda group: _members(subnet.estate, AddressSet.of(own), group),
     )
 
@@ -77,17 +76,9 @@ def _peered(network: VirtualNetwork) -> Iterator[Network]:
 
 def _routed(table: RouteTable) -> Behind:
     """The prefixes of a route table; those of default routes may be meant, too."""
-    prefixes = list(_prefixes(table))
+    prefixes = [prefix for _, prefix in written_prefixes(table) if prefix]  # those of service tags are on the internet
     surely = AddressSet.of(prefix for prefix in prefixes if prefix.prefixlen)
     return Behind(surely, AddressSet.of(prefix for prefix in prefixes if not prefix.prefixlen))
-
-
-def _prefixes(table: RouteTable) -> Iterator[Network]:
-    for route in table.routes or ():
-        try:
-            yield ip_network((route.address_prefix or "").strip(), strict=False)
-        except ValueError:
-            continue  # a service tag: public addresses, which are on the internet whatever VirtualNetwork holds
 
 
 def _has_gateway(network: VirtualNetwork) -> bool:

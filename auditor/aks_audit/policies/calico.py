@@ -10,7 +10,7 @@ https://docs.tigera.io/calico/latest/reference/resources/tier
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import inf, nextafter
+from math import inf
 from typing import NamedTuple
 
 from aks_audit.facts import Malformed
@@ -20,7 +20,7 @@ from aks_audit.policies.body import Body
 from aks_audit.policies.calico_cluster import Cluster, read_cluster, served
 from aks_audit.policies.calico_rules import compile_rules, subject, unread
 from aks_audit.policies.calico_selectors import SelectorError
-from aks_audit.policies.kubernetes import Placing
+from aks_audit.policies.kubernetes import NETWORK_POLICIES, Placing
 from aks_audit.policies.model import (
     ANYTHING,
     HOSTS,
@@ -46,6 +46,9 @@ _UNKNOWN = Tier("(unknown tier)", -sys.float_info.max, Action.PASS)
 _LAST = sys.float_info.max
 """The order of a tier that has none: after all that have one."""
 
+_KUBERNETES_ORDER = 1_000
+"""The order of policies of Kubernetes, in the tier default."""
+
 OWN_NODE = frozenset({Direction.INGRESS})
 """A node always reaches its own pods; what these send to it is up to policies."""
 
@@ -64,8 +67,7 @@ def placing(objects: Sequence[Object]) -> Placing:
         admin=tiers.get(_ADMIN.name, _ADMIN),
         network_policy=tiers.get(_DEFAULT.name, _DEFAULT),
         baseline=tiers.get(_BASELINE.name, _BASELINE),
-        # They have the order 1000, and names (knp.default.…) that come after those of Calico's own (default.…).
-        network_policy_order=nextafter(1_000, inf),
+        network_policy_order=_KUBERNETES_ORDER,
     )
 
 
@@ -95,7 +97,25 @@ def _tiers(objects: Sequence[Object]) -> dict[str, Tier]:
             found[name] = _tier(name, Body(one.id, one.body))
         except Malformed:
             found.pop(name, None)
+    if _DEFAULT.name in found and _is_tied(objects):
+        found[_DEFAULT.name] = found[_DEFAULT.name]._replace(ties="any")
     return found
+
+
+def _is_tied(objects: Sequence[Object]) -> bool:
+    """Whether policies of Calico have the order that policies of Kubernetes have.
+
+    Among those the names decide that Calico has for them, which are not the same in all of its versions
+    (`knp.default.web`, or `web`).
+    """
+    orders = (
+        spec.get("order")
+        for plural, ones in served(objects).items()
+        if plural in _KINDS
+        for one in ones
+        if isinstance(spec := one.body.get("spec"), Mapping)
+    )
+    return _KUBERNETES_ORDER in orders and any(one.type == NETWORK_POLICIES for one in objects)
 
 
 def _tier(name: str, body: Body) -> Tier:

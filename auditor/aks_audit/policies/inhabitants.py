@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from aks_audit.facts import Malformed, ManagedCluster, Missing, NotCollected
+from aks_audit.facts import Malformed, ManagedCluster, Missing, Network, NotCollected
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.workloads import Namespace, Node, Pod
 from aks_audit.network.addresses import AddressSet
@@ -114,11 +114,17 @@ def _pod(pod: Pod, around: _Around) -> Endpoint | None:
         namespace_labels=around.namespaces.get(("", pod.namespace)),
         service_account=account,
         service_account_labels=around.service_accounts.get((pod.namespace, account)),
-        addresses=AddressSet.of(one.network("ip") for one in status.parts("podIPs")),
+        addresses=AddressSet.of(_pod_addresses(status)),
         ports=tuple(_ports(spec)),
         node=node,
         node_labels=around.nodes.get(("", node)),
     )
+
+
+def _pod_addresses(status: Body) -> Iterator[Network]:
+    yield from (one.network("ip") for one in status.parts("podIPs"))
+    if status.has("podIP"):
+        yield status.network("podIP")
 
 
 _OVER = frozenset({"Succeeded", "Failed"})
