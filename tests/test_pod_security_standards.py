@@ -76,6 +76,8 @@ SAFE_SYSCTLS = (
     "net.ipv4.tcp_fin_timeout",
     "net.ipv4.tcp_keepalive_intvl",
     "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
 )
 CORE_VOLUMES = (
     "configMap",
@@ -83,6 +85,7 @@ CORE_VOLUMES = (
     "downwardAPI",
     "emptyDir",
     "ephemeral",
+    "image",
     "persistentVolumeClaim",
     "projected",
     "secret",
@@ -130,6 +133,9 @@ SPECIFICATION = (
         for path in ("securityContext.seLinuxOptions", "*.securityContext.seLinuxOptions")
     ),
     Restricted("/proc mount type", BASE, "*.securityContext.procMount", (ABSENT, None, "Default"), ("Unmasked",)),
+    Restricted(
+        "/proc masked for all users", STRICT, "*.securityContext.procMount", (ABSENT, None, "Default"), ("Unmasked",)
+    ),
     Restricted("seccomp switched off", BASE, "*.securityContext.seccompProfile", CONFINED, ({"type": "Unconfined"},)),
     Restricted("seccomp switched off", BASE, "securityContext.seccompProfile", CONFINED, ({"type": "Unconfined"},)),
     Restricted(
@@ -234,8 +240,10 @@ def test_root_in_a_user_namespace_of_its_own_is_nobody_outside() -> None:
     pod = without("securityContext.runAsNonRoot", *(f"{kind}.0.securityContext.runAsNonRoot" for kind in CONTAINERS))
     pod["securityContext"]["runAsUser"] = 0
     pod["containers"][0]["securityContext"]["procMount"] = "Unmasked"
-    assert refusals({**pod, "hostUsers": True}) == {"running as non-root", "user 0", "/proc mount type"}
-    assert refusals({**pod, "hostUsers": False}) == set()
+    unmasked = "/proc masked for all users"
+    assert refusals({**pod, "hostUsers": True}) == {"running as non-root", "user 0", "/proc mount type", unmasked}
+    assert refusals({**pod, "hostUsers": False}) == {unmasked}
+    assert broken(spec({**pod, "hostUsers": False}), BASE) == ()
 
 
 def test_no_damage_to_a_pod_makes_a_refused_one_pass() -> None:

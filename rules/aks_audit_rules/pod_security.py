@@ -440,7 +440,8 @@ def proc_mount(workload: Workload) -> Verdict:
 
     Severity: unmasked, root in the container can change the kernel's settings.
     Decided: `securityContext.procMount` is Default or absent, which means Default. With `hostUsers: false` either is
-    permitted. Containers of all kinds count, in the template and in each live pod that differs from it.
+    permitted, as baseline has it; restricted refuses it even then, as AKS-KS-16 says. Containers of all kinds count, in
+    the template and in each live pod that differs from it.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: leave securityContext.procMount out
     Change: replaces the workload's pods, by its own update strategy
@@ -502,7 +503,7 @@ def volume_types(workload: Workload) -> Verdict:
     What they need to know stands in the manifest, where everybody who may read pods reads it.
 
     Severity: the drivers of old kinds have had holes; and a manifest chooses what the node connects to.
-    Decided: each volume is a configMap, csi, downwardAPI, emptyDir, ephemeral, persistentVolumeClaim, projected or
+    Decided: each volume is a configMap, csi, downwardAPI, emptyDir, ephemeral, image, persistentVolumeClaim, projected or
     secret. hostPath is the matter of another rule.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: use persistentVolumeClaim or csi

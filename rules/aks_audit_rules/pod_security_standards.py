@@ -1,7 +1,9 @@
 """The Pod Security Standards, control by control, as the API server's own admission of them reads a pod.
 
 Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/ and the checks of
-`k8s.io/pod-security-admission/policy` in Kubernetes 1.34, which admit or refuse pods by them.
+`k8s.io/pod-security-admission/policy` in Kubernetes 1.35, which admit or refuse pods by them. Where they and the page
+differ, the checks count: restricted permits volumes of images (kubernetes/kubernetes#130394), and refuses an unmasked
+/proc even to a pod with users of its own, which baseline permits it (kubernetes/kubernetes#132157).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +75,7 @@ VOLUMES = frozenset(
         "downwardAPI",
         "emptyDir",
         "ephemeral",
+        "image",
         "persistentVolumeClaim",
         "projected",
         "secret",
@@ -183,6 +186,10 @@ def _proc_mount(spec: PodSpec, container: Container) -> Looked:
     yield container.at(Container.proc_mount), container.proc_mount in {None, "Default"} or _own_users(spec)
 
 
+def _proc_masked(_spec: PodSpec, container: Container) -> Looked:
+    yield container.at(Container.proc_mount), container.proc_mount in {None, "Default"}
+
+
 def _seccomp_of_pod(spec: PodSpec) -> Looked:
     yield spec.at(PodSpec.seccomp_type), spec.seccomp_type is None or spec.seccomp_type in _CONFINED
 
@@ -253,6 +260,7 @@ SE_LINUX = Control("SELinux", _BASE, _se_linux_of_pod, _se_linux)
 PROC_MOUNT = Control("/proc mount type", _BASE, nothing_of_pod, _proc_mount)
 SECCOMP = Control("seccomp switched off", _BASE, _seccomp_of_pod, _seccomp)
 KERNEL_PARAMETERS = Control("sysctls", _BASE, _sysctls, nothing_of_container)
+PROC_MASKED = Control("/proc masked for all users", _STRICT, nothing_of_pod, _proc_masked)
 VOLUME_TYPES = Control("volume types", _STRICT, _volume_types, nothing_of_container)
 NO_ESCALATION = Control("privilege escalation", _STRICT, nothing_of_pod, _no_escalation)
 NON_ROOT = Control("running as non-root", _STRICT, _non_root_of_pod, _non_root)
@@ -273,6 +281,7 @@ STANDARDS: Sequence[Control] = (
     PROC_MOUNT,
     SECCOMP,
     KERNEL_PARAMETERS,
+    PROC_MASKED,
     VOLUME_TYPES,
     NO_ESCALATION,
     NON_ROOT,

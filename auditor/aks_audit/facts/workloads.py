@@ -56,6 +56,7 @@ class Volume(View):
 
     name = text("name")
     host_path = text("hostPath.path")
+    image = text("image.reference")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -97,6 +98,7 @@ class Container(View):
     se_linux_role = text("securityContext.seLinuxOptions.role")
     host_process = flag("securityContext.windowsOptions.hostProcess")
     windows_user_name = text("securityContext.windowsOptions.runAsUserName")
+    limits = named_texts("resources.limits")
 
     @property
     def kind(self) -> str:
@@ -338,13 +340,26 @@ class Workload(KubernetesObject):
         A pod has more than its template says: what admission put in, and containers that were added to debug it.
 
         Raises:
-            Malformed: a pod's specification is no object.
+            Malformed: the template's or a pod's specification is not there, or no object.
         """
         found: dict[bytes, PodSpec] = {}
-        own = [self.template] if self.template else []
-        for spec in (*own, *(pod.spec for pod in self.pods if pod.spec)):
+        for spec in (self._own(), *map(_own, self.pods)):
             found.setdefault(_content(spec), spec)
         return tuple(found.values())
+
+
+    def _own(self) -> PodSpec:
+        template = self.template
+        if template is None:
+            pointer = self.find(_TEMPLATE.get(self.document.type, _OF_POD))[1]
+            raise Malformed(self.document.id, pointer, "a workload without what its pods are made from")
+        return template
+
+
+def _own(pod: Pod) -> PodSpec:
+    if pod.spec is None:
+        raise Malformed(pod.document.id, pod.at(Pod.spec).pointer, "a pod without a specification")
+    return pod.spec
 
 
 class Workloads(NamedTuple):
