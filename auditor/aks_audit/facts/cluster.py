@@ -199,6 +199,8 @@ class ManagedCluster(AzureResource):
     network_plugin_mode = Choice("properties.networkProfile.networkPluginMode", NetworkPluginMode)
     network_policy = Choice("properties.networkProfile.networkPolicy", NetworkPolicy)
     network_dataplane = Choice("properties.networkProfile.networkDataplane", NetworkDataplane)
+    acceleration_mode = text("properties.networkProfile.advancedNetworking.performance.accelerationMode")
+    static_egress_gateway_enabled = flag("properties.networkProfile.staticEgressGatewayProfile.enabled")
     load_balancer_sku = Choice("properties.networkProfile.loadBalancerSku", LoadBalancerSku)
     pod_cidr = network("properties.networkProfile.podCidr")
     pod_cidrs = networks("properties.networkProfile.podCidrs")

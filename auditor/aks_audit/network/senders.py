@@ -1,6 +1,7 @@
 """Who sends: a node, or a pod with its network policies, and the address under which it enters the virtual network."""
 
 from contextlib import suppress
+from ipaddress import ip_network
 
 from aks_audit.facts import (
     AzureResource,
@@ -12,9 +13,10 @@ from aks_audit.facts import (
     Subnet,
     VirtualNetwork,
 )
-from aks_audit.network.addresses import AddressSet
+from aks_audit.network.addresses import PUBLIC, AddressSet
 from aks_audit.network.flows import Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
+from aks_audit.network.masquerade import Masquerader, Masquerading, is_flat, masquerading
 from aks_audit.network.origins import (
     Origin,
     Sender,
@@ -132,26 +134,76 @@ def network_policy(origin: Origin) -> Steps[None]:
     yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
 
 
-def masquerade(origin: Origin, destination: Destination) -> Steps[Sender]:
-    """How a connection enters the virtual network: under the pod's own address or its node's.
+def masquerade(origin: Origin, destination: Destination) -> Steps[Sender | None]:
+    """How a connection enters the virtual network: under the pod's own address or its node's; None: not at all.
+
+    Where nothing inside the cluster was read the plugin decides, and what the agent may exempt is only said.
 
     Raises:
         NotCollected: the virtual network was not read.
-        Malformed: the network or the subnet lacks its prefixes.
+        Malformed: the network or the subnet lacks its prefixes, or the agent's files cannot be read or used.
     """
     version = destination.address.version if destination.address else 4
     if not origin.pod:
         return as_node(origin, version)
+    try:
+        found = masquerading(origin.cluster)
+    except NotCollected:
+        return (yield from _by_plugin(origin, destination))
+    kept = _is_kept(destination, found)
+    where, evidence = origin.cluster.id, found.evidence
+    if kept is None:
+        says = f"Whether the pod keeps its address hangs on the address of {destination.name or 'the destination'}"
+        yield Hop(HopKind.MASQUERADE, where, Passage.UNKNOWN, says, evidence=evidence)
+        return None
+    if kept and not is_flat(origin.cluster):
+        yield _lost(origin, found)
+        return None
+    if kept:
+        why = "nothing masquerades it" if found.by is Masquerader.NOBODY else f"{found.by} leaves the destination alone"
+        says = f"The pod keeps its address {origin.pod_address}: {why}"
+        yield Hop(HopKind.MASQUERADE, where, None, says, evidence=evidence)
+        return as_pod(origin)
+    by = "" if found.by is Masquerader.NOBODY else f", by {found.by}"
+    says = f"The node's address takes the place of the pod's{by}: {_node(origin)}"
+    yield Hop(HopKind.MASQUERADE, where, None, says, evidence=evidence)
+    return as_node(origin, version)
+
+
+def _is_kept(destination: Destination, found: Masquerading) -> bool | None:
+    """Whether the pod's address stays; None where that hangs on an address that is not known."""
+    if destination.address is not None:
+        return found.kept.covers(AddressSet.of([ip_network(destination.address)]))
+    public = AddressSet(PUBLIC.v4)
+    if destination.name is None or found.kept.covers(public) or not found.kept.overlaps(public):
+        return found.kept.covers(public)
+    return None
+
+
+def _lost(origin: Origin, found: Masquerading) -> Hop:
+    """A pod of an overlay or of kubenet under an address that is of no network but the cluster's own."""
+    kubenet = origin.cluster.network_plugin is NetworkPlugin.KUBENET
+    ends = (
+        "answers come only where routes lead them to the node" if kubenet else "nobody outside the cluster can answer"
+    )
+    says = f"The pod keeps its address {origin.pod_address}, as {found.by} leaves the destination alone: {ends}"
+    passage = Passage.UNKNOWN if kubenet else Passage.BLOCKED
+    return Hop(HopKind.MASQUERADE, origin.cluster.id, passage, says, evidence=found.evidence)
+
+
+def _by_plugin(origin: Origin, destination: Destination) -> Steps[Sender]:
     network = origin.subnet.estate.resource(VirtualNetwork, origin.subnet.virtual_network_id)
     evidence = why_masqueraded(origin.cluster)
     if keeps_its_address(origin, destination.address, AddressSet.of(space(network))):
         says = f"The pod keeps its address {origin.pod_address}, which is one of the virtual network"
         yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
         return as_pod(origin)
-    sender = as_node(origin, version)
-    node = str(origin.address) if origin.address else f"some address of {_prefixes(origin.subnet)}"
     flat = origin.cluster.network_plugin is NetworkPlugin.AZURE and not is_overlay(origin.cluster)
     unless = ", unless the cluster's own settings of ip-masq-agent exempt the destination" if flat else ""
-    says = f"The node's address takes the place of the pod's: {node}{unless}"
+    says = f"The node's address takes the place of the pod's: {_node(origin)}{unless}"
     yield Hop(HopKind.MASQUERADE, origin.cluster.id, None, says, evidence=evidence)
-    return sender
+    return as_node(origin, destination.address.version if destination.address else 4)
+
+
+def _node(origin: Origin) -> str:
+    return str(origin.address) if origin.address else f"some address of {_prefixes(origin.subnet)}"

@@ -325,9 +325,19 @@ def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
     if route.service_endpoints and found.passage is Passage.BLOCKED:
         says = f"{found.says}; but {'; '.join(one.reason for one in route.service_endpoints)}"
         hop = hop._replace(passage=Passage.UNKNOWN, says=says, missing=route.service_endpoints)
+    if found.passage is Passage.ALLOWED and not firewall and _under_own_address(under):
+        says = f"{found.says}; whether that serves pods under addresses of their own in the nodes' subnet is not known"
+        hop = hop._replace(passage=Passage.UNKNOWN, says=says)
     if isinstance(under.flow.source, IPv6Address) and found.passage is Passage.ALLOWED:
         hop = hop._replace(passage=Passage.UNKNOWN, says=f"{found.says}; whether that holds for IPv6 is not known here")
     yield hop
+
+
+def _under_own_address(under: _Under) -> bool:
+    """Whether a pod is seen under an address of the nodes' subnet, which load balancers and public addresses skip."""
+    origin, subnet = under.origin, under.sender.subnet
+    own = origin.pod_address is not None and under.sender.example == origin.pod_address
+    return own and origin.pod_subnet is None and subnet.nat_gateway is None
 
 
 def _at_appliance(under: _Under, route: EffectiveRoute) -> Steps[_Under | None]:
