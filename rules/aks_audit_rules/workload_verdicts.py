@@ -1,21 +1,33 @@
 """How rules about workloads come to a verdict: over every container of every pod specification that differs."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
 
 from aks_audit.facts import Estate, Unread
 from aks_audit.facts.platform import foreign, is_component
 from aks_audit.facts.workloads import Container, Namespace, Pod, PodSpec, Workload
 from aks_audit.results import Evidence, Missing, Verdict
-from aks_audit.rule import fails, not_applicable, passes, undecided
+from aks_audit.rule import each, fails, not_applicable, passes, undecided
 from aks_audit_rules.pod_security_standards import Control, Looked
+
+T = TypeVar("T")
 
 _MOST = 12
 """How many values a verdict cites; the rest repeats them."""
 
 _POD = "the pod"
 _ENFORCED = "pod-security.kubernetes.io/enforce"
+
+
+class Worst(Protocol):
+    """How the verdicts about several things become one: `each` or `every`."""
+
+    def __call__(self, items: Sequence[T], judge: Callable[[T], Verdict], /) -> Verdict:
+        """The verdict about all of them."""
+        ...
 
 
 class Look(NamedTuple):
@@ -47,6 +59,21 @@ def judge(workload: Workload, *controls: Control, good: str, bad: str) -> Verdic
     if not looked and is_component(workload):
         return component(workload)
     return passes(good, *_cited(looked))
+
+
+def judge_specs(
+    workload: Workload, judge_one: Callable[[PodSpec, tuple[Container, ...]], Verdict], worst: Worst = each
+) -> Verdict:
+    """Judge every specification that differs, with the containers in it that people answer for; the worst counts."""
+    theirs = is_component(workload)
+
+    def judge_spec(spec: PodSpec) -> Verdict:
+        containers = foreign(spec.every_container) if theirs else spec.every_container
+        return judge_one(spec, containers) if containers else component(workload)
+
+    verdict = worst(workload.specs, judge_spec)
+    cited = [one for number, one in enumerate(verdict.evidence) if one not in verdict.evidence[:number]]
+    return msgspec.structs.replace(verdict, evidence=tuple(cited[:_MOST]))
 
 
 def _told(looked: Iterable[Look]) -> str:
@@ -96,10 +123,9 @@ def _looks(workload: Workload, controls: Iterable[Control]) -> Iterator[Callable
         for control in controls:
             if not theirs:
                 yield partial(_look, control.of_pod(spec), spec, _POD)
-            for each in containers:
-                yield partial(
-                    _look, control.of_container(spec, each), spec, f"{each.kind} {each.node.get('name', '?')}"
-                )
+            for container in containers:
+                whose = f"{container.kind} {container.node.get('name', '?')}"
+                yield partial(_look, control.of_container(spec, container), spec, whose)
 
 
 def _look(looked: Looked, spec: PodSpec, whose: str) -> list[Look]:

@@ -57,6 +57,7 @@ class Volume(View):
     name = text("name")
     host_path = text("hostPath.path")
     image = text("image.reference")
+    image_pull_policy = text("image.pullPolicy")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -346,7 +347,6 @@ class Workload(KubernetesObject):
         for spec in (self._own(), *map(_own, self.pods)):
             found.setdefault(_content(spec), spec)
         return tuple(found.values())
-
 
     def _own(self) -> PodSpec:
         template = self.template
