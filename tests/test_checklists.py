@@ -15,9 +15,9 @@ RULES = {rule.id for rule in load_rules()}
 NOT_COVERED = {
     "aks-review-networking": 10,
     "aks-security-summit": 13,
-    "aviatrix-firenet-kubenet": 1,
+    "aviatrix-firenet-kubenet": 0,
     "azure-firewall-egress": 4,
-    "checkpoint-per-pod-egress": 6,
+    "checkpoint-per-pod-egress": 1,
 }
 """How many items of each checklist wait for a rule. A new rule lowers a number; no other change may."""
 

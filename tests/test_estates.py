@@ -73,7 +73,13 @@ def test_rules_about_the_inside_are_unknown_of_every_cluster_and_say_so(name: st
 
 
 def test_nothing_fails_in_the_modern_hardened_estate() -> None:
-    assert {finding.outcome for finding in _findings("modern-hardened")} == {"pass", "not-applicable"}
+    answered = [finding for finding in _findings("modern-hardened") if not _waits_for_the_inside(finding)]
+    assert {finding.outcome for finding in answered} == {"pass", "not-applicable"}
+
+
+def _waits_for_the_inside(finding: Finding) -> bool:
+    """Whether a rule about Azure's side could not answer since nothing inside the cluster was read."""
+    return finding.outcome == "unknown" and {missing.kind for missing in finding.missing} == {"not-asked"}
 
 
 @pytest.mark.parametrize("name", sorted(ESTATES))

@@ -19,7 +19,10 @@ from aks_audit.results import Finding, Outcome
 from recorded_clusters import NAMES, Name, estate
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "kubernetes"
-INSIDE = [rule for rule in load_rules() if issubclass(rule.subject, KubernetesObject)]
+JOINED = frozenset({"AKS-EGR-28", "AKS-EGR-29", "AKS-EGR-30", "AKS-EGR-31", "AKS-EGR-32", "AKS-EGR-35"})
+"""Rules about clusters as Azure shows them that read the inside too; where they do not apply, Azure may say so."""
+
+INSIDE = [rule for rule in load_rules() if issubclass(rule.subject, KubernetesObject) or rule.id in JOINED]
 
 
 @cache
@@ -67,6 +70,7 @@ def test_without_rights_inside_nothing_is_decided(name: Name) -> None:
         f"{finding.rule} {finding.resource}: {finding.outcome}"
         for finding in findings(name, rights=False)
         if finding.outcome is not Outcome.UNKNOWN
+        if finding.rule not in JOINED or finding.outcome is not Outcome.NOT_APPLICABLE
     ]
     assert not decided
     assert all(
