@@ -55,6 +55,12 @@ class View:
         source, read = self.document.index
         return Evidence(self.document.id, pointer, _abridged(value), source, read)
 
+    @property
+    def itself(self) -> Evidence:
+        """The evidence for the whole object, as it was read."""
+        source, read = self.document.index
+        return Evidence(self.document.id, self.pointer, _abridged(dict(self.node)), source, read)
+
     def find(self, path: str) -> tuple[Any, str]:
         """The raw value at a dotted path, or None, and its JSON pointer.
 

@@ -16,6 +16,7 @@ from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.link import Link
 from aks_audit.facts.name_resolution import PrivateDnsZone, api_server_zone_id
 from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet, VirtualNetwork
+from aks_audit.facts.rbac import ACCESS
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import Malformed, NotCollected, Unread, UnreadSubject
 from aks_audit.facts.workloads import Workload, workloads
@@ -402,17 +403,18 @@ class Subjects:
                     yield UnreadSubject(cluster.id, (cluster.id,), found.missing)
 
     def _inside(self, kind: type[KubernetesObject]) -> Iterator[KubernetesObject | UnreadSubject]:
-        """The objects of a kind in every cluster; a cluster itself where they may not be all."""
+        """The objects of a kind, or of several, in every cluster; a cluster itself where they may not be all."""
         for cluster in self._clusters():
             if isinstance(cluster, UnreadSubject):
                 yield cluster
                 continue
-            held = self._estate.within(kind, cluster.id)
-            yield from held
-            try:
-                held.whole()
-            except NotCollected as unread:
-                yield UnreadSubject(cluster.id, (cluster.id,), unread.missing)
+            for one in ACCESS.get(kind, (kind,)):
+                held = self._estate.within(one, cluster.id)
+                yield from held
+                try:
+                    held.whole()
+                except NotCollected as unread:
+                    yield UnreadSubject(cluster.id, (cluster.id,), unread.missing)
 
     def _application_gateways(self) -> Iterator[ClusterApplicationGateway | UnreadSubject]:
         serving: dict[str, tuple[str, set[str]]] = {}

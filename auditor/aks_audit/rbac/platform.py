@@ -1,0 +1,98 @@
+"""Which roles, bindings and service accounts are Kubernetes' own or AKS's, and what people changed in them."""
+
+import tomllib
+from datetime import date
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from aks_audit.facts.platform import marked, system_namespaces
+from aks_audit.facts.rbac import AccessObject, AnyBinding, AnyRole, Permission, PolicyRule, Subject
+from aks_audit.rbac.authorizer import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED
+
+_BOOTSTRAPPED = ("kubernetes.io/bootstrapping", "rbac-defaults")
+_BUILT_IN = frozenset({"admin", "cluster-admin", "edit", "extension-apiserver-authentication-reader", "view"})
+_EVERYBODY = frozenset({ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED})
+
+
+class _Access(msgspec.Struct, frozen=True, rename="kebab"):
+    as_of: date
+    sources: tuple[str, ...]
+    names: tuple[str, ...]
+    users: frozenset[str]
+    administrators: str
+    everybody: dict[str, frozenset[str]]
+    wildcards: dict[str, frozenset[str]]
+
+
+@cache
+def _access() -> _Access:
+    read = (files("aks_audit") / "data" / "access.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(read), _Access)
+
+
+def built_in(one: AccessObject) -> bool:
+    """Whether Kubernetes itself makes a role or binding so called, and marks it so."""
+    name, value = _BOOTSTRAPPED
+    called = one.name in _BUILT_IN or one.name.startswith("system:")
+    return called and (one.object_labels or {}).get(name) == value
+
+
+def of_platform(one: AccessObject) -> bool:
+    """Whether a role or binding is Kubernetes' own, or AKS's by its mark or its name."""
+    return built_in(one) or marked(one) or any(fnmatchcase(one.name, pattern) for pattern in _access().names)
+
+
+def everybody(subject: Subject) -> bool:
+    """Whether a subject is nobody in particular: anonymous, everybody who signed in, or every service account.
+
+    Raises:
+        Malformed: it lacks what each subject has.
+    """
+    kind, name = subject.key
+    return kind != "ServiceAccount" and (name in _EVERYBODY or name.startswith(f"{SERVICE_ACCOUNTS}:"))
+
+
+def judged(binding: AnyBinding) -> tuple[Subject, ...]:
+    """The subjects that people put into a binding: of the platform's own, those that the platform does not put there.
+
+    Raises:
+        Malformed: a subject lacks what each has.
+    """
+    subjects = binding.subjects or ()
+    return tuple(one for one in subjects if not _expected(binding, one)) if of_platform(binding) else subjects
+
+
+def added_wildcard(role: AnyRole, rule: PolicyRule) -> bool:
+    """Whether a rule of one of Kubernetes' own roles, with a wildcard in it, is none that Kubernetes puts there.
+
+    Raises:
+        Malformed: the rule cannot be read.
+    """
+    return _written(rule.permission) not in _access().wildcards.get(role.name, ())
+
+
+def _expected(binding: AnyBinding, subject: Subject) -> bool:
+    kind, name = subject.key
+    if kind == "ServiceAccount":
+        return name.partition("/")[0] in system_namespaces()
+    if everybody(subject):
+        return name in _access().everybody.get(binding.name, ())
+    if name.startswith("system:"):
+        return not name.startswith("system:serviceaccount:")
+    return (kind == "User" and name in _access().users) or _administrators(binding, name)
+
+
+def _administrators(binding: AnyBinding, name: str) -> bool:
+    """Whether a group is one of the administrators of the cluster, or Azure does not say who they are."""
+    if binding.name != _access().administrators:
+        return False
+    groups = binding.cluster.aad_admin_groups
+    return not groups or name.lower() in {group.lower() for group in groups}
+
+
+def _written(permission: Permission) -> str:
+    parts = (permission.verbs, permission.api_groups, permission.resources, permission.non_resource_urls)
+    return "|".join(",".join(sorted(one)) for one in parts)
