@@ -133,7 +133,7 @@ def enforced(cluster: ManagedCluster) -> Enforced:
 
 def _enforced(cluster: ManagedCluster) -> Enforced:
     engine = engine_of(cluster)
-    read = _read(cluster.estate, cluster.id)
+    read = _Read(*objects_of(cluster))
     if engine is Engine.CALICO:
         taken = _with_calico(cluster, read)
     elif engine is Engine.CILIUM:
@@ -143,6 +143,16 @@ def _enforced(cluster: ManagedCluster) -> Enforced:
     else:
         taken = _Taken({}, PLAIN, Compiled(), frozenset())
     return _put_together(cluster, engine, read, taken)
+
+
+def objects_of(cluster: ManagedCluster) -> tuple[tuple[Object, ...], Mapping[str, Missing]]:
+    """The policies of a cluster and what they refer to, and by type what was not read of that."""
+    return cluster.estate.once(_objects, cluster)
+
+
+def _objects(cluster: ManagedCluster) -> tuple[tuple[Object, ...], Mapping[str, Missing]]:
+    read = _read(cluster.estate, cluster.id)
+    return read.objects, read.missing
 
 
 # --- what was read

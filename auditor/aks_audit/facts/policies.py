@@ -1,0 +1,133 @@
+"""Network policies of every kind, as objects; and Azure's settings that policies depend on."""
+
+from collections.abc import Mapping
+
+from aks_audit.facts.cluster import ManagedCluster
+from aks_audit.facts.estate import Estate
+from aks_audit.facts.field import View, flag, part, text
+from aks_audit.facts.kubernetes import KubernetesObject
+
+
+class PolicyObject(KubernetesObject):
+    """A network policy of any kind."""
+
+    __slots__ = ()
+
+    spec = part("spec", View)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        return {**super().labels, "type": self.document.type}
+
+
+class KubernetesPolicy(PolicyObject):
+    """A NetworkPolicy of Kubernetes itself."""
+
+    __slots__ = ()
+
+    TYPE = "networkpolicies.networking.k8s.io"
+
+
+class AdminPolicy(PolicyObject):
+    """An AdminNetworkPolicy."""
+
+    __slots__ = ()
+
+    TYPE = "adminnetworkpolicies.policy.networking.k8s.io"
+
+
+class BaselineAdminPolicy(PolicyObject):
+    """A BaselineAdminNetworkPolicy."""
+
+    __slots__ = ()
+
+    TYPE = "baselineadminnetworkpolicies.policy.networking.k8s.io"
+
+
+class ClusterPolicy(PolicyObject):
+    """A ClusterNetworkPolicy."""
+
+    __slots__ = ()
+
+    TYPE = "clusternetworkpolicies.policy.networking.k8s.io"
+
+
+class CalicoPolicy(PolicyObject):
+    """Calico's NetworkPolicy."""
+
+    __slots__ = ()
+
+    TYPE = "networkpolicies.projectcalico.org"
+
+
+class CalicoGlobalPolicy(PolicyObject):
+    """Calico's GlobalNetworkPolicy."""
+
+    __slots__ = ()
+
+    TYPE = "globalnetworkpolicies.projectcalico.org"
+
+
+class StoredCalicoPolicy(PolicyObject):
+    """Calico's NetworkPolicy, as it is stored; not read where Calico's own API shows it."""
+
+    __slots__ = ()
+
+    TYPE = "networkpolicies.crd.projectcalico.org"
+
+
+class StoredCalicoGlobalPolicy(PolicyObject):
+    """Calico's GlobalNetworkPolicy, as it is stored; not read where Calico's own API shows it."""
+
+    __slots__ = ()
+
+    TYPE = "globalnetworkpolicies.crd.projectcalico.org"
+
+
+class CiliumPolicy(PolicyObject):
+    """A CiliumNetworkPolicy."""
+
+    __slots__ = ()
+
+    TYPE = "ciliumnetworkpolicies.cilium.io"
+
+
+class CiliumClusterwidePolicy(PolicyObject):
+    """A CiliumClusterwideNetworkPolicy."""
+
+    __slots__ = ()
+
+    TYPE = "ciliumclusterwidenetworkpolicies.cilium.io"
+
+
+ADMIN_KINDS = (AdminPolicy, BaselineAdminPolicy, ClusterPolicy)
+STORED_CALICO_KINDS = (StoredCalicoPolicy, StoredCalicoGlobalPolicy)
+CALICO_KINDS = (CalicoPolicy, CalicoGlobalPolicy, *STORED_CALICO_KINDS)
+CILIUM_KINDS = (CiliumPolicy, CiliumClusterwidePolicy)
+POLICY_KINDS: tuple[type[PolicyObject], ...] = (KubernetesPolicy, *ADMIN_KINDS, *CALICO_KINDS, *CILIUM_KINDS)
+"""Every kind of network policy."""
+
+
+class PolicySettings(View):
+    """What Azure's body of a cluster says that policies, and what they are to stop, depend on."""
+
+    __slots__ = ()
+
+    advanced_networking = flag("properties.networkProfile.advancedNetworking.enabled")
+    advanced_security = flag("properties.networkProfile.advancedNetworking.security.enabled")
+    advanced_network_policies = text("properties.networkProfile.advancedNetworking.security.advancedNetworkPolicies")
+    pod_link_local_access = text("properties.networkProfile.podLinkLocalAccess")
+
+
+def policy_settings(cluster: ManagedCluster) -> PolicySettings:
+    """The settings of a cluster."""
+    return PolicySettings(cluster.estate, cluster.document, cluster.node)
+
+
+def policy_kinds(estate: Estate, cluster_id: str) -> tuple[type[PolicyObject], ...]:
+    """The kinds of policy of a cluster: of Calico's two API groups, the one that is read."""
+    document = estate.document(f"{cluster_id}/apis")
+    groups = document.body.get("groups") if document and document.type == "apis" else None
+    shown = isinstance(groups, Mapping) and bool(groups.get("projectcalico.org"))
+    return tuple(kind for kind in POLICY_KINDS if not (shown and kind in STORED_CALICO_KINDS))

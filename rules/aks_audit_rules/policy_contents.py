@@ -1,0 +1,159 @@
+"""What single network policies say, whether anything enforces them or not."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from aks_audit.facts.field import text
+from aks_audit.facts.platform import marked
+from aks_audit.facts.policies import PolicyObject
+from aks_audit.network.addresses import AddressSet, RangeSet, internet_wide
+from aks_audit.policies.calico_hosts import BEFORE
+from aks_audit.policies.coverage import Written, written
+from aks_audit.policies.evaluate import Verdict as Answer
+from aks_audit.policies.model import ANYTHING, TCP, UDP, Action, Direction, Kind, Policy, Rule
+from aks_audit.policies.ports import KUBERNETES_TRAFFIC, in_words, traffic
+from aks_audit.results import Evidence, Severity, Verdict
+from aks_audit.rule import fails, not_applicable, passes, rule, undecided
+from aks_audit_rules.frameworks import kubebuddy
+
+_DNS = traffic(UDP, 53, 53) | traffic(TCP, 53, 53)
+
+
+class Opening(NamedTuple):
+    """A rule that lets everybody of a kind through."""
+
+    direction: Direction
+    whom: str
+    ports: RangeSet
+    severity: Severity
+
+
+@rule(
+    "AKS-KN-08",
+    title="Network policies allow nobody in general",
+    severity=Severity.HIGH,
+    controls=(kubebuddy("NET009"), kubebuddy("NET010")),
+)
+def nobody_in_general(policy: PolicyObject) -> Verdict:
+    """Policies add up: one rule that allows everybody undoes the default deny of all others for whom it selects.
+
+    An empty list of peers means everybody, not nobody; so does 0.0.0.0/0, with the whole internet in it.
+
+    Severity: with every port it is as if there were no policy, which is high; with some ports alone it is medium. Every
+    pod of the cluster is less than everybody, and weighs one less.
+    Decided: no rule that allows, without conditions, has peers that are everybody (none named, or addresses with more of
+    the internet than a /8, whatever is excepted from them), or every pod of whatever namespace. DNS to every pod is
+    left alone. What a rule that allows says counts, even where others deny before it, and whether or not anything
+    enforces the policy. Traffic but TCP, UDP and SCTP is not asked about, nor is what bears AKS's mark. A rule that
+    cannot be read makes the answer unknown.
+    Fix: kubectl edit --namespace {namespace} {type}/{name}
+    Bicep: none; in the manifest: name peers by podSelector and namespaceSelector, or by CIDRs that are yours
+    Change: in place, at once; what is no longer allowed stops
+    References: https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors
+    """
+    if marked(policy):
+        return not_applicable(f"{policy.name} is AKS's own", policy.at(PolicyObject.object_labels))
+    stated = written(policy.cluster)
+    rules = [
+        (direction, one)
+        for each in stated.of(policy.id)
+        if each.tier != BEFORE.name
+        for direction in Direction
+        for one in _rules(each, direction)
+    ]
+    found = [opening for direction, one in rules for opening in _openings(stated, direction, one)]
+    evidence = _sides(policy)
+    if found:
+        told = dict.fromkeys(_told(opening) for opening in found)
+        worst = min((opening.severity for opening in found), key=list(Severity).index)
+        return fails(f"{policy.name} allows {'; '.join(told)}", *evidence, severity=worst)
+    if unread := [one.unread for _, one in rules if one.action is Action.UNREAD]:
+        return undecided(unread[0], *evidence)
+    return passes(f"{policy.name} allows nobody in general", *evidence)
+
+
+def _rules(policy: Policy, direction: Direction) -> tuple[Rule, ...]:
+    side = policy.ingress if direction is Direction.INGRESS else policy.egress
+    return side.rules if side else ()
+
+
+def _openings(stated: Written, direction: Direction, one: Rule) -> Iterator[Opening]:
+    ports = one.ports.numbers & KUBERNETES_TRAFFIC
+    if one.action is not Action.ALLOW or one.conditions or not (ports or one.ports.named):
+        return
+    whole = ports == KUBERNETES_TRAFFIC
+    open_to = [peer for peer in one.peers if not peer.conditions]
+    outside = [peer.addresses for peer in open_to if Kind.ADDRESS in peer.kinds and peer.where == ANYTHING]
+    if internet_wide(AddressSet.union_of(outside)):
+        yield Opening(direction, "everybody", ports, Severity.HIGH if whole else Severity.MEDIUM)
+    elif _takes_strangers(stated, one) and not ports <= _DNS:
+        yield Opening(direction, "every pod of the cluster", ports, Severity.MEDIUM if whole else Severity.LOW)
+
+
+def _takes_strangers(stated: Written, one: Rule) -> bool:
+    stranger = 1 << stated.universe.member(stated.people.stranger)
+    return any(stated.universe.taken(peer).sure & stranger for peer in one.peers if not peer.conditions)
+
+
+def _told(opening: Opening) -> str:
+    ports = "every port" if opening.ports == KUBERNETES_TRAFFIC else in_words(opening.ports, KUBERNETES_TRAFFIC)
+    way = "in from" if opening.direction is Direction.INGRESS else "out to"
+    return f"{way} {opening.whom} on {ports if opening.ports else 'named ports'}"
+
+
+def _sides(policy: PolicyObject) -> tuple[Evidence, ...]:
+    """The rules as they are written."""
+    fields = [text(f"spec.{direction}") for direction in Direction]
+    found = tuple(policy.at(field) for field in fields if policy.find(field.path)[0] is not None)
+    return found or (policy.at(PolicyObject.spec),)
+
+
+@rule(
+    "AKS-KN-10",
+    title="Network policies select something",
+    severity=Severity.LOW,
+    controls=(kubebuddy("NET023"),),
+)
+def selects_something(policy: PolicyObject) -> Verdict:
+    """A policy that selects nothing protects nothing, while whoever reads it takes its workload for protected.
+
+    Mostly a label was renamed, or misspelt.
+
+    Severity: it is no hole by itself; the pods that it was meant for may be one, which AKS-KN-07 tells.
+    Decided: the policy selects a pod or a node that is there, or a pod as the template of a workload without pods (scaled
+    to zero, or run by the clock) would make it. One that selects whatever new pod comes, such as a default deny in a
+    namespace without pods, is not asked about, nor is what bears AKS's mark. Where pods, nodes or workloads could not
+    all be read, nothing found means unknown.
+    Fix: kubectl get pods --all-namespaces --show-labels
+    Bicep: none; in the manifest: spec.podSelector, spec.endpointSelector, spec.subject or spec.selector
+    Change: in place, at once; what the policy then selects is restricted by it
+    References: https://kubernetes.io/docs/concepts/services-networking/network-policies/
+    """
+    evidence = _selector(policy)
+    if marked(policy):
+        return not_applicable(f"{policy.name} is AKS's own", evidence)
+    stated = written(policy.cluster)
+    answer = stated.selected(policy.id)
+    if answer is Answer.ALLOWED:
+        return passes(f"{policy.name} selects what is there", evidence)
+    if answer is None:
+        return not_applicable(f"{policy.name} selects whatever pod comes, and none is there now", evidence)
+    if answer is Answer.UNKNOWN:
+        return undecided(f"it is not known whether {policy.name} selects anything", evidence)
+    if missing := stated.people.missing:
+        return undecided(missing[0].reason, evidence, missing=missing)
+    return fails(f"{policy.name} selects nothing", evidence)
+
+
+_SELECTORS = ("podSelector", "endpointSelector", "nodeSelector", "subject", "selector", "namespaceSelector")
+
+
+def _selector(policy: PolicyObject) -> Evidence:
+    """Whom the policy selects, as it is written."""
+    fields = (text(f"spec.{name}") for name in _SELECTORS)
+    return next(
+        (policy.at(field) for field in fields if policy.find(field.path)[0] is not None), policy.at(PolicyObject.spec)
+    )
+
+
+RULES = (nobody_in_general, selects_something)
