@@ -33,6 +33,8 @@ class Component(StrEnum):
     OPEN_SERVICE_MESH = "open-service-mesh"
     KUBENET = "kubenet"
     AZURE_NPM_LINUX = "azure-npm-linux"
+    INGRESS_NGINX = "ingress-nginx"
+    APP_ROUTING_NGINX = "app-routing-nginx"
 
 
 class Retirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

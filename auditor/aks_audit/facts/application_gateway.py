@@ -83,6 +83,14 @@ class FirewallConfiguration(View):
     mode = Choice("firewallMode", FirewallMode)
 
 
+class GatewayFrontend(View):
+    """A front end of an application gateway."""
+
+    __slots__ = ()
+
+    private_ip_address = text("properties.privateIPAddress")
+
+
 class ApplicationGateway(AzureResource):
     """An application gateway. A controller in a cluster writes its id into a tag of the gateway that it runs."""
 
@@ -90,6 +98,7 @@ class ApplicationGateway(AzureResource):
 
     TYPE = "Microsoft.Network/applicationGateways"
 
+    frontends = parts("properties.frontendIPConfigurations", GatewayFrontend)
     tier = Choice("properties.sku.tier", ApplicationGatewayTier)
     firewall_policy = link("properties.firewallPolicy", WebApplicationFirewallPolicy)
     firewall_configuration = part("properties.webApplicationFirewallConfiguration", FirewallConfiguration)
