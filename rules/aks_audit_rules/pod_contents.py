@@ -3,10 +3,11 @@
 import re
 from functools import partial
 
+from aks_audit.facts import Malformed
 from aks_audit.facts.images import read_reference
 from aks_audit.facts.workloads import Container, ContainerPort, PodSpec, Volume, Workload
 from aks_audit.results import Severity, Verdict
-from aks_audit.rule import each, fails, not_applicable, passes, rule
+from aks_audit.rule import each, every, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import azure_policy, kubebuddy, review_checklist, the_aks_checklist
 from aks_audit_rules.pod_security_standards import (
     Control,
@@ -34,7 +35,10 @@ _SSH = 22
 
 def _engine_image(_spec: PodSpec, container: Container) -> Looked:
     found = read_reference(container.image or "")
-    named = f"{found.repository}-{found.tag}" if found else container.image or ""
+    if found is None:
+        pointer = container.at(Container.image).pointer
+        raise Malformed(container.document.id, pointer, f"{container.image!r} is no reference to an image")
+    named = f"{found.repository}-{found.tag}"
     yield container.at(Container.image), not (_ENGINE_IMAGES.search(named) or _SHELL_IMAGES.search(named))
 
 
@@ -47,12 +51,18 @@ def _programs(_spec: PodSpec, container: Container) -> Looked:
 
 def _ssh_ports(_spec: PodSpec, container: Container) -> Looked:
     for port in container.ports or ():
+        if port.container_port is None:
+            raise Malformed(
+                port.document.id, port.at(ContainerPort.container_port).pointer, "a port without its number"
+            )
         yield port.at(ContainerPort.container_port), port.container_port != _SSH
 
 
 def _sockets(spec: PodSpec) -> Looked:
     for volume in spec.volumes or ():
-        if volume.host_path:
+        if "hostPath" in volume.sources:
+            if volume.host_path is None:
+                raise Malformed(volume.document.id, volume.at(Volume.host_path).pointer, "a hostPath without its path")
             yield volume.at(Volume.host_path), not _holds_socket(volume.host_path)
 
 
@@ -138,7 +148,7 @@ def hardened_windows(workload: Workload) -> Verdict:
     References: https://kubernetes.io/docs/concepts/security/windows-security/
         https://kubernetes.io/docs/tasks/configure-pod-container/configure-runasusername/
     """
-    return judge_specs(workload, _on_windows)
+    return judge_specs(workload, _on_windows, every)
 
 
 def _on_windows(spec: PodSpec, containers: tuple[Container, ...]) -> Verdict:

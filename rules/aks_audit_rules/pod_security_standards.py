@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from aks_audit.facts import Malformed
+from aks_audit.facts.field import Field, View
 from aks_audit.facts.workloads import Container, ContainerPort, PodSpec, Sysctl, Volume
 from aks_audit.results import Evidence
 
@@ -160,12 +162,24 @@ def _volume_types(spec: PodSpec) -> Looked:
         yield volume.at(Volume.name), bool(VOLUMES.intersection(volume.sources)) or not volume.sources
 
 
+def _profile(view: View, field: Field[str]) -> str | None:
+    """The type of a profile; None where there is no profile.
+
+    Raises:
+        Malformed: there is one without a type, which the API server takes from nobody.
+    """
+    found = field.__get__(view, View)
+    if found is None and view.find(field.path.rpartition(".")[0])[0] is not None:
+        raise Malformed(view.document.id, view.at(field).pointer, "a profile without its type")
+    return found
+
+
 def _app_armor_of_pod(spec: PodSpec) -> Looked:
-    yield spec.at(PodSpec.app_armor_type), spec.app_armor_type is None or spec.app_armor_type in _CONFINED
+    yield spec.at(PodSpec.app_armor_type), _profile(spec, PodSpec.app_armor_type) in {None, *_CONFINED}
 
 
 def _app_armor(spec: PodSpec, container: Container) -> Looked:
-    yield container.at(Container.app_armor_type), container.app_armor_type in {None, *_CONFINED}
+    yield container.at(Container.app_armor_type), _profile(container, Container.app_armor_type) in {None, *_CONFINED}
     profile = spec.pod_annotations.get(f"{_APP_ARMOR}{container.name}", "")
     yield container.at(Container.name), profile in {"", "runtime/default"} or profile.startswith("localhost/")
 
@@ -191,20 +205,20 @@ def _proc_masked(_spec: PodSpec, container: Container) -> Looked:
 
 
 def _seccomp_of_pod(spec: PodSpec) -> Looked:
-    yield spec.at(PodSpec.seccomp_type), spec.seccomp_type is None or spec.seccomp_type in _CONFINED
+    yield spec.at(PodSpec.seccomp_type), _profile(spec, PodSpec.seccomp_type) in {None, *_CONFINED}
 
 
 def _seccomp(_spec: PodSpec, container: Container) -> Looked:
-    yield container.at(Container.seccomp_type), container.seccomp_type in {None, *_CONFINED}
+    yield container.at(Container.seccomp_type), _profile(container, Container.seccomp_type) in {None, *_CONFINED}
 
 
 def _seccomp_chosen(spec: PodSpec, container: Container) -> Looked:
     if windows(spec):
         yield spec.at(PodSpec.os), True
         return
-    own = container.seccomp_type
-    evidence = container.at(Container.seccomp_type) if own or not spec.seccomp_type else spec.at(PodSpec.seccomp_type)
-    yield evidence, (own or spec.seccomp_type) in _CONFINED
+    own, of_pod = _profile(container, Container.seccomp_type), _profile(spec, PodSpec.seccomp_type)
+    evidence = container.at(Container.seccomp_type) if own or not of_pod else spec.at(PodSpec.seccomp_type)
+    yield evidence, (own or of_pod) in _CONFINED
 
 
 def _sysctls(spec: PodSpec) -> Looked:

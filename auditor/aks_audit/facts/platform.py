@@ -13,6 +13,7 @@ from importlib.resources import files
 import msgspec
 
 from aks_audit.facts.kubernetes import KubernetesObject
+from aks_audit.facts.unread import Malformed
 from aks_audit.facts.workloads import Container, Workload
 
 _MARKS: Mapping[str, frozenset[str]] = {
@@ -76,6 +77,13 @@ def foreign(containers: Iterable[Container]) -> tuple[Container, ...]:
     """The containers that do not run an image of Microsoft's own: in a component, what people put into it.
 
     Raises:
-        Malformed: an image cannot be read.
+        Malformed: an image cannot be read, or is not named.
     """
-    return tuple(container for container in containers if not microsofts(container.image or ""))
+    return tuple(container for container in containers if not microsofts(_image(container)))
+
+
+def _image(container: Container) -> str:
+    if container.image is None:
+        pointer = container.at(Container.image).pointer
+        raise Malformed(container.document.id, pointer, "a container without its image")
+    return container.image
