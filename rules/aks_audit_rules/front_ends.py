@@ -7,7 +7,7 @@ from aks_audit.facts import ClusterFirewall, Evidence, Malformed, ManagedCluster
 from aks_audit.facts.application_gateway import ApplicationGateway, GatewayFrontend
 from aks_audit.facts.firewall import AzureFirewall, FirewallRule
 from aks_audit.facts.networking import InterfaceIPConfiguration, NetworkInterface
-from aks_audit.facts.services import Address, Service, ServiceCIDR
+from aks_audit.facts.services import Address, Service, ServiceCIDR, all_services
 from aks_audit.network.addresses import AddressSet
 from aks_audit.network.firewall_rules import NAT, PlacedRule, written_addresses
 from aks_audit.network.neighbours import virtual_networks
@@ -80,7 +80,7 @@ def _of_clusters(clusters: list[ManagedCluster], one: PlacedRule, address: Addre
     if found := _others(clusters[0], str(address)):
         return not_applicable(f"DNAT rule {one.name} leads to something else than a Service", translated, found)
     for cluster in clusters:
-        cluster.estate.within(Service, cluster.id).whole()
+        all_services(cluster)
     return fails(f"DNAT rule {one.name} leads to {address}, which no Service has", *one.evidence)
 
 
@@ -148,8 +148,7 @@ def service_cidr_sized(cluster: ManagedCluster) -> Verdict:
 
 
 def _taken(cluster: ManagedCluster) -> tuple[Address, ...]:
-    services = cluster.estate.within(Service, cluster.id).whole()
-    return tuple(address for service in services for address in _cluster_ips(service))
+    return tuple(address for service in all_services(cluster) for address in _cluster_ips(service))
 
 
 def _cluster_ips(service: Service) -> Iterator[Address]:

@@ -17,7 +17,7 @@ from aks_audit.facts.gateways import (
     routes,
 )
 from aks_audit.facts.kubernetes import KubernetesObject
-from aks_audit.facts.services import Service, ServicePort
+from aks_audit.facts.services import Service, ServicePort, all_services
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import kubebuddy
@@ -170,7 +170,7 @@ def _back_end(route: HTTPRoute, backend: ObjectReference) -> Verdict:
         path = f"{route.cluster_id}/api/v1/namespaces/{namespace}/services/{backend.name}"
         service = route.estate.resource(Service, path)
     except NotCollected:
-        route.estate.within(Service, route.cluster_id).whole()
+        all_services(route.cluster)
         return fails(f"{named} leads to {namespace}/{backend.name}, which is not there", shown)
     if all(port.port != backend.port for port in service.ports or ()):
         message = f"{named} leads to port {backend.port} of {namespace}/{backend.name}, which it does not have"

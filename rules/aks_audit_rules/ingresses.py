@@ -16,6 +16,8 @@ from aks_audit.facts.services import (
     IngressTLS,
     Service,
     ServicePort,
+    all_ingresses,
+    all_services,
 )
 from aks_audit.facts.workloads import Container, Workload, workloads
 from aks_audit.results import Outcome, Severity, Verdict
@@ -164,7 +166,7 @@ def _host(ingress: Ingress, rule: IngressRule) -> Verdict:
         return fails(message, shown, *(others[one] for one in elsewhere), severity=Severity.MEDIUM)
     if rule.host.startswith("*."):
         return fails(f"{ingress.name} takes requests for {rule.host}", shown)
-    ingress.estate.within(Ingress, ingress.cluster_id).whole()
+    all_ingresses(ingress.cluster)
     return passes(f"{ingress.name} names hosts that no other namespace names", shown)
 
 
@@ -271,7 +273,7 @@ def _backend(ingress: Ingress, backend: IngressBackend) -> Verdict:
         path = f"{ingress.cluster_id}/api/v1/namespaces/{ingress.namespace}/services/{name}"
         service = ingress.estate.resource(Service, path)
     except NotCollected:
-        ingress.estate.within(Service, ingress.cluster_id).whole()
+        all_services(ingress.cluster)
         return fails(f"There is no Service {name}", shown)
     if service.kind_of_service == "ExternalName":
         return passes("Its back ends are there", shown)

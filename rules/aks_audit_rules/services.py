@@ -7,7 +7,16 @@ from ipaddress import ip_address
 
 from aks_audit.facts import Evidence, Malformed, ManagedCluster, Unread
 from aks_audit.facts.gateways import HTTPRoute, ObjectReference, RouteRule, all_routes, routes
-from aks_audit.facts.services import Address, Endpoint, EndpointSlice, Ingress, IngressBackend, Service, ServicePort
+from aks_audit.facts.services import (
+    Address,
+    Endpoint,
+    EndpointSlice,
+    Ingress,
+    IngressBackend,
+    Service,
+    ServicePort,
+    all_services,
+)
 from aks_audit.facts.workloads import Node, workloads
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule
@@ -270,7 +279,7 @@ def _alone(service: Service) -> Verdict:
     if others:
         message = f"{service.name} leads to the same pods and ports as {', '.join(others)}"
         return fails(message, shown, severity=Severity.LOW)
-    service.estate.within(Service, service.cluster_id).whole()
+    all_services(service.cluster)
     return passes(f"No other Service leads to the pods and ports of {service.name}", shown)
 
 

@@ -1,10 +1,20 @@
 """Who brings security fixes to the control plane and the nodes, and whether both arrive at the same version."""
 
+from contextlib import suppress
 from typing import assert_never
 
-from aks_audit.facts import AgentPool, AgentPoolMode, ManagedCluster, NodeOSUpgradeChannel, UpgradeChannel
+from aks_audit.facts import (
+    AgentPool,
+    AgentPoolMode,
+    Evidence,
+    Malformed,
+    ManagedCluster,
+    NodeOSUpgradeChannel,
+    UpgradeChannel,
+)
+from aks_audit.facts.workloads import Node
 from aks_audit.results import Severity, Verdict
-from aks_audit.rule import fails, not_applicable, passes, rule, undecided
+from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import (
     aks_health_check,
     azure_policy,
@@ -125,7 +135,9 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
     Decided: the pool's `currentOrchestratorVersion` equals the cluster's `properties.currentKubernetesVersion`, to the
     patch. Where either is absent it is unknown: the wanted versions (`orchestratorVersion`, `kubernetesVersion`) may
     not have been reached. During an upgrade a difference is normal; ask again afterwards. Pools that Microsoft runs
-    (ManagedSystem) are not applicable when behind, and nodes of node auto-provisioning belong to no pool.
+    (ManagedSystem) are not applicable when behind, and nodes of node auto-provisioning belong to no pool. Where the nodes
+    of the cluster were read, the kubelet of each that is labelled as the pool's must be of the control plane's version,
+    too: Azure's answer names the version that the pool is to have.
     Fix: az aks nodepool upgrade --resource-group {group} --cluster-name {cluster} --name {pool} --kubernetes-version <version>
     Bicep: properties.agentPoolProfiles[].orchestratorVersion: '<version>'
     Change: replaces nodes, one by one with surge
@@ -140,11 +152,33 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
     ours, theirs = pool.current_orchestrator_version, cluster.current_kubernetes_version
     if ours is None or theirs is None:
         return undecided("The body does not say which versions run", *evidence)
-    if ours == theirs:
-        return passes(f"Pool and control plane run {ours}", *evidence)
-    if pool.mode is AgentPoolMode.MANAGED_SYSTEM:
+    if pool.mode is AgentPoolMode.MANAGED_SYSTEM and ours != theirs:
         return not_applicable("Microsoft runs and upgrades this pool", *evidence)
-    return fails(f"The pool runs {ours}, the control plane {theirs}", *evidence, severity=_severity(ours, theirs))
+    if ours != theirs:
+        return fails(f"The pool runs {ours}, the control plane {theirs}", *evidence, severity=_severity(ours, theirs))
+    behind = [node for node in _nodes(pool, cluster) if (node.kubelet_version or theirs).removeprefix("v") != theirs]
+    if behind:
+        return each(behind, lambda node: _behind(node, theirs, evidence[1]))
+    return passes(f"Pool and control plane run {ours}", *evidence)
+
+
+def _nodes(pool: AgentPool, cluster: ManagedCluster) -> tuple[Node, ...]:
+    """The nodes of a pool, as far as they were read."""
+    return cluster.estate.once(_nodes_by_pool, cluster).get(pool.name.lower(), ())
+
+
+def _nodes_by_pool(cluster: ManagedCluster) -> dict[str, tuple[Node, ...]]:
+    found: dict[str, list[Node]] = {}
+    for node in cluster.estate.within(Node, cluster.id):
+        with suppress(Malformed):  # a node that cannot be read is told of where nodes themselves are judged
+            found.setdefault((node.agent_pool or "").lower(), []).append(node)
+    return {pool: tuple(nodes) for pool, nodes in found.items()}
+
+
+def _behind(node: Node, control_plane: str, shown: Evidence) -> Verdict:
+    version = (node.kubelet_version or "").removeprefix("v")
+    message = f"Node {node.name} runs {version}, the control plane {control_plane}"
+    return fails(message, node.at(Node.kubelet_version), shown, severity=_severity(version, control_plane))
 
 
 def _severity(pool: str, control_plane: str) -> Severity:

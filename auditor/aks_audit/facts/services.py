@@ -142,6 +142,19 @@ def _address(view: View, entry: LoadBalancerIngress) -> Address | None:
         raise Malformed(view.document.id, entry.at(LoadBalancerIngress.ip).pointer, "no address") from None
 
 
+def all_services(cluster: ManagedCluster) -> tuple[Service, ...]:
+    """All the Services of a cluster, read once.
+
+    Raises:
+        NotCollected: nothing says that there are no others.
+    """
+    return cluster.estate.once(_all_services, cluster)
+
+
+def _all_services(cluster: ManagedCluster) -> tuple[Service, ...]:
+    return cluster.estate.within(Service, cluster.id).whole()
+
+
 class _Labelled(NamedTuple):
     """The workloads of a namespace by each label of their pods, in order; why that cannot be known, where it cannot."""
 
@@ -330,6 +343,19 @@ class Ingress(KubernetesObject):
 
 _BY_ANNOTATION = {"azure/application-gateway": "azure/application-gateway", "nginx": "k8s.io/ingress-nginx"}
 """What controllers take up by the older annotation, whatever classes there are."""
+
+
+def all_ingresses(cluster: ManagedCluster) -> tuple[Ingress, ...]:
+    """All the Ingresses of a cluster, read once.
+
+    Raises:
+        NotCollected: nothing says that there are no others.
+    """
+    return cluster.estate.once(_all_ingresses, cluster)
+
+
+def _all_ingresses(cluster: ManagedCluster) -> tuple[Ingress, ...]:
+    return cluster.estate.within(Ingress, cluster.id).whole()
 
 
 class ServiceCIDR(KubernetesObject):
