@@ -7,6 +7,7 @@ from aks_audit.facts.field import View, flag, named_texts, part, parts, text, te
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.unread import Malformed
 
+_SUBJECTS = frozenset({"Group", "ServiceAccount", "User"})
 _API = "apis/rbac.authorization.k8s.io/v1"
 
 
@@ -70,9 +71,10 @@ class Subject(View):
         Raises:
             Malformed: it lacks what the API server demands.
         """
-        if not self.kind or not self.name or (self.kind == "ServiceAccount" and not self.namespace):
+        kind = self.kind or ""
+        if kind not in _SUBJECTS or not self.name or (kind == "ServiceAccount" and not self.namespace):
             raise Malformed(self.document.id, self.pointer, "a subject without kind, name or namespace")
-        return self.kind, f"{self.namespace}/{self.name}" if self.kind == "ServiceAccount" else self.name
+        return kind, f"{self.namespace}/{self.name}" if self.kind == "ServiceAccount" else self.name
 
     @property
     def told(self) -> str:

@@ -79,7 +79,8 @@ class Grant(NamedTuple):
         Raises:
             Malformed: the role cannot be read.
         """
-        if isinstance(self.binding, RoleBinding) and self.binding.namespace != request.namespace:
+        inside = not request.path and self.binding.namespace == request.namespace
+        if isinstance(self.binding, RoleBinding) and not inside:
             return None
         rules = (self.role.rules if self.role else None) or ()
         return next((rule for rule in rules if allows(rule.permission, request)), None)

@@ -3,7 +3,7 @@
 import tomllib
 from datetime import date
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import msgspec
@@ -33,6 +33,11 @@ def _access() -> _Access:
     return msgspec.convert(tomllib.loads(read), _Access)
 
 
+@lru_cache(maxsize=8192)
+def _known(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in _access().names)
+
+
 def built_in(one: AccessObject) -> bool:
     """Whether Kubernetes itself makes a role or binding so called, and marks it so."""
     name, value = _BOOTSTRAPPED
@@ -42,7 +47,7 @@ def built_in(one: AccessObject) -> bool:
 
 def of_platform(one: AccessObject) -> bool:
     """Whether a role or binding is Kubernetes' own, or AKS's by its mark or its name."""
-    return built_in(one) or marked(one) or any(fnmatchcase(one.name, pattern) for pattern in _access().names)
+    return built_in(one) or marked(one) or _known(one.name)
 
 
 def everybody(subject: Subject) -> bool:
