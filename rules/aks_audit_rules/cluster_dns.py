@@ -49,7 +49,7 @@ def own_answers(cluster: ManagedCluster) -> Verdict:
     AKS's own and keeps CoreDNS from starting; `hosts` gives no address of the internet; and `rewrite` and `template`
     take no name of Microsoft's, such as login.microsoftonline.com. An upstream that is no address is unknown. Without
     the ConfigMap, or with nothing in it, the question does not arise.
-    Fix: kubectl edit --namespace kube-system configmap/coredns-custom
+    Fix: az aks command invoke --resource-group {group} --name {name} --command 'kubectl apply -f dns.yaml' --file dns.yaml
     Bicep: none; in the manifest: data of the ConfigMap coredns-custom
     Change: in place; CoreDNS reads it again once its pods are restarted
     References: https://learn.microsoft.com/azure/aks/coredns-custom

@@ -53,7 +53,7 @@ def strict(cluster: ManagedCluster) -> Verdict:
     DestinationRule for a host of the cluster has the TLS mode DISABLE. With a selector in the root namespace Istio does
     not read it. Of Linkerd and Consul it is not read whether they take plain text: unknown. Without a mesh the question
     does not arise.
-    Fix: kubectl apply --namespace aks-istio-system --filename peer-authentication.yaml
+    Fix: az aks command invoke --resource-group {group} --name {name} --command 'kubectl apply -f mtls.yaml' --file mtls.yaml
     Bicep: none; in the manifest: a PeerAuthentication in aks-istio-system with spec.mtls.mode: STRICT
     Change: in place, at once; clients without a proxy are refused
     References: https://learn.microsoft.com/azure/aks/istio-about

@@ -46,7 +46,7 @@ def nobody_in_general(policy: PolicyObject) -> Verdict:
     left alone. What a rule that allows says counts, even where others deny before it, and whether or not anything
     enforces the policy. Traffic but TCP, UDP and SCTP is not asked about, nor is what bears AKS's mark. A rule that
     cannot be read makes the answer unknown.
-    Fix: kubectl edit --namespace {namespace} {type}/{name}
+    Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: name peers by podSelector and namespaceSelector, or by CIDRs that are yours
     Change: in place, at once; what is no longer allowed stops
     References: https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors

@@ -278,9 +278,9 @@ def no_metadata(namespace: Namespace) -> Verdict:
     namespace TCP 80 to 169.254.169.254. Absent means IMDS, which lets pods through. Pods in the network of their node
     reach it either way, which is AKS-KS-04's matter. Namespaces of AKS's own, and those without pods that have an
     address of their own, are not asked about. Rules that allow 0.0.0.0/0 open it, unless they except it.
-    Fix: az aks update --resource-group {group} --name {cluster} --enable-imds-restriction
+    Fix: kubectl create --namespace {name} --filename deny-metadata.yaml
     Bicep: properties.networkProfile.podLinkLocalAccess: 'None' (preview), or a policy that denies 169.254.169.254/32
-    Change: the restriction takes effect once nodes are reimaged, and some add-ons do not run with it; policies at once
+    Change: in place; a policy at once, AKS's own setting once nodes are reimaged, and some add-ons do not run with it
     References: https://learn.microsoft.com/azure/aks/imds-restriction
     https://learn.microsoft.com/azure/aks/operator-best-practices-cluster-security
     """
@@ -318,7 +318,7 @@ def namespaces_are_apart(cluster: ManagedCluster) -> Verdict:
     Decided: for each namespace of people's with pods, whether the policies in force deny a pod of another namespace, that
     nobody named, what it would send to them on ports that no rule names. The namespaces are named whose pods, one or
     all, are open so. Half-read policies or pods that might change it: unknown.
-    Fix: aks-audit reach {name}
+    Fix: az aks command invoke --resource-group {group} --name {name} --command "kubectl get networkpolicies -A"
     Bicep: none; in the manifest: a NetworkPolicy with podSelector: {{}} and policyTypes: [Ingress] in each namespace
     Change: in place, at once; what no policy allows in stops
     References: https://kubernetes.io/docs/concepts/security/multi-tenancy/#network-isolation

@@ -79,7 +79,7 @@ def something_enforces(cluster: ManagedCluster) -> Verdict:
     matter.
     Fix: az aks update --resource-group {group} --name {name} --network-policy calico
     Bicep: properties.networkProfile.networkPolicy: 'cilium' (with networkDataplane: 'cilium'), 'calico' or 'azure'
-    Change: reimages all nodes, one pool at a time; policies then take effect at once
+    Change: replaces what all nodes run, one pool at a time; policies then take effect at once
     References: https://learn.microsoft.com/azure/aks/use-network-policies
     """
     held = _held(cluster)
@@ -122,7 +122,7 @@ def own_engine(cluster: ManagedCluster) -> Verdict:
     Severity: what they were to deny is open; Kubernetes' own policies beside them do work.
     Decided: each NetworkPolicy and GlobalNetworkPolicy of Calico, and each policy of Cilium, is of a kind that the
     cluster's engine takes. Without any the question does not arise; nor without an engine, which AKS-KN-02 tells.
-    Fix: kubectl get networkpolicies.projectcalico.org,ciliumnetworkpolicies --all-namespaces
+    Fix: az aks command invoke --resource-group {group} --name {name} --command "kubectl get networkpolicies -A"
     Bicep: none; in the manifest: write them as kinds that the cluster's engine takes
     Change: in place; rewritten policies take effect at once
     References: https://learn.microsoft.com/azure/aks/use-network-policies
@@ -145,10 +145,11 @@ def administrators_kinds(cluster: ManagedCluster) -> Verdict:
     Decided: each such policy is of a kind that the cluster's engine takes in the version that runs (by the image of its
     agent), with the switch that it needs. Where version or switch could not be read, the answer is unknown. Policies that
     are taken count in all rules about coverage. Without any, or without an engine, the question does not arise.
-    Fix: kubectl get adminnetworkpolicies,baselineadminnetworkpolicies,clusternetworkpolicies
+    Fix: az aks command invoke --resource-group {group} --name {name} --command "kubectl get adminnetworkpolicies"
     Bicep: none; in the manifest: say the same by kinds that the cluster's engine takes
     Change: in place; rewritten policies take effect at once
-    References: https://network-policy-api.sigs.k8s.io/implementations/
+    References: https://github.com/projectcalico/calico/issues/10745
+    https://github.com/cilium/cilium/pull/47227
     """
     return _fitting(cluster, ADMIN_KINDS, "of administrators")
 
@@ -197,7 +198,7 @@ def calico_reads(cluster: ManagedCluster) -> Verdict:
     in a policy's `spec`, and each policy can be read: its tier, order, types, selectors and rules, and the network sets
     and host endpoints that they take. What this tool cannot read may be of a newer version of Calico, and is unknown.
     What the policies come to, a cluster-wide default deny among it, counts in all rules about coverage.
-    Fix: kubectl get globalnetworkpolicies.projectcalico.org --output yaml
+    Fix: az aks command invoke --resource-group {group} --name {name} --command "kubectl get globalnetworkpolicies"
     Bicep: none; in the manifest: spec.ingress[].source and spec.egress[].destination, indented below their rule
     Change: in place, at once
     References: https://docs.tigera.io/calico/latest/reference/resources/globalnetworkpolicy

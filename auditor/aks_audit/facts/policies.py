@@ -18,7 +18,7 @@ class PolicyObject(KubernetesObject):
     @property
     def labels(self) -> Mapping[str, str]:
         """The names that a fix needs."""
-        return {**super().labels, "type": self.document.type}
+        return {**super().labels, "kind": self.document.type}
 
 
 class KubernetesPolicy(PolicyObject):
