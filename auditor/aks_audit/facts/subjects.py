@@ -16,6 +16,7 @@ from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.link import Link
 from aks_audit.facts.name_resolution import PrivateDnsZone, api_server_zone_id
 from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet, VirtualNetwork
+from aks_audit.facts.policies import PolicyObject, policy_kinds
 from aks_audit.facts.rbac import ACCESS
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import Malformed, NotCollected, Unread, UnreadSubject
@@ -408,7 +409,8 @@ class Subjects:
             if isinstance(cluster, UnreadSubject):
                 yield cluster
                 continue
-            for one in ACCESS.get(kind, (kind,)):
+            several = policy_kinds(self._estate, cluster.id) if kind is PolicyObject else ACCESS.get(kind, (kind,))
+            for one in several:
                 held = self._estate.within(one, cluster.id)
                 yield from held
                 try:
