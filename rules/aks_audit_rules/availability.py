@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from aks_audit.facts import AgentPool, AgentPoolMode, ManagedCluster, PowerState, SkuTier
+from aks_audit.facts.workloads import Node
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import (
@@ -17,7 +18,9 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
+from aks_audit_rules.upgrades import nodes_of
 
+_ZONE = "topology.kubernetes.io/zone"
 _ALL_ZONES = 3
 _TWO_ZONES = 2
 _SYSTEM_NODES = 3
@@ -86,7 +89,8 @@ def pools_span_zones(cluster: ManagedCluster) -> Verdict:
     Decided: each pool's `availabilityZones` names two zones or more. Pools of one zone each also pass where the
     single-zone pools of the same mode and operating system cover three zones together. Absent or empty means that Azure
     chose no zone, and fails. Pools that Microsoft runs (ManagedSystem) are not asked about. Zones are where nodes may
-    be, not where they are: a pool of one node is in one zone (AKS-ND-04 counts system nodes). Which regions have zones
+    be, not where they are: a pool of one node is in one zone (AKS-ND-04 counts system nodes). Where the nodes of the
+    cluster were read, a pool with two nodes or more fails as medium if all of them are in one zone. Which regions have zones
     is not in the body: in a region without them, accept this finding as an exception or choose another region.
     Fix: az aks nodepool add --resource-group {group} --cluster-name {name} --name <new-pool> --zones 1 2 3
     Bicep: properties.agentPoolProfiles[].availabilityZones: ['1', '2', '3']
@@ -104,7 +108,7 @@ def _spans_zones(pool: AgentPool, pools: Iterable[AgentPool]) -> Verdict:
     evidence = pool.at(AgentPool.availability_zones)
     zones = _zones(pool)
     if len(zones) >= _TWO_ZONES:
-        return passes(f"Pool {pool.name} spans zones {', '.join(sorted(zones))}", evidence)
+        return _in_zones(pool) or passes(f"Pool {pool.name} spans zones {', '.join(sorted(zones))}", evidence)
     if pool.mode is AgentPoolMode.MANAGED_SYSTEM:
         return not_applicable(f"Microsoft runs pool {pool.name}", evidence)
     if not zones:
@@ -112,6 +116,16 @@ def _spans_zones(pool: AgentPool, pools: Iterable[AgentPool]) -> Verdict:
     if len(_aligned_zones(pool, pools)) >= _ALL_ZONES:
         return passes(f"Pool {pool.name} is one of several that cover {_ALL_ZONES} zones together", evidence)
     return fails(f"Pool {pool.name} is in zone {', '.join(zones)} alone", evidence)
+
+
+def _in_zones(pool: AgentPool) -> Verdict | None:
+    """The failure of a pool whose nodes, as far as they were read, are all in one of its zones."""
+    found = [(node, (node.object_labels or {}).get(_ZONE)) for node in nodes_of(pool, pool.cluster.read())]
+    zones = {zone for _, zone in found if zone}
+    if len(found) < _TWO_ZONES or len(zones) != 1 or not all(zone for _, zone in found):
+        return None
+    shown = (node.at(Node.object_labels) for node, _ in found)
+    return fails(f"All nodes of pool {pool.name} are in zone {min(zones)}", *shown, severity=Severity.MEDIUM)
 
 
 def _zones(pool: AgentPool) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """Ingresses: who takes them up, whether what they name is there, and whether they ask for TLS and for hosts of their own."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from aks_audit.facts import Evidence, Malformed, ManagedCluster, NotCollected, Unread
 from aks_audit.facts.gateways import GatewayClass
@@ -20,7 +20,7 @@ from aks_audit.facts.services import (
     all_services,
 )
 from aks_audit.facts.workloads import Container, Workload, workloads
-from aks_audit.results import Outcome, Severity, Verdict
+from aks_audit.results import Missing, Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, the_aks_checklist
 from aks_audit_rules.retirements import Component, retiring
@@ -79,11 +79,9 @@ def https_only(ingress: Ingress) -> Verdict:
 
 def _without_certificate(ingress: Ingress) -> list[str]:
     """The hosts of an Ingress that it has no certificate for."""
-    hosts = [rule.host or "every host" for rule in ingress.rules or ()]
+    hosts = [rule.host or "every host" for rule in _rules(ingress)]
     if ingress.default_backend:
         hosts.append("every host")
-    if not hosts:
-        raise Malformed(ingress.id, ingress.at(Ingress.rules).pointer, "an Ingress that leads nowhere")
     entries = ingress.tls or ()
     covers_all = any(not entry.hosts for entry in entries) or bool(
         (ingress.annotations or {}).get(_GATEWAY_CERTIFICATE)
@@ -147,9 +145,7 @@ def own_hosts(ingress: Ingress) -> Verdict:
     Change: in place; requests for other hosts are no longer taken
     References: https://kubernetes.io/docs/concepts/services-networking/ingress/
     """
-    if not ingress.rules and not ingress.default_backend:
-        raise Malformed(ingress.id, ingress.at(Ingress.rules).pointer, "an Ingress that leads nowhere")
-    found = [_host(ingress, rule) for rule in ingress.rules or ()]
+    found = [_host(ingress, rule) for rule in _rules(ingress)]
     if ingress.default_backend:
         found.append(fails(f"{ingress.name} takes requests for every host", ingress.at(Ingress.default_backend)))
     return each(found, lambda one: one)
@@ -159,7 +155,8 @@ def _host(ingress: Ingress, rule: IngressRule) -> Verdict:
     shown = rule.at(IngressRule.host)
     if rule.host is None:
         return fails(f"{ingress.name} takes requests for every host", shown)
-    others = ingress.estate.once(_namespaces_by_host, ingress.cluster).get((_class(ingress), rule.host.lower()), {})
+    named = ingress.estate.once(_namespaces_by_host, ingress.cluster)
+    others = named.namespaces.get((_class(ingress), rule.host.lower()), {})
     elsewhere = sorted(set(others) - {ingress.namespace})
     if elsewhere:
         message = f"{rule.host} is named by Ingresses in {', '.join([ingress.namespace, *elsewhere])}"
@@ -167,6 +164,8 @@ def _host(ingress: Ingress, rule: IngressRule) -> Verdict:
     if rule.host.startswith("*."):
         return fails(f"{ingress.name} takes requests for {rule.host}", shown)
     all_ingresses(ingress.cluster)
+    if named.missing:
+        return undecided(f"Another Ingress may name {rule.host}, too", shown, missing=named.missing)
     return passes(f"{ingress.name} names hosts that no other namespace names", shown)
 
 
@@ -174,16 +173,36 @@ def _class(ingress: Ingress) -> str:
     return ingress.ingress_class_name or ingress.class_annotation or ""
 
 
-def _namespaces_by_host(cluster: ManagedCluster) -> Mapping[tuple[str, str], dict[str, Evidence]]:
-    """The namespaces that name a host, by class and host; an Ingress that cannot be read is judged for itself."""
+class _Named(NamedTuple):
+    """The namespaces that name a host, by class and host, and the Ingresses that could not be read."""
+
+    namespaces: Mapping[tuple[str, str], dict[str, Evidence]]
+    missing: tuple[Missing, ...]
+
+
+def _namespaces_by_host(cluster: ManagedCluster) -> _Named:
     found: dict[tuple[str, str], dict[str, Evidence]] = {}
+    missing: list[Missing] = []
     for one in cluster.estate.within(Ingress, cluster.id):
-        with suppress(Unread):
-            for entry in one.rules or ():
+        try:
+            for entry in _rules(one):
                 if entry.host:
                     place = found.setdefault((_class(one), entry.host.lower()), {})
                     place.setdefault(one.namespace, entry.at(IngressRule.host))
-    return found
+        except Unread as unread:
+            missing += unread.missing
+    return _Named(found, tuple(missing))
+
+
+def _rules(ingress: Ingress) -> tuple[IngressRule, ...]:
+    """The rules of an Ingress; none where it has a default back end alone.
+
+    Raises:
+        Malformed: it has neither, as cannot be.
+    """
+    if not ingress.rules and not ingress.default_backend:
+        raise Malformed(ingress.id, ingress.at(Ingress.rules).pointer, "an Ingress that leads nowhere")
+    return ingress.rules or ()
 
 
 @rule(

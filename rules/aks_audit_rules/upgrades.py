@@ -1,5 +1,8 @@
 """Who brings security fixes to the control plane and the nodes, and whether both arrive at the same version."""
 
+import datetime as dt
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import assert_never
 
@@ -24,6 +27,9 @@ from aks_audit_rules.frameworks import (
     the_aks_checklist,
 )
 
+_IMAGE = "kubernetes.azure.com/node-image-version"
+_DAY = re.compile(r"-(20\d\d)(\d\d)\.(\d\d)\.\d+$", re.ASCII)
+_OLDEST_IMAGE = dt.timedelta(days=90)
 _SUPPORTED_SKEW = 2  # minor versions that AKS lets a pool be behind; agentPoolProfiles[].orchestratorVersion says so
 
 
@@ -92,7 +98,9 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
     for a reboot that nobody is in charge of, and Windows nodes get none.
     Decided: `properties.autoUpgradeProfile.nodeOSUpgradeChannel` is SecurityPatch or NodeImage. Absent is unknown:
     api-versions before 2023-06-01 leave it out, and a cluster made with one of them had no such default. AKS Automatic
-    always has NodeImage, and says so in the field.
+    always has NodeImage, and says so in the field. Where the nodes of the cluster were read, one fails as medium whose
+    image (the label `kubernetes.azure.com/node-image-version`) is more than 90 days older than the snapshot: the channel
+    did not reach it. AKS makes an image a week.
     Fix: az aks update --resource-group {group} --name {name} --node-os-upgrade-channel NodeImage
     Bicep: properties.autoUpgradeProfile.nodeOSUpgradeChannel: 'NodeImage'
     Change: in place; each new image replaces nodes one by one, so set a maintenance window
@@ -103,7 +111,8 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
     channel = cluster.node_os_upgrade_channel
     match channel:
         case NodeOSUpgradeChannel.SECURITY_PATCH | NodeOSUpgradeChannel.NODE_IMAGE:
-            return passes(f"AKS patches nodes on the channel {channel}", evidence)
+            patched = passes(f"AKS patches nodes on the channel {channel}", evidence)
+            return each((patched, *_old_images(cluster)), lambda verdict: verdict)
         case NodeOSUpgradeChannel.UNMANAGED:
             message = (
                 "Nodes patch themselves (Unmanaged): new nodes start unpatched, and nobody reboots for kernel fixes"
@@ -117,6 +126,26 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
             )
         case _:
             assert_never(channel)
+
+
+def _old_images(cluster: ManagedCluster) -> Iterator[Verdict]:
+    """The nodes, as far as they were read, whose image is too old."""
+    as_of = cluster.estate.as_of
+    for node in cluster.estate.within(Node, cluster.id) if as_of else ():
+        with suppress(Malformed):  # labels that cannot be read are no proof of an old image
+            image = (node.object_labels or {}).get(_IMAGE, "")
+            made = _day_of(image)
+            if made and as_of and dt.date.fromisoformat(as_of[:10]) - made > _OLDEST_IMAGE:
+                message = f"Node {node.name} runs the image {image}, which the channel did not renew"
+                yield fails(message, node.at(Node.object_labels), severity=Severity.MEDIUM)
+
+
+def _day_of(image: str) -> dt.date | None:
+    """The day that the name of a node image ends with; None where it names none."""
+    found = _DAY.search(image)
+    with suppress(ValueError):
+        return dt.date(*map(int, found.groups())) if found else None
+    return None
 
 
 @rule(
@@ -156,13 +185,13 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
         return not_applicable("Microsoft runs and upgrades this pool", *evidence)
     if ours != theirs:
         return fails(f"The pool runs {ours}, the control plane {theirs}", *evidence, severity=_severity(ours, theirs))
-    behind = [node for node in _nodes(pool, cluster) if (node.kubelet_version or theirs).removeprefix("v") != theirs]
+    behind = [node for node in nodes_of(pool, cluster) if (node.kubelet_version or theirs).removeprefix("v") != theirs]
     if behind:
         return each(behind, lambda node: _behind(node, theirs, evidence[1]))
     return passes(f"Pool and control plane run {ours}", *evidence)
 
 
-def _nodes(pool: AgentPool, cluster: ManagedCluster) -> tuple[Node, ...]:
+def nodes_of(pool: AgentPool, cluster: ManagedCluster) -> tuple[Node, ...]:
     """The nodes of a pool, as far as they were read."""
     return cluster.estate.once(_nodes_by_pool, cluster).get(pool.name.lower(), ())
 
