@@ -1,4 +1,4 @@
-"""Every row of the catalogue about the network has a rule, or a reason why it has none."""
+"""Every row of the catalogue in the groups that are whole has a rule, or a reason why it has none."""
 
 import json
 

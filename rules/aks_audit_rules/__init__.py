@@ -1,6 +1,7 @@
 """The built-in rules, one module a topic."""
 
 from aks_audit_rules import (
+    admission,
     alerts,
     api_server,
     application_gateways,
@@ -56,6 +57,7 @@ from aks_audit_rules import (
 )
 
 RULES = (
+    *admission.RULES,
     *alerts.RULES,
     *api_server.RULES,
     *application_gateways.RULES,

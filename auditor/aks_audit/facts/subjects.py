@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from aks_audit.facts.admission import ADMISSION
 from aks_audit.facts.application_gateway import ApplicationGateway
 from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, StandalonePool
 from aks_audit.facts.cluster_services import ClusterService, used_services
@@ -22,6 +23,9 @@ from aks_audit.facts.resource_id import parse, within
 from aks_audit.facts.unread import Malformed, NotCollected, Unread, UnreadSubject
 from aks_audit.facts.workloads import Workload, workloads
 from aks_audit.results import Missing
+
+_SEVERAL: Mapping[type[KubernetesObject], Sequence[type[KubernetesObject]]] = {**ACCESS, **ADMISSION}
+"""The kinds inside clusters that a kind made of several stands for."""
 
 _DEFAULT_ROUTES = frozenset({"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"})
 
@@ -409,7 +413,7 @@ class Subjects:
             if isinstance(cluster, UnreadSubject):
                 yield cluster
                 continue
-            several = policy_kinds(self._estate, cluster.id) if kind is PolicyObject else ACCESS.get(kind, (kind,))
+            several = policy_kinds(self._estate, cluster.id) if kind is PolicyObject else _SEVERAL.get(kind, (kind,))
             for one in several:
                 held = self._estate.within(one, cluster.id)
                 yield from held
