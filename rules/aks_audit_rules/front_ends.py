@@ -152,6 +152,8 @@ def _taken(cluster: ManagedCluster) -> tuple[Address, ...]:
 
 
 def _cluster_ips(service: Service) -> Iterator[Address]:
+    if not service.cluster_ips and service.kind_of_service != "ExternalName":
+        raise Malformed(service.id, service.at(Service.cluster_ips).pointer, "a Service without its addresses")
     for text in service.cluster_ips or ():
         if text != "None":  # a headless Service has no address
             try:

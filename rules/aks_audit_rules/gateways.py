@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from aks_audit.facts import Evidence, ManagedCluster, NotCollected, View
+from aks_audit.facts import Evidence, Malformed, ManagedCluster, NotCollected, View
 from aks_audit.facts.gateways import (
     GROUP,
     Condition,
@@ -69,7 +69,9 @@ def _judge(one: KubernetesObject) -> Verdict:
 
 
 def _gateway(gateway: Gateway) -> Verdict:
-    listeners = each(gateway.listeners or (), lambda listener: _listener(gateway, listener))
+    if not gateway.listeners:
+        raise Malformed(gateway.id, gateway.at(Gateway.listeners).pointer, "a Gateway without its listeners")
+    listeners = each(gateway.listeners, lambda listener: _listener(gateway, listener))
     return each((_taken_up(gateway), *_statuses(gateway), listeners), lambda verdict: verdict)
 
 
@@ -101,6 +103,9 @@ def _taken_up(gateway: Gateway) -> Verdict:
 
 def _statuses(gateway: Gateway) -> Iterator[Verdict]:
     """What the controller says of each listener."""
+    if not gateway.listener_statuses:
+        message = f"No controller tells how many routes are attached to {_named(gateway)}"
+        yield undecided(message, gateway.at(Gateway.listener_statuses))
     for status in gateway.listener_statuses or ():
         what = f"Listener {status.name} of {_named(gateway)}"
         conditions = status.conditions or ()
@@ -114,6 +119,8 @@ def _statuses(gateway: Gateway) -> Iterator[Verdict]:
 def _listener(gateway: Gateway, listener: Listener) -> Verdict:
     """Whether a Gateway may use the certificates that a listener names."""
     shown = listener.at(Listener.certificates)
+    if listener.protocol == "HTTPS" and not listener.certificates:
+        return undecided(f"{_named(gateway)} names no certificates for a listener of HTTPS", shown)
     for certificate in listener.certificates or ():
         namespace = certificate.namespace or gateway.namespace
         if namespace != gateway.namespace and not _granted(gateway, "Gateway", certificate, "Secret", namespace):
@@ -152,6 +159,9 @@ def _same(left: ObjectReference | None, right: ObjectReference, route: HTTPRoute
 
 
 def _back_ends(route: HTTPRoute) -> Iterator[Verdict]:
+    if not route.rules:
+        message = f"{_named(route)} is without rules, which Kubernetes gives every route"
+        yield undecided(message, route.at(HTTPRoute.rules))
     for each_rule in route.rules or ():
         for backend in each_rule.backends or ():
             if (backend.group or "", backend.kind or "Service") != ("", "Service"):

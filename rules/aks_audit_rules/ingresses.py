@@ -341,9 +341,9 @@ def ingress_nginx_gone(cluster: ManagedCluster) -> Verdict:
         https://learn.microsoft.com/azure/aks/concepts-network-ingress
     """
     known, missing = workloads(cluster)
-    found = [(one, container) for one in known for container in _nginx(one)]
-    if found:
-        return each(found, lambda one: _retired(cluster, *one))
+    images = each(known, lambda one: _without_nginx(cluster, one))
+    if images.outcome in {Outcome.FAIL, Outcome.UNKNOWN}:
+        return images
     if missing:
         raise Unread(*missing)
     classes = cluster.estate.within(IngressClass, cluster.id).whole()
@@ -359,17 +359,19 @@ def ingress_nginx_gone(cluster: ManagedCluster) -> Verdict:
     return not_applicable("No ingress controller has a class in the cluster")
 
 
-def _nginx(workload: Workload) -> Iterator[Container]:
-    for container in workload.template.every_container if workload.template else ():
-        reference = read_reference(container.image or "")
+def _without_nginx(cluster: ManagedCluster, workload: Workload) -> Verdict:
+    """Whether a workload runs no copy of Ingress NGINX."""
+    if workload.template is None:
+        raise Malformed(workload.document.id, "/spec", "a workload without its containers")
+    for container in workload.template.every_container:
+        if container.image is None:
+            raise Malformed(workload.document.id, container.pointer, "a container without its image")
+        reference = read_reference(container.image)
         if reference and any(fnmatchcase(reference.name, pattern) for pattern in _COMMUNITY):
-            yield container
-
-
-def _retired(cluster: ManagedCluster, workload: Workload, container: Container) -> Verdict:
-    routing = workload.namespace == "app-routing-system" and is_component(workload)
-    component = Component.APP_ROUTING_NGINX if routing else Component.INGRESS_NGINX
-    return retiring(component, cluster, container.at(Container.image))
+            routing = workload.namespace == "app-routing-system" and is_component(workload)
+            component = Component.APP_ROUTING_NGINX if routing else Component.INGRESS_NGINX
+            return retiring(component, cluster, container.at(Container.image))
+    return passes("No workload runs Ingress NGINX")
 
 
 RULES = (https_only, own_hosts, references_resolve, ingress_nginx_gone)

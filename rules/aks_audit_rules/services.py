@@ -247,6 +247,8 @@ def _nodes(cluster: ManagedCluster) -> frozenset[str]:
 
 
 def _named_ports(service: Service) -> Verdict:
+    if not service.ports and not service.headless:
+        raise Malformed(service.id, service.at(Service.ports).pointer, "a Service without its ports")
     targets = service.targets
     named = [
         port for port in service.ports or () if isinstance(port.target_port, str) and not port.target_port.isdigit()
@@ -404,9 +406,13 @@ def _to(ingress: Ingress, service: Service) -> Iterator[Evidence]:
 
 
 def _of_route(route: HTTPRoute, service: Service) -> Iterator[Evidence]:
-    for backend in _backends(route.rules or ()):
+    if not route.rules:
+        raise Malformed(route.id, route.at(HTTPRoute.rules).pointer, "a route without its rules")
+    for backend in _backends(route.rules):
         kind = backend.kind or "Service"
         namespace = backend.namespace or route.namespace
+        if backend.name is None:
+            raise Malformed(route.id, backend.pointer, "a back end without its name")
         if (kind, namespace, backend.name) == ("Service", service.namespace, service.name):
             yield backend.at(ObjectReference.name)
 

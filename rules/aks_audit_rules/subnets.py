@@ -28,6 +28,7 @@ from aks_audit.facts import (
 from aks_audit.facts.enumerations import DdosProtectionMode
 from aks_audit.facts.networking import PrivateEndpoint, PublicIPAddress
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.services import ServiceCIDR
 from aks_audit.network.capacity import (
     BATCH,
     all_is_known,
@@ -227,10 +228,11 @@ def service_cidr_apart(cluster: ManagedCluster) -> Verdict:
     prefixes of routes of its subnets to an appliance or a gateway, and the pod CIDRs. A route for a whole private block
     (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10) or more says where everything goes, and names no network.
     Without an overlap it is unknown where a gateway or a route server gives learned routes to the cluster's subnets: what
-    it learned stands in no resource. No pod CIDR with overlay and kubenet is unknown too.
+    it learned stands in no resource. No pod CIDR with overlay and kubenet is unknown too. The ranges of ServiceCIDR objects
+    in the cluster, by which Kubernetes 1.33 and newer takes more, are asked about, too, where they were read.
     Fix: az aks create --resource-group {group} --name NEWCLUSTER --service-cidr <free range> --dns-service-ip <address in it>
     Bicep: properties.networkProfile.serviceCidr: a range that no connected network uses
-    Change: new cluster; the service CIDR cannot be changed
+    Change: new cluster; the service CIDR cannot be changed. A further range goes with its ServiceCIDR object
     References: https://learn.microsoft.com/azure/aks/concepts-network-ip-address-planning
         https://learn.microsoft.com/azure/aks/azure-cni-overlay
         https://learn.microsoft.com/azure/aks/configure-kubenet
@@ -243,7 +245,10 @@ def service_cidr_apart(cluster: ManagedCluster) -> Verdict:
     if not pods and _has_pod_cidr(cluster):
         return undecided("The body names no pod CIDR", *_pod_cidr_evidence(cluster))
     beside = [Neighbour("the pod CIDR", pods, cluster.at(ManagedCluster.pod_cidr))] if pods else []
-    return _apart(cluster, "service", ranges, evidence, beside)
+    further = cluster.estate.within(ServiceCIDR, cluster.id)
+    inside = dict.fromkeys((*ranges, *(cidr for one in further for cidr in one.cidrs or ())))
+    shown = (one.at(ServiceCIDR.cidrs) for one in further if set(one.cidrs or ()) - set(ranges))
+    return _apart(cluster, "service", tuple(inside), (*evidence, *shown), beside)
 
 
 @rule(

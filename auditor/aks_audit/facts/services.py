@@ -311,6 +311,9 @@ class Ingress(KubernetesObject):
                 found.append(path.backend)
         if not found:
             raise Malformed(self.id, self.at(Ingress.rules).pointer, "an Ingress that leads nowhere")
+        lost = next((one for one in found if one.service_name is None and one.resource is None), None)
+        if lost:
+            raise Malformed(self.id, lost.pointer, "a back end that names nothing")
         return tuple(found)
 
     @property
