@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from aks_audit.facts.field import text
 from aks_audit.facts.platform import marked
-from aks_audit.facts.policies import PolicyObject
+from aks_audit.facts.policies import CALICO_KINDS, KubernetesPolicy, PolicyObject
 from aks_audit.network.addresses import AddressSet, RangeSet, internet_wide
 from aks_audit.policies.calico_hosts import BEFORE
 from aks_audit.policies.coverage import Written, written
@@ -156,4 +156,43 @@ def _selector(policy: PolicyObject) -> Evidence:
     )
 
 
-RULES = (nobody_in_general, selects_something)
+@rule(
+    "AKS-KN-09",
+    title="Network policies say for which directions they hold",
+    severity=Severity.LOW,
+    controls=(kubebuddy("NET011"),),
+)
+def directions_said(policy: PolicyObject) -> Verdict:
+    """Rules of a direction that the policy is not about are there to be read, and do nothing.
+
+    Whoever reads them takes what they allow for all that is allowed, while everything is.
+
+    Severity: it misleads the reader; what is open is what the other policies leave open.
+    Decided: `spec.policyTypes` (Calico: `spec.types`) names each direction that the policy has rules for. The API server
+    writes policyTypes into every NetworkPolicy that comes without, so that what is stored cannot tell who wrote it, and
+    none at all is damage. Calico writes its types only for its own tools: none stored is a guess left to each version,
+    and fails. Cilium's kinds and those of administrators have no such field. What bears AKS's mark is not asked about.
+    Fix: kubectl edit --namespace {namespace} {kind}/{name}
+    Bicep: none; in the manifest: spec.policyTypes: [Ingress, Egress]
+    Change: in place, at once; a direction that is added is closed but for the rules
+    References: https://kubernetes.io/docs/concepts/services-networking/network-policies/#networkpolicy-resource
+    https://docs.tigera.io/calico/latest/reference/resources/globalnetworkpolicy
+    """
+    calicos = isinstance(policy, CALICO_KINDS)
+    if not calicos and not isinstance(policy, KubernetesPolicy):
+        return not_applicable(f"{policy.name} is of a kind without such a field", policy.at(PolicyObject.spec))
+    if marked(policy):
+        return not_applicable(f"{policy.name} is AKS's own", policy.at(PolicyObject.object_labels))
+    types = PolicyObject.calico_types if calicos else PolicyObject.policy_types
+    said = types.__get__(policy, PolicyObject)
+    evidence = (policy.at(types), *_sides(policy))
+    if not said:
+        message = f"{policy.name} does not say for which directions it holds"
+        return fails(message, *evidence) if calicos and policy.spec else undecided(message, *evidence)
+    ruled = {"Ingress": policy.ingress, "Egress": policy.egress}
+    if idle := [name for name, rules in ruled.items() if rules and name not in said]:
+        return fails(f"{policy.name} has rules for {idle[0]}, and is about {', '.join(said)} alone", *evidence)
+    return passes(f"{policy.name} is about {', '.join(said)}", *evidence)
+
+
+RULES = (nobody_in_general, directions_said, selects_something)

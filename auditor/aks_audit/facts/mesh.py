@@ -1,9 +1,9 @@
 """Facts about service meshes: what Istio is told about mutual TLS, and which mesh a cluster runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aks_audit.facts.cluster import ManagedCluster
-from aks_audit.facts.field import View, named_texts, part, parts, text
+from aks_audit.facts.field import View, part, parts, text
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.unread import Malformed
 
@@ -19,9 +19,23 @@ class PeerAuthentication(KubernetesObject):
     TYPE = "peerauthentications.security.istio.io"
 
     mode = text("spec.mtls.mode")
-    selector = named_texts("spec.selector.matchLabels")
     port_level = part("spec.portLevelMtls", View)
     created = text("metadata.creationTimestamp")
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """The labels of the workloads that it is about; empty: all of its namespace.
+
+        Raises:
+            Malformed: it is no selector.
+        """
+        value, pointer = self.find("spec.selector")
+        if value is None:
+            return {}
+        labels = value.get("matchLabels", {}) if isinstance(value, Mapping) else None
+        if not isinstance(labels, Mapping) or (value and not labels) or not _are_texts(labels.values()):
+            raise Malformed(self.id, pointer, "expected an object with matchLabels")
+        return labels
 
     @property
     def port_modes(self) -> Mapping[str, str]:
@@ -37,6 +51,10 @@ class PeerAuthentication(KubernetesObject):
                 raise Malformed(self.id, f"/spec/portLevelMtls/{port}", "expected an object with a mode")
             found[port] = mode
         return found
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 class TrafficPolicy(View):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
-from aks_audit.facts.field import View, flag, part, text
+from aks_audit.facts.field import View, flag, part, parts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject
 
 
@@ -14,6 +14,10 @@ class PolicyObject(KubernetesObject):
     __slots__ = ()
 
     spec = part("spec", View)
+    policy_types = texts("spec.policyTypes")
+    calico_types = texts("spec.types")
+    ingress = parts("spec.ingress", View)
+    egress = parts("spec.egress", View)
 
     @property
     def labels(self) -> Mapping[str, str]:
