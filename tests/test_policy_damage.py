@@ -52,11 +52,11 @@ def test_whatever_is_odd_is_read_or_unread(engine: str, case: Case) -> None:
 
 
 def objects_in(body: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:  # noqa: ANN401 - JSON
-    """The paths to all objects in a body whose fields the API names."""
+    """The paths to all objects in a body whose fields the API names, and that decide something."""
     if isinstance(body, dict):
         yield path
         for key, value in body.items():
-            if key != "matchLabels":
+            if key not in {"labels", "matchLabels", "originatingTLS", "terminatingTLS"}:
                 yield from objects_in(value, (*path, key))
     elif isinstance(body, list):
         for at, value in enumerate(body):
