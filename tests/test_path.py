@@ -20,6 +20,7 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.network.flows import FlowProtocol, Passage
 from aks_audit.network.hops import Hop, HopKind, Walk
 from aks_audit.path import PathError, Question, as_json, as_text, ask, destination, find_cluster
+from aks_audit.policies.enforcement import POLICY_TYPES, REFERRED_TYPES
 from aks_audit.snapshot import Gap, Listing, Record, Resource
 from cases import Case, records_of
 from live import run
@@ -157,10 +158,7 @@ def _with_pod(
     every = records(estate)
     cluster = next(one.id for one in every if isinstance(one, Resource) and one.id.endswith(f"managedClusters/{name}"))
     node = f"aks-{pool}-12345678-vmss000001"
-    kinds = ("pods", "nodes", "networkpolicies.networking.k8s.io", "ciliumnetworkpolicies.cilium.io",
-             "ciliumclusterwidenetworkpolicies.cilium.io", "networkpolicies.crd.projectcalico.org",
-             "globalnetworkpolicies.crd.projectcalico.org")  # fmt: skip
-    listings = [Listing(kind, cluster) for kind in kinds]
+    listings = [Listing(kind, cluster) for kind in ("pods", "nodes", *POLICY_TYPES, *REFERRED_TYPES)]
     return [*every, *listings, _pod(cluster, "shop", "web", node, address, **spec), *more]
 
 
@@ -420,8 +418,8 @@ def test_calicos_policies_are_read_by_either_of_their_names() -> None:
     assert passage(estate) is Passage.ALLOWED
     without = [one for one in estate if not (isinstance(one, Listing) and one.type.endswith("crd.projectcalico.org"))]
     assert passage(without) is Passage.UNKNOWN
-    names = ("networkpolicies.projectcalico.org", "globalnetworkpolicies.projectcalico.org")
-    assert passage([*without, *(Listing(name, record.id) for name in names)]) is Passage.ALLOWED
+    shown = Resource(f"{record.id}/apis", "apis", {"groups": {"projectcalico.org": {"v3": ["networkpolicies"]}}})
+    assert passage([*without, shown]) is Passage.ALLOWED
 
 
 ENDPOINT = "10.71.5.5"

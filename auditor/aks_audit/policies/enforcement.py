@@ -60,7 +60,7 @@ _OF_ADMINISTRATORS = (ADMIN_NETWORK_POLICIES, BASELINE_ADMIN_NETWORK_POLICIES, C
 POLICY_TYPES = (NETWORK_POLICIES, *_OF_ADMINISTRATORS, *_CALICO, *_CILIUM)
 """The types of object that are network policies."""
 
-_REFERRED = (
+REFERRED_TYPES = (
     "namespaces", "services", "endpointslices.discovery.k8s.io", "ciliumcidrgroups.cilium.io",
     *(
         f"{plural}.{group}"
@@ -158,7 +158,7 @@ class _Read(NamedTuple):
 def _read(estate: Estate, cluster_id: str) -> _Read:
     objects: list[Object] = []
     missing: dict[str, Missing] = {}
-    for type_ in (*POLICY_TYPES, *_REFERRED):
+    for type_ in (*POLICY_TYPES, *REFERRED_TYPES):
         held = estate.within(_kind(type_), cluster_id)
         objects += [Object(one.id, type_, one.node) for one in held]
         try:
