@@ -100,7 +100,7 @@ class Endpoint:
     node_labels: Labels | None = None
 
 
-# --- which endpoints: expressions over labels and names. They are no tuples, as an Every equals no Some of the same parts.
+# --- which endpoints: expressions over labels and names. They are no tuples: an Every equals no Some of the same parts.
 
 
 class Of(StrEnum):
