@@ -517,7 +517,7 @@ def unreachable(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
     found: list[Unreachable] = []
     for rule in _ranked_rules(group, direction):
         own = rule.boxes
-        if not any(decided.leave_of(box) for box in own):
+        if not any(True for box in own for _ in decided.leave_of(box)):
             by = (other for other in before if any(_meet(one, box) for one in other.boxes for box in own))
             found.append(Unreachable(rule.view, tuple(other.view for other in by)))
         if rule.all_source_ports:
@@ -540,19 +540,23 @@ def restrictions(group: NetworkSecurityGroup, direction: SecurityRuleDirection) 
     for rule in _ranked_rules(group, direction):
         own = rule.boxes
         if rule.all_source_ports:
-            reached = (left for box in own for left in decided.leave_of(box))
-            if rule.access is SecurityRuleAccess.DENY and any(map(_LET_THROUGH[direction], reached)):
-                found.append(rule.view)
+            if rule.access is SecurityRuleAccess.DENY:
+                open_by_default = (_let_through(box, direction) for box in own)
+                if any(True for box in open_by_default if box for _ in decided.leave_of(box)):
+                    found.append(rule.view)
             decided.add(own)
     return tuple(found)
 
 
 _JOINED = Endpoints(PRIVATE, frozenset({"virtualnetwork"}))
-_LET_THROUGH: Mapping[SecurityRuleDirection, Callable[[Box], bool]] = {
-    SecurityRuleDirection.INBOUND: lambda box: not box.sources.common(_JOINED).empty,
-    SecurityRuleDirection.OUTBOUND: lambda box: not box.destinations.empty,
-}
-"""Whether Azure's default rules let some of a box through."""
+
+
+def _let_through(box: Box, direction: SecurityRuleDirection) -> Box | None:
+    """The part of a box that Azure's default rules let through."""
+    if direction is SecurityRuleDirection.OUTBOUND:
+        return box
+    sources = box.sources.common(_JOINED)
+    return None if sources.empty else box._replace(sources=sources)
 
 
 def _meet(one: Box, other: Box) -> bool:
@@ -573,15 +577,21 @@ class _Decided:
             ports = box.ports.ranges
             self._boxes.setdefault(box.protocol, []).append((ports[0][0], ports[-1][1], box))
 
-    def leave_of(self, box: Box) -> list[Box]:
-        """The parts of a box that no earlier rule decides about."""
+    def leave_of(self, box: Box) -> Iterator[Box]:
+        """The parts of a box that no earlier rule decides about, the first of them as soon as it is found."""
         lowest, highest = box.ports.ranges[0][0], box.ports.ranges[-1][1]
-        near = [other for low, high, other in self._boxes.get(box.protocol, ()) if low <= highest and lowest <= high]
-        pieces = [box]
-        for other in near:
-            if other.ports.meets(box.ports):
-                pieces = [left for piece in pieces for left in _cut(piece, other)]
-        return pieces
+        near = [
+            other
+            for low, high, other in self._boxes.get(box.protocol, ())
+            if low <= highest and lowest <= high and other.ports.meets(box.ports)
+        ]
+        pieces = [(box, 0)]
+        while pieces:
+            piece, asked = pieces.pop()
+            if asked == len(near):
+                yield piece
+            else:
+                pieces += [(left, asked + 1) for left in reversed([*_cut(piece, near[asked])])]
 
 
 def _cut(box: Box, other: Box) -> Iterator[Box]:
