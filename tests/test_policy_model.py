@@ -59,7 +59,7 @@ selections = st.builds(
     lambda kinds, where, near: Selection(kinds, where, near=near),
     st.sampled_from((ALL_KINDS, ALL_KINDS, frozenset({Kind.POD}), frozenset({Kind.NODE}))),
     mostly_all,
-    st.sampled_from((Near.ANYWHERE, *Near)),
+    st.sampled_from((Near.ANYWHERE, Near.ANYWHERE, *Near)),
 )
 subjects = mostly_all.map(lambda where: Selection(ALL_KINDS, where))
 rules = st.builds(
@@ -69,23 +69,25 @@ rules = st.builds(
     st.sampled_from((*Action, Action.ALLOW, Action.DENY, Action.PASS)),
     st.lists(selections, min_size=1, max_size=2),
     st.sampled_from(TRAFFIC),
-    st.sampled_from((False, False, True)),
+    st.sampled_from((False, False, False, True)),
     st.one_of(st.just(EVERYONE), st.just(EVERYONE), subjects),
 )
-sides = st.builds(lambda found, isolates: Side(tuple(found), isolates), st.lists(rules, max_size=3), st.booleans())
+sides = st.builds(
+    lambda found, isolates: Side(tuple(found), isolates), st.lists(rules, min_size=1, max_size=2), st.booleans()
+)
 policies = st.lists(
     st.builds(
         lambda tier, order, subject, ingress, certain: Policy(
             "", "", "", "", tier, order, (subject,), ingress, None, certain=certain
         ),
         st.sampled_from(("first", "last")),
-        st.sampled_from((0.0, 0.0, 1.0)),
+        st.sampled_from((0.0, 0.0, 0.0, 1.0)),
         subjects,
-        st.one_of(sides, sides, st.none()),
+        st.one_of(sides, sides, sides, st.none()),
         st.sampled_from((True, True, True, False)),
     ),
-    min_size=1,
-    max_size=3,
+    min_size=2,
+    max_size=4,
 )
 tiers = st.tuples(
     *(
@@ -95,7 +97,7 @@ tiers = st.tuples(
             ),
             st.sampled_from((Action.DENY, Action.PASS)),
             st.booleans(),
-            st.sampled_from(("name", "any")),
+            st.sampled_from(("name", "any", "any")),
         )
         for order, name in enumerate(("first", "last"))
     )
@@ -207,7 +209,7 @@ def _walk(chosen: tuple[tuple[Tier, list[Policy]], ...], world: World, point: in
 _MOST_WORLDS = 300
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(policies, tiers, labels, labels, st.sampled_from((Kind.POD, Kind.NODE)), st.booleans())
 def test_what_is_said_is_true_in_every_world(  # noqa: PLR0913, PLR0917 - each is drawn for itself
     written: list[Policy],
