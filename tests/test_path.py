@@ -29,7 +29,10 @@ from resource_manager import ResourceManager
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PATHS = FIXTURES / "paths"
-ASKED: list[dict[str, Any]] = tomllib.loads((PATHS / "questions.toml").read_text(encoding="utf-8"))["question"]
+QUESTIONS: dict[str, list[dict[str, Any]]] = {
+    path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["question"] for path in sorted(PATHS.glob("*.toml"))
+}
+ASKED = [{"estate": estate, **question} for estate, questions in QUESTIONS.items() for question in questions]
 EXIT_CODES = {"✓": 0, "✗": 1, "?": 3}
 
 
