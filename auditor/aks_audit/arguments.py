@@ -235,8 +235,8 @@ def _add_path(commands: "Commands") -> None:
         "path",
         "walk a connection hop by hop",
         "Walk a connection from a node or pod hop by hop, as Azure would carry it: DNS, network policies,\n"
-        "masquerade, security groups, routes, peerings, the firewall with the rule that decides, and the public address\n"
-        "it leaves with.",
+        "masquerade, security groups, routes, peerings, the firewall with the rule that decides, and the public\n"
+        "address it leaves with.",
         PATH_EXAMPLES,
     )
     path.add_argument("of", metavar="CLUSTER", help="the cluster, by name or id")
