@@ -196,7 +196,7 @@ def _walk(chosen: tuple[tuple[Tier, list[Policy]], ...], world: World, point: in
                 and takes(rule.own, own, own_node=False)
                 and any(takes(one, peer, own_node=own_node) for one in rule.peers)
             )
-            if matches and action in {Action.ALLOW, Action.DENY}:
+            if matches and (action is Action.ALLOW or action is Action.DENY):
                 return action
             if matches:
                 break

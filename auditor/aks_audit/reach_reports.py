@@ -57,16 +57,18 @@ class _Row(NamedTuple):
         return verdicts.pop() if len(verdicts) == 1 else None
 
 
-def _rows(flows: Iterable[Flow], *, arriving: bool) -> dict[Side, list[_Row]]:
-    """The rows of each side that was asked about, those that are open first."""
+def _rows(flows: Iterable[Flow], *, arriving: bool) -> Iterator[tuple[list[Side], list[_Row]]]:
+    """The rows of each side that was asked about, those that are open first; sides with the same rows together."""
     together: dict[Side, dict[tuple[_Line, ...], list[Side]]] = defaultdict(lambda: defaultdict(list))
     for flow in flows:
         asked, peer = (flow.destination, flow.source) if arriving else (flow.source, flow.destination)
         together[asked][tuple(map(_line, flow.parts))].append(peer)
-    return {
-        asked: sorted((_Row(tuple(peers), lines) for lines, peers in rows.items()), key=_openness)
-        for asked, rows in together.items()
-    }
+    alike: dict[object, tuple[list[Side], list[_Row]]] = {}
+    for asked, found in together.items():
+        rows = sorted((_Row(tuple(peers), lines) for lines, peers in found.items()), key=_openness)
+        key = tuple((row.lines, tuple(map(id, row.peers))) for row in rows)
+        alike.setdefault(key, ([], rows))[0].append(asked)
+    yield from alike.values()
 
 
 def _line(part: Part) -> _Line:
@@ -94,11 +96,12 @@ def _text(question: Question, answer: Answer, pen: Pen) -> Iterator[str]:
         yield ""
         yield from _matrix(answer, pen)
     arriving = question.source is None
-    for asked, rows in _rows(answer.flows, arriving=arriving).items():
+    for asked, rows in _rows(answer.flows, arriving=arriving):
         yield ""
-        yield from pen.wrapped(_listed(_names([asked])), Style.STRONG, "", "  ")
+        yield from pen.wrapped(_listed(_names(asked)), Style.STRONG, "", "  ")
         for row in rows:
-            yield from _row(row, pen, "from" if arriving else "to")
+            listed = _listed(_names(row.peers, near=asked[0].kind is Kind.POD))
+            yield from _row(row, pen, f"{'from' if arriving else 'to'} {listed}")
     yield from _footer(answer, pen)
 
 
@@ -133,9 +136,9 @@ def _size(subject: Subject, where: str) -> str:
     return f" ({subject.size} {what}{'' if subject.size == 1 else 's'}{host}{here})"
 
 
-def _row(row: _Row, pen: Pen, way: str) -> Iterator[str]:
+def _row(row: _Row, pen: Pen, peers: str) -> Iterator[str]:
     mark, style = _MARKS[row.verdict] if row.verdict else _SOME
-    yield from pen.wrapped(f"{way} {_listed(_names(row.peers))}", Style.NONE, f"  {pen.styled(mark, style)} ", "    ")
+    yield from pen.wrapped(peers, Style.NONE, f"  {pen.styled(mark, style)} ", "    ")
     for line in row.lines:
         if len(row.lines) > 1:
             sign, look = _MARKS[line.verdict]
@@ -143,14 +146,14 @@ def _row(row: _Row, pen: Pen, way: str) -> Iterator[str]:
         yield from pen.wrapped(line.why, Style.QUIET, "      ", "      ")
 
 
-def _names(sides: Sequence[Side]) -> list[str]:
-    """Who is on some sides; of nodes, where they are does not matter if all is the same on one's own."""
+def _names(sides: Sequence[Side], *, near: bool = True) -> list[str]:
+    """Who is on some sides; of nodes, where they are does not matter if all is the same on one's own, or to no pod."""
     own = {side.number for side in sides if side.on_own_node}
     others = {side.number for side in sides if not side.on_own_node}
     found: dict[str, None] = {}
     for side in sides:
         where = "on the same node" if side.on_own_node else "on other nodes"
-        shown = "" if side.number in own & others else where
+        shown = where if near and side.number not in own & others else ""
         found.update(dict.fromkeys(f"{subject.name}{_size(subject, shown)}" for subject in side.subjects))
     return list(found)
 
