@@ -139,7 +139,7 @@ def ask(estate: Estate, question: Question) -> Answer:
     answer = Answer(policies.engine, _count(policies), (), None, policies.ignored, missing)
     if ends == (None, None):
         return answer._replace(matrix=Matrix(reach, people.places))
-    named = [people.name if end else people.folded_name for end in ends]
+    named = [people.name if end and "/" in end else people.folded_name for end in ends]
     sides = [list(_sides(people, reach, numbers, name)) for numbers, name in zip(chosen, named, strict=True)]
     return answer._replace(flows=tuple(_flows(reach, *sides)))
 
