@@ -36,7 +36,7 @@ from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
 from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
-from aks_audit.network.security_rules import Behind, Decision, Surroundings, decide
+from aks_audit.network.security_decisions import Behind, Decision, Surroundings, decide
 from aks_audit.network.senders import masquerade, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation
