@@ -171,9 +171,12 @@ def _read(estate: Estate, cluster_id: str) -> _Read:
 
 def _is_shown_by_other(estate: Estate, cluster_id: str, type_: str) -> bool:
     """Whether Calico's own API shows the objects of a type that it stores under another; only that is read then."""
+    plural, _, group = type_.partition(".")
     document = estate.document(f"{cluster_id}/apis")
     groups = document.body.get("groups") if document and document.type == "apis" else None
-    return type_.endswith(f".{_STORED}") and isinstance(groups, Mapping) and bool(groups.get(_SHOWN))
+    shown = groups.get(_SHOWN) if isinstance(groups, Mapping) else None
+    versions = shown.values() if isinstance(shown, Mapping) else ()
+    return group == _STORED and any(isinstance(plurals, list) and plural in plurals for plurals in versions)
 
 
 @cache
