@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from aks_audit.network.addresses import AddressSet, RangeSet
 from aks_audit.policies.evaluate import Evaluation, Ruleset, Verdict, selections
 from aks_audit.policies.kubernetes import PLAIN
-from aks_audit.policies.model import ALL_TRAFFIC, OUTSIDE, Direction, Endpoint, Kind
+from aks_audit.policies.model import ALL_TRAFFIC, OUTSIDE, Direction, Endpoint, Kind, Labels
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC, PROTOCOLS, in_words, traffic
 from aks_audit.policies.universe import Universe
 from netpol import NETPOL, Manifests, read
@@ -28,10 +28,11 @@ class Answer(NamedTuple):
     found: str
 
 
-def cases(folder: str) -> list[Case]:
-    """The cases of a set; none where it is not here."""
-    index = NETPOL / folder / "index.json"
-    return list(json.loads(index.read_text())) if index.exists() else []
+def cases(name: str) -> list[Case]:
+    """The cases of a set; none where it is not here. Those of exposure are np-guard's that tell of it."""
+    index = NETPOL / ("np-guard" if name == "exposure" else name) / "index.json"
+    found = list(json.loads(index.read_text())) if index.exists() else []
+    return [one for one in found if name != "exposure" or "exposure" in one["expected"]]
 
 
 def name_of(case: Case) -> str:
@@ -164,10 +165,69 @@ def _allowed(evaluation: Evaluation, source: int, destination: int) -> RangeSet:
     return (allowed & KUBERNETES_TRAFFIC) - _PORT_ZERO
 
 
+# --- what np-guard says of pods that are not there
+
+_EXPOSED = re.compile(r"(\S+)\s+(=>|<=)\s+(.+?) : (.+)")
+_EXPRESSION = re.compile(r"\{Key:([^,]+),Operator:(\w+),Values:\[([^\]]*)\],\}")
+_SELECTED = re.compile(r"\[(?:namespace|pod) with \{(.*)\}\]")
+_ALL = {"[all pods]", "[all namespaces]"}
+
+
+def of_exposure(case: Case) -> Iterator[Answer]:
+    """Its exposure analysis: what a workload's own policies let through with pods that anybody may make.
+
+    It says of a selector what that alone opens. A pod that it takes may be taken by others, too, and so have more.
+    """
+    file = NETPOL / "np-guard" / name_of(case) / "expected" / "exposure.txt"
+    if not file.exists():
+        return
+    manifests = read(NETPOL / "np-guard" / name_of(case) / "manifests", host_network=False)
+    namespaces = {one.namespace: one.namespace_labels for _, one in manifests.endpoints}
+    for line in file.read_text().partition("Exposure Analysis Result")[2].splitlines():
+        found = _EXPOSED.fullmatch(line.strip())
+        if found and not _EXTERNAL.fullmatch(found[3]) and not re.search(r"[ ,][a-z]", found[4].removesuffix("s")):
+            expected = RangeSet() if found[4] == "No Connections" else _connections(found[4])
+            (own, *_) = [one for name, one in manifests.endpoints if name == found[1]]
+            direction = Direction.EGRESS if found[2] == "=>" else Direction.INGRESS
+            peer = _made(found[3], namespaces)
+            parts = Evaluation(manifests.ruleset(_APART), Universe([own, peer])).parts(0, direction)
+            open_ = [part.traffic for part in parts if part.peers & 2 and part.verdict is Verdict.ALLOWED]
+            allowed = RangeSet(piece for one in open_ for piece in one.ranges)
+            said = in_words(expected)
+            yield Answer(f"exposure: {line.strip()}", said, said if expected <= allowed else in_words(allowed))
+
+
+def _made(written: str, namespaces: Mapping[str, Labels | None]) -> Endpoint:
+    """A pod as the analysis describes it, without any label that is not asked for."""
+    place, _, pod = written.partition("/") if "]/[" not in written else written.partition("/[")
+    pod = pod if not pod or pod.startswith("[") else f"[{pod}"
+    if place == "entire-cluster":
+        return Endpoint(Kind.POD, "made", "new", {}, {})
+    if place.startswith("["):
+        name, own = "new", {} if place in _ALL else _asked_for(place)
+    else:
+        name, own = place, dict(namespaces.get(place) or {"kubernetes.io/metadata.name": place})
+    return Endpoint(Kind.POD, "made", name, {} if pod in _ALL else _asked_for(pod), own)
+
+
+def _asked_for(written: str) -> dict[str, str]:
+    """Labels that a selector takes."""
+    selected = _SELECTED.fullmatch(written)
+    assert selected, written
+    found = {
+        key: values.split(" ")[0] or "any"
+        for key, operator, values in _EXPRESSION.findall(selected[1])
+        if operator in {"In", "Exists"}
+    }
+    plain = _EXPRESSION.sub("", selected[1])
+    return found | dict(pair.split("=") for pair in plain.split(",") if "=" in pair)
+
+
 SETS: dict[str, Callable[[Case], Iterator[Answer]]] = {
     "k8s-e2e": of_e2e,
     "recipes": of_recipes,
     "np-guard": of_np_guard,
+    "exposure": of_exposure,
 }
 
 

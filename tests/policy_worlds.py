@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,12 @@ def cases(name: str) -> list[Case]:
 
 def asked(case: Case) -> Iterator[Asked]:
     """The connections of a case."""
-    for line in case["expect"]:
+    return questions(case["expect"])
+
+
+def questions(lines: Iterable[str]) -> Iterator[Asked]:
+    """Connections as they are written, `a/pod -> 192.0.2.1 TCP 443: allowed`."""
+    for line in lines:
         found = _ASKED.fullmatch(line)
         assert found, line
         yield Asked(found["source"], found["destination"], found["protocol"], int(found["number"]), found["verdict"])
@@ -150,12 +155,3 @@ def decide(rules: Ruleset, ends: Mapping[str, Endpoint], wanted: Sequence[Asked]
         )
         passages = reach.between(at[one.source], at[one.destination])
         yield one, " ".join(sorted({passage.verdict.value for passage in passages if passage.traffic & numbers}))
-
-
-def is_address(name: str) -> bool:
-    """Whether an end of a connection is an address, and no pod."""
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -172,3 +172,15 @@ def test_a_damaged_pod_is_missing_and_not_taken_for_another() -> None:
 def test_a_new_policy_engine_is_unknown() -> None:
     with pytest.raises(Unread):
         enforced(cluster(case({**AZURE, "cluster properties.networkProfile.networkPolicy": "newest"})))
+
+
+@pytest.mark.parametrize(
+    ("shown", "missing"), [(["globalnetworkpolicies"], False), (["networkpolicies"], True), ([], True)]
+)
+def test_calico_shows_what_it_stores_and_only_that_is_read(shown: list[str], *, missing: bool) -> None:
+    stored = "globalnetworkpolicies.crd.projectcalico.org"
+    served = json.dumps({"path": "/apis", "groups": {"projectcalico.org": {"v3": shown}}})
+    records = records_of(case(CALICO, served), BASE, INSIDE)
+    without = [one for one in records if not (isinstance(one, snapshot.Listing) and one.type == stored)]
+    found = enforced(Estate(snapshot.of(without)).resource(ManagedCluster, CLUSTER))
+    assert any(stored in one.reason for one in found.missing) == missing

@@ -12,7 +12,7 @@ from aks_audit.engine import audit, load_rules
 from aks_audit.facts import AgentPool, DeploymentSafeguards, Estate, ManagedCluster, Route, SecurityRule
 from aks_audit.facts.field import Choice, Field, View
 from aks_audit.results import Outcome
-from cases import Case, records_of
+from cases import CLUSTER, Case, records_of
 from sdk_models import MODELS, enumeration, fields
 
 RULES = load_rules()
@@ -25,12 +25,35 @@ PLACES: dict[type[View], tuple[str, ...]] = {
 }
 """Where in the base estate the values of each kind of fact stand."""
 
+_OUTWARD = {
+    "name": "DenyInternetOutbound",
+    "properties": {
+        "access": "Deny",
+        "destinationAddressPrefix": "Internet",
+        "destinationPortRange": "*",
+        "direction": "Outbound",
+        "priority": 4000,
+        "protocol": "*",
+        "sourceAddressPrefix": "*",
+        "sourcePortRange": "*",
+    },
+}
+_SUBSCRIPTION = CLUSTER.partition("/resourceGroups")[0]
+ALERTS = (
+    f"Microsoft.AlertsManagement/prometheusRuleGroups {_SUBSCRIPTION}",
+    f"Microsoft.Insights/metricAlerts {_SUBSCRIPTION}",
+    f"Microsoft.Insights/scheduledQueryRules {_SUBSCRIPTION}",
+)
+"""What rules ask for and a scan reads only where it is asked to: their lists, which hold nothing."""
+
 CONSISTENT = {
+    **{f"{nsg} properties.securityRules.2": _OUTWARD for nsg in ("nsg-nodes", "nsg-pods")},
     "cluster properties.networkProfile.podCidr": "10.244.0.0/16",
     "cluster properties.networkProfile.podCidrs": ["10.244.0.0/16"],
     "routes properties.routes.0.properties.nextHop": {"nextHopIpAddresses": ["10.30.1.4"]},
 }
-"""What the base lacks and some values bring with them: overlay and kubenet have a pod CIDR, ECMP its next hops."""
+"""What the base lacks: rules that restrict outward, as some do inward; and what some values bring with them: overlay and
+kubenet have a pod CIDR, ECMP its next hops."""
 
 NOT_DECIDED = {("Auto", "AKS-SUB-10"): "node auto-provisioning: its limits stand inside the cluster"}
 """Values that leave a rule undecided, with the reason."""
@@ -46,7 +69,7 @@ CHOICES = [
 def outcomes(view: type[View], choice: Choice[StrEnum], value: str) -> dict[str, set[Outcome]]:
     """The outcomes of every rule that reads the field, with the value set wherever the field stands."""
     changed = {f"{place}{choice.path}": value for place in PLACES[view]}
-    changed_base = snapshot.of(records_of(Case(name=value, expect="", set={**CONSISTENT, **changed})))
+    changed_base = snapshot.of(records_of(Case(name=value, expect="", set={**CONSISTENT, **changed}, listed=ALERTS)))
     found: dict[str, set[Outcome]] = {}
     for rule in RULES:
         with readings() as read:  # an estate of its own each: what one rule has read, the next would find worked out

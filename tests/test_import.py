@@ -160,7 +160,8 @@ def without_nulls(node: Json) -> Json:
     }
 
 
-BASE_BODIES = [resource.body for resource, _ in snapshot.read([BASE]).resources]
+BASE_BODIES = [resource.body for resource, _ in snapshot.read([BASE]).resources if known(resource.type)]
+"""Those that the Azure CLI flattens; it prints others, such as key vaults, with their `properties`."""
 
 
 @pytest.mark.parametrize("body", BASE_BODIES, ids=lambda body: body["name"])

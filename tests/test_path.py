@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -20,15 +21,22 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.network.flows import FlowProtocol, Passage
 from aks_audit.network.hops import Hop, HopKind, Walk
 from aks_audit.path import PathError, Question, as_json, as_text, ask, destination, find_cluster
+from aks_audit.policies.enforcement import POLICY_TYPES, REFERRED_TYPES
 from aks_audit.snapshot import Gap, Listing, Record, Resource
 from cases import Case, records_of
+from compose.estates import ESTATES
 from live import run
 from mutations import RETYPED, Mutation, keys
 from resource_manager import ResourceManager
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PATHS = FIXTURES / "paths"
-ASKED: list[dict[str, Any]] = tomllib.loads((PATHS / "questions.toml").read_text(encoding="utf-8"))["question"]
+QUESTIONS: dict[str, list[dict[str, Any]]] = {
+    path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["question"] for path in sorted(PATHS.glob("*.toml"))
+}
+ASKED = [{"estate": estate, **question} for estate, questions in QUESTIONS.items() for question in questions]
+FEWEST = 10
+"""The questions that an estate must have."""
 EXIT_CODES = {"✓": 0, "✗": 1, "?": 3}
 
 
@@ -84,6 +92,15 @@ def test_a_walk_is_the_one_that_a_person_decided(asked: dict[str, Any]) -> None:
     assert walk.end == asked["end"]
     if walk.end != Passage.ALLOWED:
         assert asked["by"] in walk.decided_by.says
+
+
+def test_every_estate_has_ten_questions_and_none_is_asked_twice() -> None:
+    assert {
+        estate: len(QUESTIONS.get(estate, ())) for estate in ESTATES if len(QUESTIONS.get(estate, ())) < FEWEST
+    } == {}
+    keys = ("estate", "cluster", "from", "to", "protocol", "lose")
+    asked = Counter(tuple(str(one.get(key)) for key in keys) for one in ASKED)
+    assert {question for question, times in asked.items() if times > 1} == set()
 
 
 @pytest.mark.parametrize("golden", sorted(PATHS.glob("*.txt")), ids=lambda path: path.stem)
@@ -157,10 +174,7 @@ def _with_pod(
     every = records(estate)
     cluster = next(one.id for one in every if isinstance(one, Resource) and one.id.endswith(f"managedClusters/{name}"))
     node = f"aks-{pool}-12345678-vmss000001"
-    kinds = ("pods", "nodes", "networkpolicies.networking.k8s.io", "ciliumnetworkpolicies.cilium.io",
-             "ciliumclusterwidenetworkpolicies.cilium.io", "networkpolicies.crd.projectcalico.org",
-             "globalnetworkpolicies.crd.projectcalico.org")  # fmt: skip
-    listings = [Listing(kind, cluster) for kind in kinds]
+    listings = [Listing(kind, cluster) for kind in ("pods", "nodes", *POLICY_TYPES, *REFERRED_TYPES)]
     return [*every, *listings, _pod(cluster, "shop", "web", node, address, **spec), *more]
 
 
@@ -420,8 +434,10 @@ def test_calicos_policies_are_read_by_either_of_their_names() -> None:
     assert passage(estate) is Passage.ALLOWED
     without = [one for one in estate if not (isinstance(one, Listing) and one.type.endswith("crd.projectcalico.org"))]
     assert passage(without) is Passage.UNKNOWN
-    names = ("networkpolicies.projectcalico.org", "globalnetworkpolicies.projectcalico.org")
-    assert passage([*without, *(Listing(name, record.id) for name in names)]) is Passage.ALLOWED
+    plurals = [kind.partition(".")[0] for kind in REFERRED_TYPES if kind.endswith(".crd.projectcalico.org")]
+    served = {"v3": ["networkpolicies", "globalnetworkpolicies", *plurals]}
+    shown = Resource(f"{record.id}/apis", "apis", {"groups": {"projectcalico.org": served}})
+    assert passage([*without, shown]) is Passage.ALLOWED
 
 
 ENDPOINT = "10.71.5.5"

@@ -125,6 +125,11 @@ ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
     "Microsoft.ContainerRegistry/registries/read": {
         "AKS-PAAS-15": "nat-gateway",
     },
+    # an application gateway is the ingress
+    **{
+        f"Microsoft.Network/{kind}/read": {"AKS-ING-07": "shared-hub"}
+        for kind in ("applicationGateways", "ApplicationGatewayWebApplicationFirewallPolicies")
+    },
     # the firewall is the DNS server of the clusters' network
     "Microsoft.Network/azureFirewalls/read": {
         "AKS-API-05": "aks-review-networking",

@@ -40,9 +40,11 @@ def flows(source: str | None, destination: str | None, case: Case = UNCHANGED) -
     """Who reaches whom on what, but for what is denied; nodes only as others see them."""
     found: dict[str, Any] = json.loads(as_json(*asked(source, destination, case)))
     return {
-        (flow["source"]["name"], flow["destination"]["name"], part["verdict"], part["traffic"])
+        (source["name"], destination["name"], part["verdict"], part["traffic"])
         for flow in found["flows"]
         if not flow["source"]["onOwnNode"] and not flow["destination"]["onOwnNode"]
+        for source in flow["source"]["subjects"]
+        for destination in flow["destination"]["subjects"]
         for part in flow["parts"]
         if part["verdict"] != "denied"
     }

@@ -12,7 +12,8 @@ from aks_audit import snapshot
 from aks_audit.facts import Estate, NetworkSecurityGroup, SecurityRuleAccess, SecurityRuleDirection, Unread
 from aks_audit.network.addresses import PUBLIC, AddressSet
 from aks_audit.network.flows import Flow
-from aks_audit.network.security_rules import Behind, Surroundings, decide, unreachable
+from aks_audit.network.security_decisions import Behind, Surroundings, decide
+from aks_audit.network.security_rules import unreachable
 from aks_audit.sources.azure_json import read_files
 from recordings import files, needs_recordings
 from test_security_rules import group, rule

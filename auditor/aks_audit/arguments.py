@@ -234,8 +234,9 @@ def _add_path(commands: "Commands") -> None:
         commands,
         "path",
         "walk a connection hop by hop",
-        "Walk a connection from a node or pod hop by hop, as Azure would carry it: DNS, masquerade, security\n"
-        "groups, routes, peerings, the firewall with the rule that decides, and the public address it leaves with.",
+        "Walk a connection from a node or pod hop by hop, as Azure would carry it: DNS, network policies,\n"
+        "masquerade, security groups, routes, peerings, the firewall with the rule that decides, and the public\n"
+        "address it leaves with.",
         PATH_EXAMPLES,
     )
     path.add_argument("of", metavar="CLUSTER", help="the cluster, by name or id")

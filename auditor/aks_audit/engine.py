@@ -14,8 +14,6 @@ from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
 
-_OBJECTS_BETWEEN_COLLECTIONS = 200_000
-
 
 class EngineError(AuditError):
     """A set of rules that cannot be used."""
@@ -39,20 +37,21 @@ def load_rules() -> tuple[Rule, ...]:
 def audit(estate: Estate, rules: Iterable[Rule]) -> tuple[Finding, ...]:
     """Ask each rule about each of its subjects, in order of rule and resource."""
     subjects = Subjects(estate)
-    with _few_collections():
+    with _no_collections():
         findings = [_finding(estate, rule, subject) for rule in rules for subject in subjects.of(rule.subject)]
     return tuple(sorted(findings, key=lambda finding: (finding.rule, finding.resource.lower())))
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
-    """Let Python seldom look for cycles: facts and findings hold none, and an audit makes nothing else in numbers."""
-    usual = gc.get_threshold()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
+def _no_collections() -> Iterator[None]:
+    """Let Python not look for cycles: facts and findings hold none, and an audit makes nothing else in numbers."""
+    usual = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
+        if usual:
+            gc.enable()
 
 
 def ask(rule: Rule, subject: Subject) -> Verdict:

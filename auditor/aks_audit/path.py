@@ -2,9 +2,7 @@
 
 import json
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -22,8 +20,9 @@ from aks_audit.network.hops import Hop, HopKind, Walk
 from aks_audit.network.origins import Origin, first_pool, of_pod, of_pool
 from aks_audit.network.required_egress import needs
 from aks_audit.network.walk import ON_THE_INTERNET, Knowledge, walk
-from aks_audit.progress import one_line
+from aks_audit.policies.on_the_way import network_policies
 from aks_audit.results import Evidence, JsonValue, Missing, Record
+from aks_audit.terminal import Pen, Style
 
 SCHEMA = "aks-audit/path/1"
 
@@ -56,7 +55,7 @@ def ask(estate: Estate, question: Question) -> Walk:
     asked = None if target.lower() == "api-server" else destination(target, question.protocol)
     try:
         origin = _origin(estate, cluster, question.source)
-        return walk(origin, asked or api_server(cluster), knowledge(cluster))
+        return walk(origin, asked or api_server(cluster), knowledge(cluster), network_policies)
     except Unread as unread:
         says = f"Where it starts, or is to go, cannot be told: {unread}"
         if "/" in question.source:
@@ -249,54 +248,27 @@ def as_json(question: Question, walked: Walk) -> str:
     return json.dumps(msgspec.to_builtins(record), indent=2, ensure_ascii=False) + "\n"
 
 
-class _Style(StrEnum):
-    NONE = ""
-    STRONG = "1"
-    QUIET = "2"
-    ALLOWED = "32"
-    BLOCKED = "1;31"
-    UNKNOWN = "33"
-
-
 _OF_PASSAGE = {
-    Passage.ALLOWED: ("✓", _Style.ALLOWED),
-    Passage.BLOCKED: ("✗", _Style.BLOCKED),
-    Passage.UNKNOWN: ("?", _Style.UNKNOWN),
-    None: ("●", _Style.QUIET),
+    Passage.ALLOWED: ("✓", Style.ALLOWED),
+    Passage.BLOCKED: ("✗", Style.BLOCKED),
+    Passage.UNKNOWN: ("?", Style.UNKNOWN),
+    None: ("●", Style.QUIET),
 }
 _TITLES = max(len(kind) for kind in HopKind)
 _NARROW = 60
-_WIDEST = 110
 _MOST_EVIDENCE = 4
 _LONGEST_VALUE = 60
 
 
 def as_text(question: Question, walked: Walk, *, colour: bool, width: int) -> str:
     """The walk for a terminal of so many columns; with escape codes for colour only if asked."""
-    pen = _Pen(colour, max(min(width, _WIDEST), 20))
+    pen = Pen.of(width, colour=colour)
     return "\n".join(_text(question, walked, pen)) + "\n"
 
 
-class _Pen(NamedTuple):
-    """Puts text on lines: harmless to a terminal, as wide as it is, coloured if asked."""
-
-    colour: bool
-    width: int
-
-    def styled(self, text: str, style: _Style) -> str:
-        """Text in a style."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self.colour and style and text else text
-
-    def wrapped(self, text: str, style: _Style, first: str, rest: str) -> Iterator[str]:
-        """Lines of a text that start with `first`, the later ones with `rest`, neither of them in the style."""
-        lines = textwrap.wrap(one_line(text), max(self.width - len(rest), 10), break_on_hyphens=False) or [""]
-        for number, line in enumerate(lines):
-            yield f"{rest if number else first}{self.styled(line, style)}"
-
-
-def _text(question: Question, walked: Walk, pen: _Pen) -> Iterator[str]:
+def _text(question: Question, walked: Walk, pen: Pen) -> Iterator[str]:
     asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{_service(question)}"
-    yield from pen.wrapped(asked, _Style.STRONG, "", "    ")
+    yield from pen.wrapped(asked, Style.STRONG, "", "    ")
     yield ""
     decides = walked.decided_by
     for number, hop in enumerate(walked.hops):
@@ -306,7 +278,7 @@ def _text(question: Question, walked: Walk, pen: _Pen) -> Iterator[str]:
     first, *others = _end(walked.end, decides)
     yield from pen.wrapped(f"{mark} {first}", style, "", "  ")
     for other in others:
-        yield from pen.wrapped(other, _Style.NONE, "  ", "  ")
+        yield from pen.wrapped(other, Style.NONE, "  ", "  ")
 
 
 def _end(end: Passage, decides: Hop) -> Iterator[str]:
@@ -345,32 +317,32 @@ def _source_words(source: str) -> str:
     return "a node" if source.lower() == "node" else f"pool {source}"
 
 
-def _hop(hop: Hop, pen: _Pen, *, last: bool) -> Iterator[str]:
+def _hop(hop: Hop, pen: Pen, *, last: bool) -> Iterator[str]:
     mark, style = _OF_PASSAGE[hop.passage]
     line = " " if last else "│"
     narrow = pen.width < _NARROW
     title = f"{hop.kind:{_TITLES}}"
     head = f"{mark} {title.strip()}" if narrow else f"{mark} {title}  "
     rest = f"{line}   " if narrow else f"{line}{' ' * (_TITLES + 3)}"
-    painted = f"{pen.styled(mark, style)} {pen.styled(title.strip() if narrow else title, _Style.STRONG)}"
+    painted = f"{pen.styled(mark, style)} {pen.styled(title.strip() if narrow else title, Style.STRONG)}"
     if narrow:
         yield painted
-        yield from pen.wrapped(hop.says, _Style.NONE, rest, rest)
+        yield from pen.wrapped(hop.says, Style.NONE, rest, rest)
     else:
-        first, *others = pen.wrapped(hop.says, _Style.NONE, " " * len(head), rest)
+        first, *others = pen.wrapped(hop.says, Style.NONE, " " * len(head), rest)
         yield f"{painted}  {first[len(head) :]}"
         yield from others
-    quiet = pen.styled(line, _Style.QUIET) + rest[1:]
+    quiet = pen.styled(line, Style.QUIET) + rest[1:]
     if hop.by and hop.by.removeprefix("rule ") not in hop.says:
-        yield from (quiet + text[len(rest) :] for text in pen.wrapped(f"by {hop.by}", _Style.NONE, rest, rest))
+        yield from (quiet + text[len(rest) :] for text in pen.wrapped(f"by {hop.by}", Style.NONE, rest, rest))
     for evidence in _evidence(hop, pen.width * 6 // 10):
-        yield from (quiet + text[len(rest) :] for text in pen.wrapped(evidence, _Style.QUIET, rest, rest))
+        yield from (quiet + text[len(rest) :] for text in pen.wrapped(evidence, Style.QUIET, rest, rest))
     for missing in hop.missing:
         if missing.action:
             text = f"it takes {missing.action} on {missing.scope or missing.what}"
-            yield from (quiet + piece[len(rest) :] for piece in pen.wrapped(text, _Style.QUIET, rest, rest))
+            yield from (quiet + piece[len(rest) :] for piece in pen.wrapped(text, Style.QUIET, rest, rest))
     if not last:
-        yield pen.styled("│", _Style.QUIET)
+        yield pen.styled("│", Style.QUIET)
 
 
 def _evidence(hop: Hop, longest: int) -> Iterator[str]:

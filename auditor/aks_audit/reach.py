@@ -41,18 +41,33 @@ class Question(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """Endpoints that belong together and that every policy treats alike.
-
-    `number` is one of them in the reach, `size` how many they are (of addresses: 1). `on_own_node`: they are a node or
-    in its network, as seen from what runs on it.
-    """
+    """Endpoints that belong together: a workload, the nodes of a pool, addresses (of which `size` is 1)."""
 
     name: str
     place: str
     kind: Kind
     size: int
+
+
+class Side(NamedTuple):
+    """Subjects that every policy treats alike. `number` is one of their endpoints in the reach.
+
+    `on_own_node`: they are nodes or in the network of nodes, as seen from what runs on the same one.
+    """
+
+    subjects: tuple[Subject, ...]
     number: int
     on_own_node: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What all of them are."""
+        return self.subjects[0].kind
+
+    @property
+    def size(self) -> int:
+        """How many endpoints they are."""
+        return sum(subject.size for subject in self.subjects)
 
 
 class Part(NamedTuple):
@@ -65,10 +80,10 @@ class Part(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """What becomes of traffic from one subject to another; the parts have no traffic in common."""
+    """What becomes of traffic from all of one side to all of the other; the parts have no traffic in common."""
 
-    source: Subject
-    destination: Subject
+    source: Side
+    destination: Side
     parts: tuple[Part, ...]
 
 
@@ -124,9 +139,9 @@ def ask(estate: Estate, question: Question) -> Answer:
     answer = Answer(policies.engine, _count(policies), (), None, policies.ignored, missing)
     if ends == (None, None):
         return answer._replace(matrix=Matrix(reach, people.places))
-    named = [people.name if end else people.folded_name for end in ends]
-    subjects = [list(_subjects(people, reach, numbers, name)) for numbers, name in zip(chosen, named, strict=True)]
-    return answer._replace(flows=tuple(_flows(reach, *subjects)))
+    named = [people.name if end and "/" in end else people.folded_name for end in ends]
+    sides = [list(_sides(people, reach, numbers, name)) for numbers, name in zip(chosen, named, strict=True)]
+    return answer._replace(flows=tuple(_flows(reach, *sides)))
 
 
 def _count(policies: Enforced) -> int:
@@ -280,23 +295,24 @@ def _listed(names: Sequence[str]) -> str:
 # --- flows
 
 
-def _subjects(
-    people: _People, reach: Reach, numbers: Iterable[int], name_of: Callable[[int], str]
-) -> Iterator[Subject]:
-    """Endpoints by what they belong to and by class; those on nodes for who is on the same node, and for others."""
-    together: dict[tuple[str, int], list[int]] = defaultdict(list)
+def _sides(people: _People, reach: Reach, numbers: Iterable[int], name_of: Callable[[int], str]) -> Iterator[Side]:
+    """Endpoints by class and by what they belong to; those on nodes for who is on the same node, and for others."""
+    classes: dict[int, dict[tuple[str, str], list[int]]] = defaultdict(lambda: defaultdict(list))
     for number in numbers:
-        together[name_of(number), reach.class_of[number]].append(number)
-    for (name, _), members in together.items():
-        first = people.endpoints[members[0]]
-        size = 1 if first.kind is Kind.ADDRESS else len(members)
-        subject = Subject(name, people.places[members[0]], first.kind, size, members[0])
-        yield subject
-        if first.kind in HOSTS:
-            yield subject._replace(on_own_node=True)
+        classes[reach.class_of[number]][people.places[number], name_of(number)].append(number)
+    for together in classes.values():
+        first = next(iter(together.values()))[0]
+        kind = people.endpoints[first].kind
+        subjects = tuple(
+            Subject(name, place, kind, 1 if kind is Kind.ADDRESS else len(members))
+            for (place, name), members in together.items()
+        )
+        yield Side(subjects, first)
+        if kind in HOSTS:
+            yield Side(subjects, first, on_own_node=True)
 
 
-def _flows(reach: Reach, sources: Sequence[Subject], destinations: Sequence[Subject]) -> Iterator[Flow]:
+def _flows(reach: Reach, sources: Sequence[Side], destinations: Sequence[Side]) -> Iterator[Flow]:
     for source in sources:
         for destination in destinations:
             if _is_sensible(source, destination):
@@ -305,14 +321,14 @@ def _flows(reach: Reach, sources: Sequence[Subject], destinations: Sequence[Subj
                 yield Flow(source, destination, tuple(_merged(passages)))
 
 
-def _is_sensible(source: Subject, destination: Subject) -> bool:
+def _is_sensible(source: Side, destination: Side) -> bool:
     """Whether traffic from one to the other is a question: not from one to itself, nor past the cluster."""
     if {source.kind, destination.kind} <= {Kind.ADDRESS, Kind.API_SERVER}:
         return False
     for one, other in ((source, destination), (destination, source)):
         if one.on_own_node and other.kind is not Kind.POD:
             return False
-    return source.number != destination.number or source.size > 1
+    return source.number != destination.number or source.size > 1 or destination.size > 1
 
 
 def _merged(passages: Iterable[Passage]) -> Iterator[Part]:

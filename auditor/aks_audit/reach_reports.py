@@ -14,7 +14,7 @@ from aks_audit.policies.model import HOSTS, Kind
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC, in_words
 from aks_audit.policies.words import reason_in_words, why
 from aks_audit.progress import one_line
-from aks_audit.reach import BEYOND, OPEN_FIRST, Answer, Flow, Part, Question, Subject
+from aks_audit.reach import BEYOND, OPEN_FIRST, Answer, Flow, Part, Question, Side, Subject
 from aks_audit.results import Missing, Record
 from aks_audit.terminal import Pen, Style
 
@@ -45,9 +45,9 @@ class _Line(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """Peers of a subject with which everything is alike."""
+    """Peers with which everything is alike."""
 
-    peers: tuple[Subject, ...]
+    peers: tuple[Side, ...]
     lines: tuple[_Line, ...]
 
     @property
@@ -57,22 +57,23 @@ class _Row(NamedTuple):
         return verdicts.pop() if len(verdicts) == 1 else None
 
 
-def _rows(flows: Iterable[Flow], *, arriving: bool) -> dict[Subject, list[_Row]]:
-    """The rows of each subject that was asked about, those that are open first."""
-    together: dict[Subject, dict[tuple[_Line, ...], list[Subject]]] = defaultdict(lambda: defaultdict(list))
+def _rows(flows: Iterable[Flow], *, arriving: bool) -> Iterator[tuple[list[Side], list[_Row]]]:
+    """The rows of each side that was asked about, those that are open first; sides with the same rows together."""
+    together: dict[Side, dict[tuple[_Line, ...], list[Side]]] = defaultdict(lambda: defaultdict(list))
     for flow in flows:
-        subject, peer = (flow.destination, flow.source) if arriving else (flow.source, flow.destination)
-        lines = tuple(
-            _Line(
-                part.verdict, in_words(part.traffic, KUBERNETES_TRAFFIC), why(part.verdict, part.egress, part.ingress)
-            )
-            for part in flow.parts
-        )
-        together[subject][lines].append(peer)
-    return {
-        subject: sorted((_Row(tuple(peers), lines) for lines, peers in rows.items()), key=_openness)
-        for subject, rows in together.items()
-    }
+        asked, peer = (flow.destination, flow.source) if arriving else (flow.source, flow.destination)
+        together[asked][tuple(map(_line, flow.parts))].append(peer)
+    alike: dict[object, tuple[list[Side], list[_Row]]] = {}
+    for asked, found in together.items():
+        rows = sorted((_Row(tuple(peers), lines) for lines, peers in found.items()), key=_openness)
+        key = tuple((row.lines, tuple(map(id, row.peers))) for row in rows)
+        alike.setdefault(key, ([], rows))[0].append(asked)
+    yield from alike.values()
+
+
+def _line(part: Part) -> _Line:
+    traffic = in_words(part.traffic, KUBERNETES_TRAFFIC)
+    return _Line(part.verdict, traffic, why(part.verdict, part.egress, part.ingress))
 
 
 def _openness(row: _Row) -> tuple[int, int]:
@@ -95,11 +96,12 @@ def _text(question: Question, answer: Answer, pen: Pen) -> Iterator[str]:
         yield ""
         yield from _matrix(answer, pen)
     arriving = question.source is None
-    for subject, rows in _rows(answer.flows, arriving=arriving).items():
+    for asked, rows in _rows(answer.flows, arriving=arriving):
         yield ""
-        yield from pen.wrapped(_subject(subject), Style.STRONG, "", "  ")
+        yield from pen.wrapped(_listed(_names(asked)), Style.STRONG, "", "  ")
         for row in rows:
-            yield from _row(row, pen, "from" if arriving else "to")
+            listed = _listed(_names(row.peers, near=asked[0].kind is Kind.POD))
+            yield from _row(row, pen, f"{'from' if arriving else 'to'} {listed}")
     yield from _footer(answer, pen)
 
 
@@ -125,27 +127,18 @@ def _engine(answer: Answer) -> str:
     return f"{enforced}{ignored}. TCP, UDP and SCTP; routes, services and firewalls are not asked here"
 
 
-def _subject(subject: Subject) -> str:
-    return f"{subject.name}{_size(subject)}"
-
-
-def _size(subject: Subject, *, where: bool = True) -> str:
+def _size(subject: Subject, where: str) -> str:
     if subject.kind in {Kind.ADDRESS, Kind.API_SERVER}:
         return ""
     what = "node" if subject.kind is Kind.NODE else "pod"
     host = " in the network of nodes" if subject.kind is Kind.HOST_POD else ""
-    here = ", on the same node" if subject.on_own_node else ", on other nodes"
-    here = here if where and subject.kind in HOSTS else ""
+    here = f", {where}" if where and subject.kind in HOSTS else ""
     return f" ({subject.size} {what}{'' if subject.size == 1 else 's'}{host}{here})"
 
 
-def _row(row: _Row, pen: Pen, way: str) -> Iterator[str]:
+def _row(row: _Row, pen: Pen, peers: str) -> Iterator[str]:
     mark, style = _MARKS[row.verdict] if row.verdict else _SOME
-    names = list(dict.fromkeys(_peers(row.peers)))
-    shown = ", ".join(names[:_MOST_NAMES])
-    more = len(names) - _MOST_NAMES
-    listed = f"{way} {shown}{f' and {more} more' if more > 0 else ''}"
-    yield from pen.wrapped(listed, Style.NONE, f"  {pen.styled(mark, style)} ", "    ")
+    yield from pen.wrapped(peers, Style.NONE, f"  {pen.styled(mark, style)} ", "    ")
     for line in row.lines:
         if len(row.lines) > 1:
             sign, look = _MARKS[line.verdict]
@@ -153,13 +146,21 @@ def _row(row: _Row, pen: Pen, way: str) -> Iterator[str]:
         yield from pen.wrapped(line.why, Style.QUIET, "      ", "      ")
 
 
-def _peers(peers: Sequence[Subject]) -> Iterator[str]:
-    """Peers by their names; of nodes, where they are does not matter if all is the same on one's own."""
-    own = {(peer.name, peer.number) for peer in peers if peer.on_own_node}
-    others = {(peer.name, peer.number) for peer in peers if not peer.on_own_node}
-    for peer in peers:
-        both = (peer.name, peer.number) in own & others
-        yield f"{peer.name}{_size(peer, where=not both)}"
+def _names(sides: Sequence[Side], *, near: bool = True) -> list[str]:
+    """Who is on some sides; of nodes, where they are does not matter if all is the same on one's own, or to no pod."""
+    own = {side.number for side in sides if side.on_own_node}
+    others = {side.number for side in sides if not side.on_own_node}
+    found: dict[str, None] = {}
+    for side in sides:
+        where = "on the same node" if side.on_own_node else "on other nodes"
+        shown = where if near and side.number not in own & others else ""
+        found.update(dict.fromkeys(f"{subject.name}{_size(subject, shown)}" for subject in side.subjects))
+    return list(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return f"{', '.join(names[:_MOST_NAMES])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _footer(answer: Answer, pen: Pen) -> Iterator[str]:
@@ -223,9 +224,7 @@ def _lists(answer: Answer, groups: Sequence[Sequence[str]], names: Sequence[str]
                 reached[cell].append(other_name)
         yield pen.styled(one_line(name), Style.STRONG)
         for (mark, style), others in reached.items():
-            more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
-            listed = f"{', '.join(others[:_MOST_NAMES])}{more}"
-            yield from pen.wrapped(listed, Style.NONE, f"  {pen.styled(mark, style)} ", "    ")
+            yield from pen.wrapped(_listed(others), Style.NONE, f"  {pen.styled(mark, style)} ", "    ")
 
 
 def _cell(answer: Answer, group: Sequence[str], other: Sequence[str]) -> tuple[str, Style]:
@@ -270,20 +269,26 @@ class PartRecord(Record, frozen=True):
 
 
 class SubjectRecord(Record, frozen=True):
-    """Endpoints that belong together: how they are called, where they are, what, how many, and as who sees them."""
+    """Endpoints that belong together: how they are called, where they are, how many."""
 
     name: str
     place: str
-    kind: str
     size: int
+
+
+class SideRecord(Record, frozen=True):
+    """Subjects that every policy treats alike, and what they are; of nodes: as who runs on the same one sees them."""
+
+    kind: str
     on_own_node: bool
+    subjects: tuple[SubjectRecord, ...]
 
 
 class FlowRecord(Record, frozen=True):
-    """What becomes of traffic from some endpoints to others."""
+    """What becomes of traffic from all of one side to all of the other."""
 
-    source: SubjectRecord
-    destination: SubjectRecord
+    source: SideRecord
+    destination: SideRecord
     parts: tuple[PartRecord, ...]
 
 
@@ -339,11 +344,13 @@ def as_json(question: Question, answer: Answer) -> str:
 
 
 def _flow_record(flow: Flow) -> FlowRecord:
-    source, destination = (
-        SubjectRecord(one.name, one.place, one.kind, one.size, one.on_own_node)
-        for one in (flow.source, flow.destination)
-    )
+    source, destination = map(_side_record, (flow.source, flow.destination))
     return FlowRecord(source, destination, tuple(map(_part_record, flow.parts)))
+
+
+def _side_record(side: Side) -> SideRecord:
+    subjects = tuple(SubjectRecord(one.name, one.place, one.size) for one in side.subjects)
+    return SideRecord(side.kind, side.on_own_node, subjects)
 
 
 def _part_record(part: Part) -> PartRecord:

@@ -3,10 +3,12 @@
 Source: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import assert_never
 
-from aks_audit.facts import ClusterNetwork, Malformed
+from aks_audit.facts import ClusterNetwork, Estate, Malformed
 from aks_audit.facts.enumerations import ConnectionState, PeeringState
 from aks_audit.facts.networking import PrivateEndpoint, VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
@@ -58,13 +60,13 @@ def endpoint_names_resolve(network: ClusterNetwork) -> Verdict:
     https://learn.microsoft.com/azure/container-registry/container-registry-private-endpoints
     """
     near = [network.id, *(one.remote.id for one in network.peerings or () if _joined(one) and one.remote)]
-    scopes = dict.fromkeys(f"/subscriptions/{parse(one).subscription}" for one in near)
-    holdings = [network.estate.within(PrivateEndpoint, scope) for scope in scopes]
-    inside = {one.lower() for one in near}
-    endpoints = [one for holding in holdings for one in holding if _network_of(one) in inside and _approved(one)]
+    subscriptions = dict.fromkeys(parse(one).subscription for one in near)
+    placed = network.estate.indexed(_placed)
+    inside = sorted({one.lower() for one in near})
+    endpoints = [one for held in subscriptions for one in placed.of(held, inside) if _approved(one)]
     if not endpoints:
-        for holding in holdings:
-            holding.whole()
+        for held in subscriptions:
+            network.estate.within(PrivateEndpoint, f"/subscriptions/{held}").whole()
     names: dict[str, list[EndpointName]] = {}
     verdict = each(endpoints, lambda endpoint: _named(endpoint, names)) if endpoints else not_applicable(_NO_ENDPOINT)
     if not names:
@@ -75,6 +77,33 @@ def endpoint_names_resolve(network: ClusterNetwork) -> Verdict:
 
 def _joined(peering: VirtualNetworkPeering) -> bool:
     return peering.state is PeeringState.CONNECTED
+
+
+class _Placed:
+    """The private endpoints of an estate by subscription and network; those whose network cannot be told by ""."""
+
+    def __init__(self, endpoints: Iterable[PrivateEndpoint]) -> None:
+        self._held: dict[tuple[str, str], list[PrivateEndpoint]] = defaultdict(list)
+        for endpoint in endpoints:
+            with suppress(Malformed):
+                self._held[endpoint.parsed.subscription.lower(), _network_of(endpoint)].append(endpoint)
+                continue
+            self._held[endpoint.parsed.subscription.lower(), ""].append(endpoint)
+
+    def of(self, subscription: str, networks: Sequence[str]) -> Sequence[PrivateEndpoint]:
+        """The endpoints of a subscription that stand in the networks (lower-case ids), in order of id.
+
+        Raises:
+            Malformed: an endpoint of the subscription does not tell where it stands.
+        """
+        for strange in self._held.get((subscription.lower(), ""), ()):
+            _network_of(strange)
+        found = (one for network in networks for one in self._held.get((subscription.lower(), network), ()))
+        return sorted(found, key=lambda one: one.id.lower())
+
+
+def _placed(estate: Estate) -> _Placed:
+    return _Placed(estate.every(PrivateEndpoint))
 
 
 def _network_of(endpoint: PrivateEndpoint) -> str:

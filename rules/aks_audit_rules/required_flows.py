@@ -21,7 +21,7 @@ from aks_audit.network.dns_servers import Host, servers
 from aks_audit.network.flows import Address, Flow, FlowProtocol
 from aks_audit.network.origins import node_subnet
 from aks_audit.network.private_endpoints import api_server_addresses
-from aks_audit.network.security_rules import OrderedRules, Surroundings, ordered
+from aks_audit.network.security_decisions import OrderedRules, Surroundings, ordered
 from aks_audit.network.surroundings import surroundings
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided

@@ -1,7 +1,7 @@
 """Bodies of application gateways, the policies of their firewalls, and the add-on by which clusters run them."""
 
 from aks_audit.snapshot import Body
-from compose.azure import Group, child, network_resource, part, reference
+from compose.azure import Group, child, network_resource, part, reference, resource
 from compose.networks import public_ip
 
 
@@ -41,7 +41,7 @@ def run_by(cluster: Body, gateway: Body) -> None:
 
 def _policy(group: Group, name: str, gateway: str, mode: str) -> Body:
     rules = [{"ruleSetType": "Microsoft_DefaultRuleSet", "ruleSetVersion": "2.1", "ruleGroupOverrides": []}]
-    return network_resource(
+    return resource(
         group,
         group.of("ApplicationGatewayWebApplicationFirewallPolicies", name),
         {

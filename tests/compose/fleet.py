@@ -77,8 +77,8 @@ def _network(place: _Place) -> tuple[Body, list[Body]]:
         "vnet-aks",
         f"{place.net}.0.0/16",
         [
-            subnet(own, "snet-nodes", f"{place.net}.0.0/22", **use),
-            subnet(own, "snet-pods", f"{place.net}.16.0/20", **use),
+            subnet(own, "snet-nodes", f"{place.net}.0.0/22", defaultOutboundAccess=False, **use),
+            subnet(own, "snet-pods", f"{place.net}.16.0/20", defaultOutboundAccess=False, **use),
         ],
     )
     attach([network], [guard, routes])

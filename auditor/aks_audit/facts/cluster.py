@@ -282,12 +282,13 @@ class ManagedCluster(AzureResource):
             NotCollected: AKS hosts the system pool, and the body names none; the nodes are there, but not to be seen.
             Malformed: the body names no pools; any other cluster has them, so they were lost, not absent.
         """
-        if self.agent_pools is None and self.hosted_system_enabled:
+        found = self.agent_pools
+        if found is None and self.hosted_system_enabled:
             reason = f"AKS hosts the system pool of {self.id}, whose body therefore shows no agent pools"
             raise NotCollected(Missing(what=self.id, kind="not-read", reason=reason))
-        if self.agent_pools is None:
+        if found is None:
             raise Malformed(self.id, "/properties/agentPoolProfiles", "a cluster without its list of agent pools")
-        return self.agent_pools
+        return found
 
     @property
     def controlled_gateway(self) -> "Link[ApplicationGateway] | None":
@@ -336,9 +337,10 @@ class ManagedCluster(AzureResource):
         Raises:
             Malformed: the body does not name it.
         """
-        if self.node_resource_group is None:
+        group = self.node_resource_group
+        if group is None:
             raise Malformed(self.id, "/properties/nodeResourceGroup", "a cluster without its node resource group")
-        return f"/subscriptions/{self.parsed.subscription}/resourceGroups/{self.node_resource_group}"
+        return f"/subscriptions/{self.parsed.subscription}/resourceGroups/{group}"
 
     @property
     def scale_sets(self) -> Holding[VirtualMachineScaleSet]:

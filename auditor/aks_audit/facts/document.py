@@ -40,8 +40,7 @@ class Document:
     def ambiguous(self) -> bool:
         """Whether some object in the body has two keys that differ in case alone, so that neither can be believed."""
         if self._ambiguous is None:
-            keys: set[str] = set()
-            _note_keys(self.body, keys)
+            keys = _keys(self.body)
             self._ambiguous = len({key.lower() for key in keys}) < len(keys) and _has_twins(self.body)
         return self._ambiguous
 
@@ -74,15 +73,17 @@ def _safe(part: str) -> str:
     return cleaned.strip(".") or "_"
 
 
-def _note_keys(value: object, keys: set[str]) -> None:
-    """Add every key in a body."""
-    if isinstance(value, dict):
-        keys.update(value)
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, (dict, list)):
-                _note_keys(item, keys)
+def _keys(body: dict[str, Any]) -> set[str]:
+    """Every key in a body."""
+    keys: set[str] = set()
+    values: list[object] = [body]
+    for value in values:  # which grows by what is inside
+        if isinstance(value, dict):
+            keys.update(value)
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+    return keys
 
 
 def _has_twins(value: object) -> bool:

@@ -207,10 +207,8 @@ def parts(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
     """A list of objects inside the body."""
 
     def read(view: View, value: object, pointer: str) -> tuple[V, ...]:
-        items: Sequence[object] = _of(list, value)
-        return tuple(
-            kind(view.estate, view.document, _of(dict, item), f"{pointer}/{index}") for index, item in enumerate(items)
-        )
+        estate, document, items = view.estate, view.document, _of(list, value)
+        return tuple([kind(estate, document, _of(dict, item), f"{pointer}/{at}") for at, item in enumerate(items)])
 
     return Field(path, read)
 
@@ -238,8 +236,9 @@ def _steps(path: str) -> tuple[tuple[str, ...], str]:
 
 def _spelt_so(mapping: Mapping[str, Any], name: str) -> list[str]:
     """The keys that are a name without case. The length is looked at first, since most keys are other names."""
-    lower, length = name.lower(), len(name)
-    return [key for key in mapping if len(key) == length and key.lower() == lower]
+    length = len(name)
+    same = [key for key in mapping if len(key) == length]
+    return [key for key in same if key.lower() == name.lower()] if same else same
 
 
 def parse_network(value: str) -> Network:

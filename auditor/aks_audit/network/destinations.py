@@ -4,9 +4,10 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from aks_audit.facts import ManagedCluster, NetworkPlugin, VirtualNetwork
+from aks_audit.facts.workloads import Pod
 from aks_audit.network.aliases import private_alias
 from aks_audit.network.dns import Answer, Resolution, resolve
-from aks_audit.network.flows import Destination, Passage
+from aks_audit.network.flows import Address, Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
 from aks_audit.network.origins import Origin, is_overlay
 
@@ -74,11 +75,21 @@ def ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
     if address in _PLATFORM:
         says = f"{address} is Azure's own address on every host: it is reached past all routes, which is not analysed"
     elif any(address in prefix for prefix in services):
-        says = f"{address} is a Service of the cluster, which stays inside the cluster: it is not analysed yet"
+        says = f"{address} is a Service of the cluster, which stands for pods: ask for one of these"
     elif any(address in prefix for prefix in pods):
-        says = f"{address} is a pod of the cluster, which stays inside the cluster: it is not analysed yet"
+        if (found := _pod_at(cluster, address)) is not None:
+            says = f"{address} is pod {found.name} of namespace {found.namespace}, which is reached inside the cluster"
+            yield Hop(HopKind.DESTINATION, found.id, Passage.ALLOWED, says, evidence=(found.at(Pod.pod_ip),))
+            return True
+        says = f"{address} is a pod of the cluster, and none that was read has it"
     else:
         return False
     evidence = (cluster.at(ManagedCluster.service_cidr), cluster.at(ManagedCluster.pod_cidr))
     yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
     return True
+
+
+def _pod_at(cluster: ManagedCluster, address: Address) -> Pod | None:
+    """The pod with an address of its own."""
+    pods = cluster.estate.within(Pod, cluster.id)
+    return next((pod for pod in pods if pod.pod_ip == str(address) and not pod.host_network and not pod.over), None)

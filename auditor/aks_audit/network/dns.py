@@ -12,7 +12,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import NamedTuple, assert_never
 
-from aks_audit.facts import Evidence, Malformed, ManagedCluster, Missing, NotCollected, VirtualNetwork
+from aks_audit.facts import Estate, Evidence, Malformed, ManagedCluster, Missing, NotCollected, VirtualNetwork
 from aks_audit.facts.enumerations import ResolutionPolicy
 from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.name_resolution import (
@@ -88,7 +88,7 @@ def _by_server(server: Server, name: str, before: frozenset[str]) -> Resolution:
         return Resolution(Answer.NOTHING, frozenset(), (Step("the servers ask one another in a circle", ()),))
     match server.host:
         case Host.AZURE | Host.RESOLVER if server.network:
-            found = _by_azure(server.network, name, before | {key})
+            found = server.network.estate.indexed(_Answers).of(server.network, name, before | {key})
         case Host.FIREWALL if server.firewall:
             found = _by_firewall(server, server.firewall, name, before | {key})
         case Host.NOBODY:
@@ -123,6 +123,22 @@ def _by_firewall(server: Server, firewall: AzureFirewall, name: str, before: fro
     upstream = located(server.network, proxy.servers or (str(AZURE_DNS),), proxy.evidence)
     found = _by_servers(upstream, name, before)
     return found._replace(steps=(step, *found.steps))
+
+
+class _Answers:
+    """What Azure's DNS answers in the networks of an estate: many networks ask the same of the same hub."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, _estate: Estate) -> None:
+        self._known: dict[tuple[str, str, frozenset[str]], Resolution] = {}
+
+    def of(self, network: VirtualNetwork, name: str, before: frozenset[str]) -> Resolution:
+        """What it answers in one network; `before`: the servers that were asked on the way, this one the last."""
+        key = (network.id.lower(), name, before)
+        if key not in self._known:
+            self._known[key] = _by_azure(network, name, before)
+        return self._known[key]
 
 
 def _by_azure(network: VirtualNetwork, name: str, before: frozenset[str]) -> Resolution:

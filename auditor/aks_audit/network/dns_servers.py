@@ -79,6 +79,10 @@ def servers(network: VirtualNetwork) -> tuple[Server, ...]:
         NotCollected: a peered network that a server stands in was not read.
         Malformed: a server is no address.
     """
+    return network.estate.once(_servers, network)
+
+
+def _servers(network: VirtualNetwork) -> tuple[Server, ...]:
     evidence = network.at(VirtualNetwork.dns_servers)
     return located(network, network.dns_servers or (str(AZURE_DNS),), evidence)
 

@@ -10,6 +10,7 @@ https://learn.microsoft.com/azure/firewall-manager/policy-overview.
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
 
@@ -211,8 +212,9 @@ def _of_group(policy: FirewallPolicy, group: RuleCollectionGroup) -> Iterator[Pl
     collections = _needed(group, group.rule_collections, "rule collections")
     for collection in sorted(collections, key=_priority):
         action = _needed(collection, collection.action, "action")
+        where = (policy.name, group.name, collection.name or "")
         for rule in _needed(collection, collection.rules, "rules"):
-            name = RuleName(policy.name, group.name, collection.name or "", rule.name or "")
+            name = RuleName(*where, rule.name or "")
             yield PlacedRule(name, _needed(rule, rule.rule_type, "type"), action, rule)
 
 
@@ -265,7 +267,15 @@ def _protocols(rule: FirewallRule) -> frozenset[str]:
 
 
 def _ports(rule: FirewallRule) -> RangeSet:
-    return RangeSet(_port_range(rule, port) for port in _needed(rule, rule.destination_ports or None, "ports"))
+    try:
+        return _written_ports(_needed(rule, rule.destination_ports or None, "ports"))
+    except ValueError as problem:
+        raise Malformed(rule.document.id, rule.pointer, str(problem)) from None
+
+
+@lru_cache(maxsize=8192)
+def _written_ports(listed: tuple[str, ...]) -> RangeSet:
+    return RangeSet(map(_port_range, listed))
 
 
 def _services(rule: FirewallRule) -> frozenset[Service]:
@@ -286,16 +296,25 @@ def _addresses(
     for group in groups or ():
         read = group.read()
         grouped += _needed(read, read.ip_addresses, "addresses")
+    try:
+        return _written((*(listed or ()), *grouped))
+    except ValueError as problem:
+        raise Malformed(rule.document.id, rule.pointer, str(problem)) from None
+
+
+@lru_cache(maxsize=8192)
+def _written(listed: tuple[str, ...]) -> tuple[AddressSet, frozenset[str]]:
+    """A side as rules write it, many of them alike; ValueError where something is neither addresses nor a tag."""
     sets: list[AddressSet] = []
     tags: set[str] = set()
-    for written in map(_name, [*(listed or ()), *grouped]):
+    for written in map(_name, listed):
         addresses = written_addresses(written)
         if addresses is not None:
             sets.append(addresses)
         elif _TAG.fullmatch(written):
             tags.add(written)
         else:
-            raise Malformed(rule.document.id, rule.pointer, f"{written!r} is neither addresses nor a service tag")
+            raise ValueError(f"{written!r} is neither addresses nor a service tag")
     return AddressSet.union_of(sets), frozenset(tags)
 
 
@@ -318,13 +337,13 @@ def written_addresses(written: str) -> AddressSet | None:
     return AddressSet(v4=span) if low.version == 4 else AddressSet(v6=span)  # noqa: PLR2004 - IPv4
 
 
-def _port_range(rule: FirewallRule, written: str) -> tuple[int, int]:
+def _port_range(written: str) -> tuple[int, int]:
     if written.strip() == "*":
         return 0, _HIGHEST_PORT
     found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", written.strip())
     low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if not low <= high <= _HIGHEST_PORT:
-        raise Malformed(rule.document.id, rule.pointer, f"{written!r} is not a port or a range of ports")
+        raise ValueError(f"{written!r} is not a port or a range of ports")
     return low, high
 
 

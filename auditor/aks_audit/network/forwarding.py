@@ -10,7 +10,7 @@ https://learn.microsoft.com/azure/dns/dns-private-resolver-overview
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from aks_audit.facts import Evidence, Malformed, Missing, NotCollected, VirtualNetwork
+from aks_audit.facts import Estate, Evidence, Malformed, Missing, NotCollected, VirtualNetwork
 from aks_audit.facts.enumerations import ForwardingRuleState
 from aks_audit.facts.name_resolution import (
     DnsForwardingRuleset,
@@ -82,7 +82,7 @@ def forwarding_of(network: VirtualNetwork, name: str) -> Forwarding | None:
         NotCollected: a ruleset, what is in it, or the resolver that it sends by was not read.
         Malformed: one of them lacks what decides.
     """
-    _demand_rulesets(network)
+    network.estate.once(_demand_rulesets, network)
     bonds = [
         (ruleset, bond)
         for ruleset in network.estate.every(DnsForwardingRuleset)
@@ -114,12 +114,21 @@ def _demand_rulesets(network: VirtualNetwork) -> None:
             missing.extend(problem.missing)
     peers = [peering.remote.id for peering in network.peerings or () if peering.remote]
     near = (estate.resource(VirtualNetwork, one) for one in peers if missing and not is_virtual_hub(one))
-    if missing and (any(map(has_resolver, near)) or any(map(has_resolver, estate.every(VirtualNetwork)))):
+    if missing and (any(map(has_resolver, near)) or estate.indexed(_has_resolvers)):
         raise NotCollected(*missing)
+
+
+def _has_resolvers(estate: Estate) -> bool:
+    """Whether a network that was read has a subnet for a DNS resolver."""
+    return any(map(has_resolver, estate.every(VirtualNetwork)))
 
 
 def scopes_near(network: VirtualNetwork) -> tuple[str, ...]:
     """The subscriptions of a network and of those it is peered with, but for Microsoft's, which virtual hubs are in."""
+    return network.estate.once(_scopes_near, network)
+
+
+def _scopes_near(network: VirtualNetwork) -> tuple[str, ...]:
     remote = [peering.remote.id for peering in network.peerings or () if peering.remote]
     near = [network.id, *(one for one in remote if not is_virtual_hub(one))]
     return tuple(dict.fromkeys(f"/subscriptions/{parse(one).subscription}" for one in near))

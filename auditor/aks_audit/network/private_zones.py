@@ -6,6 +6,7 @@ one with the longest suffix decides) and https://learn.microsoft.com/azure/dns/p
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from aks_audit.facts import Malformed, VirtualNetwork
 from aks_audit.facts.enumerations import LinkState
@@ -25,11 +26,28 @@ def link_to(zone: PrivateDnsZone, network: VirtualNetwork) -> VirtualNetworkLink
     Raises:
         NotCollected: none was read, and the zone may have others.
     """
-    for found in zone.links:
-        if found.virtual_network and found.virtual_network.id.lower() == network.id.lower():
-            return found
-    zone.links.whole()
-    return None
+    found, unread = zone.estate.once(_links, zone)
+    bond = found.get(network.id.lower())
+    if bond is None:
+        if unread:
+            _network_of(unread)  # raises what stops the search there
+        zone.links.whole()
+    return bond
+
+
+def _links(zone: PrivateDnsZone) -> tuple[dict[str, VirtualNetworkLink], VirtualNetworkLink | None]:
+    """The links of a zone by their network, up to the first whose network cannot be read, and that one."""
+    found: dict[str, VirtualNetworkLink] = {}
+    for one in zone.links:
+        try:
+            found.setdefault(_network_of(one), one)
+        except Malformed:
+            return found, one
+    return found, None
+
+
+def _network_of(bond: VirtualNetworkLink) -> str:
+    return bond.virtual_network.id.lower() if bond.virtual_network else ""
 
 
 def linked_zone(network: VirtualNetwork, name: str) -> tuple[PrivateDnsZone, VirtualNetworkLink] | None:
@@ -51,11 +69,24 @@ def record_of(zone: PrivateDnsZone, name: str) -> ARecordSet | CNameRecordSet | 
         NotCollected: it may be one that was not read.
     """
     relative = name.lower().removesuffix(zone.name.lower()).rstrip(".") or "@"
+    records = zone.estate.once(_records, zone)
+    if relative not in records.sets:
+        zone.a_records.whole()
+    return next((records.sets[one] for one in _that_answer(relative, records) if one in records.sets), None)
+
+
+class _Records(NamedTuple):
+    """The record sets of a zone by name in lower case, and all names that exist: theirs, and those above them."""
+
+    sets: dict[str, ARecordSet | CNameRecordSet]
+    names: frozenset[str]
+
+
+def _records(zone: PrivateDnsZone) -> _Records:
     sets: dict[str, ARecordSet | CNameRecordSet] = {one.name.lower(): one for one in zone.cname_records}
     sets.update({one.name.lower(): one for one in zone.a_records})
-    if relative not in sets:
-        zone.a_records.whole()
-    return next((sets[one] for one in _that_answer(relative, sets) if one in sets), None)
+    labels = [name.split(".") for name in sets]
+    return _Records(sets, frozenset(".".join(one[start:]) for one in labels for start in range(len(one))))
 
 
 def addresses_of(records: ARecordSet) -> frozenset[IPv4Address]:
@@ -76,20 +107,16 @@ def _ipv4(record: ARecord) -> IPv4Address:
     return found
 
 
-def _that_answer(relative: str, sets: dict[str, ARecordSet | CNameRecordSet]) -> Iterator[str]:
+def _that_answer(relative: str, records: _Records) -> Iterator[str]:
     """The names of record sets that may answer: the name itself, and the wildcard of the nearest name that exists."""
     yield relative
-    if _exists(relative, sets):
+    if relative in records.names:
         return
     labels = relative.split(".")
     for count in range(1, len(labels)):
         parent = ".".join(labels[count:])
-        if _exists(parent, sets):
+        if parent in records.names:
             yield f"*.{parent}"
             return
     if relative != "@":
         yield "*"
-
-
-def _exists(name: str, sets: dict[str, ARecordSet | CNameRecordSet]) -> bool:
-    return any(one == name or one.endswith(f".{name}") for one in sets)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -174,18 +174,24 @@ def next_hop_addresses(route: Route) -> tuple[Address, ...]:
     Raises:
         Malformed: a route to an appliance names no address, or one that is none.
     """
-    if route.next_hop_type is RouteNextHopType.VIRTUAL_APPLIANCE_ECMP:
+    hop = route.next_hop_type
+    if hop is RouteNextHopType.VIRTUAL_APPLIANCE_ECMP:
         written = route.next_hop_ip_addresses or ()
-    elif route.next_hop_type is RouteNextHopType.VIRTUAL_APPLIANCE:
-        written = (route.next_hop_ip_address,) if route.next_hop_ip_address else ()
+    elif hop is RouteNextHopType.VIRTUAL_APPLIANCE:
+        alone = route.next_hop_ip_address
+        written = (alone,) if alone else ()
     else:
         return ()
     if not written:
         raise Malformed(route.document.id, route.pointer, "a route to an appliance without its address")
     try:
-        return tuple(ip_address(one.strip()) for one in written)
+        return tuple(_address(one.strip()) for one in written)
     except ValueError as error:
         raise Malformed(route.document.id, route.pointer, str(error)) from None
+
+
+_address = lru_cache(maxsize=1024)(ip_address)
+"""Most routes of a table lead to one appliance."""
 
 
 def propagates(table: RouteTable | None) -> bool:
@@ -290,9 +296,10 @@ _INTERNET_ROUTES: Mapping[Family, Callable[[RouteTable], InternetRoutes]] = {
 
 
 def _all_routes(table: RouteTable) -> tuple[Route, ...]:
-    if table.routes is None:
+    routes = table.routes
+    if routes is None:
         raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
-    return table.routes
+    return routes
 
 
 def _prefix_routes(table: RouteTable) -> tuple[tuple[Network, RouteNextHopType, Route], ...]:
@@ -322,6 +329,7 @@ def _written_prefixes(table: RouteTable) -> tuple[tuple[Route, Network | None], 
     return tuple((route, _prefix((route.address_prefix or "").strip())) for route in table.routes or ())
 
 
+@lru_cache(maxsize=8192)
 def _prefix(written: str) -> Network | None:
     try:
         return ip_network(written, strict=False)
@@ -346,11 +354,8 @@ def destination(route: Route) -> Network | None:
 
 
 def _routes(network: VirtualNetwork, table: RouteTable | None) -> Iterator[EffectiveRoute]:
-    attached = _prefix_routes(table) if table else ()
-    for prefix, hop, route in attached:
-        next_hop = NextHop(_KINDS[hop], next_hop_addresses(route))
-        shown = tuple(route.at(field) for field in (Route.address_prefix, Route.next_hop_type))
-        yield EffectiveRoute(RouteSource.USER, prefix, next_hop, route.name or "", shown)
+    attached = table.estate.once(_user_routes, table) if table else ()
+    yield from attached
     space = network.at(VirtualNetwork.address_space)
     for prefix in stated(network, VirtualNetwork.address_space):
         yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.VIRTUAL_NETWORK), "", (space,))
@@ -360,9 +365,18 @@ def _routes(network: VirtualNetwork, table: RouteTable | None) -> Iterator[Effec
         yield from _hub_route(network)
     for prefix in _DEFAULTS:
         yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.INTERNET))
-    if not any(prefix == _DEFAULT for prefix, _, _ in attached):
+    if not any(route.prefix == _DEFAULT for route in attached):
         for prefix in _DROPPED:
             yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.NONE))
+
+
+def _user_routes(table: RouteTable) -> tuple[EffectiveRoute, ...]:
+    found: list[EffectiveRoute] = []
+    for prefix, hop, route in _prefix_routes(table):
+        next_hop = NextHop(_KINDS[hop], next_hop_addresses(route))
+        shown = tuple(route.at(field) for field in (Route.address_prefix, Route.next_hop_type))
+        found.append(EffectiveRoute(RouteSource.USER, prefix, next_hop, route.name or "", shown))
+    return tuple(found)
 
 
 def _hub_route(network: VirtualNetwork) -> Iterator[EffectiveRoute]:

@@ -10,15 +10,12 @@ So what is left open is never too little, and may be too much where a tag and a 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
-from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from aks_audit.facts import (
-    Evidence,
     Malformed,
     NetworkSecurityGroup,
     SecurityRule,
@@ -27,10 +24,9 @@ from aks_audit.facts import (
     SecurityRuleProtocol,
 )
 from aks_audit.network.addresses import EVERYTHING, PRIVATE, PUBLIC, AddressSet, RangeSet
-from aks_audit.network.flows import Address, Flow, FlowProtocol
 
 Protocol: TypeAlias = Literal["tcp", "udp", "icmp", "esp", "ah"]
-_PROTOCOLS: dict[SecurityRuleProtocol, tuple[Protocol, ...]] = {
+PROTOCOLS: dict[SecurityRuleProtocol, tuple[Protocol, ...]] = {
     SecurityRuleProtocol.TCP: ("tcp",),
     SecurityRuleProtocol.UDP: ("udp",),
     SecurityRuleProtocol.ICMP: ("icmp",),
@@ -136,7 +132,7 @@ def _openings(
 ) -> tuple[Opening, ...]:
     decided = _Decided()
     found: list[Opening] = []
-    for rule in _ranked_rules(group, direction, defaults=defaults):
+    for rule in ranked_rules(group, direction, defaults=defaults):
         own = rule.boxes
         if rule.access is SecurityRuleAccess.ALLOW:
             found.extend(Opening(rule.view, left) for box in own for left in decided.leave_of(box))
@@ -152,7 +148,7 @@ _OPENINGS: Mapping[tuple[SecurityRuleDirection, bool], Callable[[NetworkSecurity
 }
 
 
-class _RankedRule:
+class RankedRule:
     """A rule of a group, taken apart when that is first asked for."""
 
     __slots__ = ("_all_source_ports", "_boxes", "access", "priority", "view")
@@ -179,12 +175,12 @@ class _RankedRule:
         return self._all_source_ports
 
 
-_Ranked: TypeAlias = Mapping[SecurityRuleDirection, tuple[_RankedRule, ...]]
+_Ranked: TypeAlias = Mapping[SecurityRuleDirection, tuple[RankedRule, ...]]
 
 
-def _ranked_rules(
+def ranked_rules(
     group: NetworkSecurityGroup, direction: SecurityRuleDirection, *, defaults: bool = False
-) -> tuple[_RankedRule, ...]:
+) -> tuple[RankedRule, ...]:
     """The rules of a direction by priority, Azure's default rules among them if asked.
 
     Raises:
@@ -207,7 +203,7 @@ def _default_rules(group: NetworkSecurityGroup) -> _Ranked:
 def _ranked(group: NetworkSecurityGroup, rules: tuple[SecurityRule, ...] | None, name: str) -> _Ranked:
     if rules is None:
         raise Malformed(group.id, f"{group.pointer}/properties/{name}", "a security group without its list of rules")
-    found: dict[SecurityRuleDirection, list[_RankedRule]] = {direction: [] for direction in SecurityRuleDirection}
+    found: dict[SecurityRuleDirection, list[RankedRule]] = {direction: [] for direction in SecurityRuleDirection}
     for rule in rules:
         if (
             (direction := rule.direction) is None
@@ -215,11 +211,11 @@ def _ranked(group: NetworkSecurityGroup, rules: tuple[SecurityRule, ...] | None,
             or (priority := rule.priority) is None
         ):
             raise Malformed(group.id, rule.pointer, "a security rule without its direction, access or priority")
-        found[direction].append(_RankedRule(rule, access, priority))
+        found[direction].append(RankedRule(rule, access, priority))
     return {direction: _by_priority(ranked) for direction, ranked in found.items()}
 
 
-def _by_priority(rules: Iterable[_RankedRule]) -> tuple[_RankedRule, ...]:
+def _by_priority(rules: Iterable[RankedRule]) -> tuple[RankedRule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.priority))
 
 
@@ -248,7 +244,7 @@ def boxes(rule: SecurityRule) -> list[Box]:
     ports = _ports(rule, rule.destination_port_range, rule.destination_port_ranges)
     if not ports:
         raise Malformed(rule.document.id, rule.pointer, "a security rule without its destination ports")
-    return [Box(protocol, sources, destinations, ports) for protocol in _PROTOCOLS[rule.protocol]]
+    return [Box(protocol, sources, destinations, ports) for protocol in PROTOCOLS[rule.protocol]]
 
 
 def by_port(found: Iterable[Opening], protocol: Protocol) -> Iterator[tuple[RangeSet, tuple[Opening, ...]]]:
@@ -277,228 +273,6 @@ def destinations(found: Iterable[Opening]) -> AddressSet:
     return AddressSet.union_of(opening.box.destinations.addresses for opening in found)
 
 
-class Behind(NamedTuple):
-    """The addresses behind a tag or group: those surely behind it, and more that may be, which is not known."""
-
-    surely: AddressSet = AddressSet()
-    perhaps: AddressSet = AddressSet()
-
-
-class Surroundings(NamedTuple):
-    """What tags and groups mean where a security group stands.
-
-    `virtual_network` is the tag VirtualNetwork there, and `group` gives the interfaces of an application security group
-    by its id in lower case.
-    """
-
-    virtual_network: Behind
-    group: Callable[[str], Behind]
-
-    def behind(self, tag: str) -> Behind:
-        """What is behind a tag or group, in lower case. Which addresses a service has is not known: any public ones."""
-        if tag == "virtualnetwork":
-            return self.virtual_network
-        if tag in _OF_THE_PLATFORM:
-            return Behind(_OF_THE_PLATFORM[tag])
-        return self.group(tag) if tag.startswith("/") else Behind(perhaps=PUBLIC)
-
-
-# https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16 and
-# https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service
-PLATFORM_ADDRESS = IPv4Network("168.63.129.16/32")
-_METADATA_ADDRESS = IPv4Network("169.254.169.254/32")
-_OF_THE_PLATFORM = {
-    "azureloadbalancer": AddressSet.of([PLATFORM_ADDRESS]),
-    "azureplatformdns": AddressSet.of([PLATFORM_ADDRESS]),
-    "azureplatformlkm": AddressSet.of([PLATFORM_ADDRESS]),
-    "azureplatformimds": AddressSet.of([_METADATA_ADDRESS]),
-}
-
-
-class _Match(StrEnum):
-    """Whether a rule is about a flow."""
-
-    YES = "yes"
-    NO = "no"
-    PERHAPS = "perhaps"
-
-
-class Decision(NamedTuple):
-    """What a security group does with a flow.
-
-    `access` is None where that hangs on addresses that are not known; `doubts` then names the rules that may decide.
-    `rule` names the rule that decides, `evidence` is what it was read from (nothing for a default rule that the body
-    does not hold), and `too_late` the group's own rules about the same flow that say otherwise and are never reached.
-    """
-
-    access: SecurityRuleAccess | None
-    rule: str
-    evidence: tuple[Evidence, ...] = ()
-    doubts: tuple[str, ...] = ()
-    too_late: tuple[str, ...] = ()
-
-
-def decide(
-    group: NetworkSecurityGroup,
-    direction: SecurityRuleDirection,
-    flow: Flow,
-    surroundings: Surroundings,
-    senders: AddressSet | None = None,
-) -> Decision:
-    """The first rule by priority that is about a flow; Azure's default rules come last, in the body or not.
-
-    A flow to a name without an address is one to some public address. A rule for some source ports may be about it.
-    `senders` are the addresses that the source may have, where that is not `flow.source` alone.
-
-    Raises:
-        Malformed: the body holds no rules, or a rule lacks a value that decides.
-    """
-    return ordered(group, direction).decide(flow, surroundings, senders)
-
-
-class OrderedRules:
-    """The rules of a group in one direction, in the order in which they are asked; for many flows."""
-
-    __slots__ = ("_by_port", "_rules")
-
-    def __init__(self, rules: "Iterable[_Candidate]") -> None:
-        self._rules = tuple(rules)
-        self._by_port: dict[tuple[FlowProtocol, int | None], list[tuple[_Candidate, Box]]] = {}
-
-    def decide(self, flow: Flow, surroundings: Surroundings, senders: AddressSet | None = None) -> Decision:
-        """As `decide`."""
-        doubtful: list[_Candidate] = []
-        receivers = PUBLIC if flow.destination is None else _only(flow.destination)
-        asked = _Asked(senders or _only(flow.source), receivers, surroundings)
-        rules = self._about(flow.protocol, flow.port)
-        for number, (candidate, box) in enumerate(rules):
-            match = candidate.match(box, asked)
-            if match is _Match.PERHAPS:
-                doubtful.append(candidate)
-            elif match is _Match.YES:
-                return _decided(candidate, doubtful, rules[number + 1 :], asked)
-        raise AssertionError("the last default rule is about every flow")  # pragma: no cover
-
-    def _about(self, protocol: FlowProtocol, port: int | None) -> "list[tuple[_Candidate, Box]]":
-        """The rules about a protocol and port, which are looked for once; None: any port."""
-        key = (protocol, port)
-        if key not in self._by_port:
-            self._by_port[key] = [
-                (rule, box)
-                for rule in self._rules
-                for box in rule.boxes
-                if box.protocol == protocol and (port is None or port in box.ports)
-            ]
-        return self._by_port[key]
-
-
-def ordered(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> OrderedRules:
-    """A group's rules of a direction, by priority, then Azure's own.
-
-    Raises:
-        Malformed: the body holds no rules, or a rule lacks a value that decides.
-    """
-    return group.estate.once(_ORDERED[direction], group)
-
-
-def _ordered(direction: SecurityRuleDirection, group: NetworkSecurityGroup) -> OrderedRules:
-    return OrderedRules(_candidates(group, direction))
-
-
-_ORDERED: Mapping[SecurityRuleDirection, Callable[[NetworkSecurityGroup], OrderedRules]] = {
-    direction: partial(_ordered, direction) for direction in SecurityRuleDirection
-}
-
-
-def _decided(
-    by: "_Candidate", doubtful: "Sequence[_Candidate]", rest: "Sequence[tuple[_Candidate, Box]]", asked: "_Asked"
-) -> Decision:
-    if any(other.access is not by.access for other in doubtful):
-        every = (*doubtful, by)
-        evidence = tuple(piece for other in every for piece in other.evidence)
-        return Decision(None, "", evidence, tuple(other.name for other in every))
-    late = [(other, box) for other, box in rest if other.own and other.access is not by.access]
-    too_late = tuple(other.name for other, box in late if other.match(box, asked) is _Match.YES)
-    return Decision(by.access, by.name, by.evidence, (), too_late)
-
-
-class _Asked(NamedTuple):
-    """The addresses that the source and the destination of a flow may have, and where that is."""
-
-    senders: AddressSet
-    receivers: AddressSet
-    surroundings: Surroundings
-
-
-class _Candidate(NamedTuple):
-    """A rule that may decide; no two of its boxes have the same protocol."""
-
-    name: str
-    access: SecurityRuleAccess
-    boxes: Sequence[Box]
-    evidence: tuple[Evidence, ...]
-    all_source_ports: bool = True
-    own: bool = False
-
-    def match(self, box: Box, asked: _Asked) -> _Match:
-        """Whether one of the rule's boxes, for the protocol and port of a flow, is about it."""
-        found = _box_match(box, asked)
-        return _Match.PERHAPS if found is _Match.YES and not self.all_source_ports else found
-
-
-def _candidates(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> Iterator[_Candidate]:
-    """The group's rules by priority, then Azure's own, which cannot be changed.
-
-    Source: https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules
-    """
-    for rule in _ranked_rules(group, direction):
-        name = f"{rule.view.name or rule.view.pointer} ({rule.priority})"
-        told = tuple(rule.view.at(field) for field in (SecurityRule.name, SecurityRule.priority, SecurityRule.access))
-        yield _Candidate(name, rule.access, rule.boxes, told, rule.all_source_ports, own=True)
-    end = "InBound" if direction is SecurityRuleDirection.INBOUND else "OutBound"
-    allow, deny = SecurityRuleAccess.ALLOW, SecurityRuleAccess.DENY
-    anyone, network = Endpoints(EVERYTHING), Endpoints(tags=frozenset({"virtualnetwork"}))
-    internet, probes = Endpoints(PUBLIC), Endpoints(_OF_THE_PLATFORM["azureloadbalancer"])
-    middle = ("AllowInternetOutBound", anyone, internet) if end == "OutBound" else (
-        "AllowAzureLoadBalancerInBound", probes, anyone
-    )  # fmt: skip
-    yield _default(f"AllowVnet{end} (65000)", allow, network, network)
-    yield _default(f"{middle[0]} (65001)", allow, middle[1], middle[2])
-    yield _default(f"DenyAll{end} (65500)", deny, anyone, anyone)
-
-
-def _default(name: str, access: SecurityRuleAccess, source: Endpoints, destination: Endpoints) -> _Candidate:
-    every = _PROTOCOLS[SecurityRuleProtocol.ANY]
-    return _Candidate(name, access, [Box(protocol, source, destination, ALL_PORTS) for protocol in every], ())
-
-
-def _box_match(box: Box, asked: _Asked) -> _Match:
-    destination = _end_match(box.destinations, asked.receivers, asked.surroundings)
-    if destination is _Match.NO:
-        return destination
-    source = _end_match(box.sources, asked.senders, asked.surroundings)
-    return source if destination is _Match.YES or source is _Match.NO else destination
-
-
-def _end_match(side: Endpoints, end: AddressSet, surroundings: Surroundings) -> _Match:
-    """Whether a side of a rule holds all, none or some of the addresses that an end of the flow can have."""
-    left = end.difference(side.addresses)
-    if left.empty:
-        return _Match.YES
-    found = [surroundings.behind(tag) for tag in sorted(side.tags - {ANY_TAG, INTERNET})]
-    for behind in found:
-        left = left.difference(behind.surely)
-    if left.empty:
-        return _Match.YES
-    held = (side.addresses, *(addresses for behind in found for addresses in behind))
-    return _Match.PERHAPS if any(addresses.overlaps(end) for addresses in held) else _Match.NO
-
-
-def _only(address: Address) -> AddressSet:
-    number = RangeSet([(int(address), int(address))])
-    return AddressSet(v4=number) if isinstance(address, IPv4Address) else AddressSet(v6=number)
-
-
 class Unreachable(NamedTuple):
     """A rule that never decides anything, and the rules before it that decide all that it is about."""
 
@@ -512,12 +286,12 @@ def unreachable(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
     Raises:
         Malformed: the body holds no rules, or a rule lacks a value that decides.
     """
-    before: list[_RankedRule] = []
+    before: list[RankedRule] = []
     decided = _Decided()
     found: list[Unreachable] = []
-    for rule in _ranked_rules(group, direction):
+    for rule in ranked_rules(group, direction):
         own = rule.boxes
-        if not any(decided.leave_of(box) for box in own):
+        if not any(True for box in own for _ in decided.leave_of(box)):
             by = (other for other in before if any(_meet(one, box) for one in other.boxes for box in own))
             found.append(Unreachable(rule.view, tuple(other.view for other in by)))
         if rule.all_source_ports:
@@ -537,22 +311,26 @@ def restrictions(group: NetworkSecurityGroup, direction: SecurityRuleDirection) 
     """
     decided = _Decided()
     found: list[SecurityRule] = []
-    for rule in _ranked_rules(group, direction):
+    for rule in ranked_rules(group, direction):
         own = rule.boxes
         if rule.all_source_ports:
-            reached = (left for box in own for left in decided.leave_of(box))
-            if rule.access is SecurityRuleAccess.DENY and any(map(_LET_THROUGH[direction], reached)):
-                found.append(rule.view)
+            if rule.access is SecurityRuleAccess.DENY:
+                open_by_default = (_let_through(box, direction) for box in own)
+                if any(True for box in open_by_default if box for _ in decided.leave_of(box)):
+                    found.append(rule.view)
             decided.add(own)
     return tuple(found)
 
 
 _JOINED = Endpoints(PRIVATE, frozenset({"virtualnetwork"}))
-_LET_THROUGH: Mapping[SecurityRuleDirection, Callable[[Box], bool]] = {
-    SecurityRuleDirection.INBOUND: lambda box: not box.sources.common(_JOINED).empty,
-    SecurityRuleDirection.OUTBOUND: lambda box: not box.destinations.empty,
-}
-"""Whether Azure's default rules let some of a box through."""
+
+
+def _let_through(box: Box, direction: SecurityRuleDirection) -> Box | None:
+    """The part of a box that Azure's default rules let through."""
+    if direction is SecurityRuleDirection.OUTBOUND:
+        return box
+    sources = box.sources.common(_JOINED)
+    return None if sources.empty else box._replace(sources=sources)
 
 
 def _meet(one: Box, other: Box) -> bool:
@@ -573,15 +351,21 @@ class _Decided:
             ports = box.ports.ranges
             self._boxes.setdefault(box.protocol, []).append((ports[0][0], ports[-1][1], box))
 
-    def leave_of(self, box: Box) -> list[Box]:
-        """The parts of a box that no earlier rule decides about."""
+    def leave_of(self, box: Box) -> Iterator[Box]:
+        """The parts of a box that no earlier rule decides about, the first of them as soon as it is found."""
         lowest, highest = box.ports.ranges[0][0], box.ports.ranges[-1][1]
-        near = [other for low, high, other in self._boxes.get(box.protocol, ()) if low <= highest and lowest <= high]
-        pieces = [box]
-        for other in near:
-            if other.ports.meets(box.ports):
-                pieces = [left for piece in pieces for left in _cut(piece, other)]
-        return pieces
+        near = [
+            other
+            for low, high, other in self._boxes.get(box.protocol, ())
+            if low <= highest and lowest <= high and other.ports.meets(box.ports)
+        ]
+        pieces = [(box, 0)]
+        while pieces:
+            piece, asked = pieces.pop()
+            if asked == len(near):
+                yield piece
+            else:
+                pieces += [(left, asked + 1) for left in reversed([*_cut(piece, near[asked])])]
 
 
 def _cut(box: Box, other: Box) -> Iterator[Box]:
@@ -607,9 +391,18 @@ def _cut(box: Box, other: Box) -> Iterator[Box]:
 def _side(
     rule: SecurityRule, single: str | None, several: tuple[str, ...] | None, groups: list[str], name: str
 ) -> Endpoints:
-    listed = [*([single] if single else []), *(several or ())]
+    listed = (*([single] if single else []), *(several or ()))
     if not listed and not groups:
         raise Malformed(rule.document.id, rule.pointer, f"a security rule without its {name}")
+    try:
+        return _endpoints(listed, tuple(groups))
+    except ValueError as problem:
+        raise Malformed(rule.document.id, rule.pointer, str(problem)) from None
+
+
+@lru_cache(maxsize=8192)
+def _endpoints(listed: tuple[str, ...], groups: tuple[str, ...]) -> Endpoints:
+    """A side as rules write it, many of them alike; ValueError where something is neither a prefix nor a tag."""
     sets: list[AddressSet] = []
     tags = {group.lower() for group in groups}
     for prefix in listed:
@@ -622,27 +415,35 @@ def _side(
                 try:
                     sets.append(AddressSet.written(written))
                 except ValueError:
-                    tags.add(_tag(rule, written))
+                    tags.add(_tag(written))
     addresses = AddressSet.union_of(sets)
     whole = [(EVERYTHING, ANY_TAG), (PUBLIC, INTERNET)]
     return Endpoints(addresses, frozenset(tags | {tag for all_of, tag in whole if addresses.covers(all_of)}))
 
 
-def _tag(rule: SecurityRule, written: str) -> str:
+def _tag(written: str) -> str:
     if not _TAG.fullmatch(written):
-        raise Malformed(rule.document.id, rule.pointer, f"{written!r} is neither an address prefix nor a service tag")
+        raise ValueError(f"{written!r} is neither an address prefix nor a service tag")
     return written
 
 
 def _ports(rule: SecurityRule, single: str | None, several: tuple[str, ...] | None) -> RangeSet:
-    return RangeSet(_port_range(rule, written) for written in [*([single] if single else []), *(several or ())])
+    try:
+        return _written_ports((*([single] if single else []), *(several or ())))
+    except ValueError as problem:
+        raise Malformed(rule.document.id, rule.pointer, str(problem)) from None
 
 
-def _port_range(rule: SecurityRule, written: str) -> tuple[int, int]:
+@lru_cache(maxsize=8192)
+def _written_ports(listed: tuple[str, ...]) -> RangeSet:
+    return RangeSet(map(_port_range, listed))
+
+
+def _port_range(written: str) -> tuple[int, int]:
     if written.strip() == "*":
         return 0, _HIGHEST_PORT
     found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", written.strip())
     low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if not low <= high <= _HIGHEST_PORT:
-        raise Malformed(rule.document.id, rule.pointer, f"{written!r} is not a port or a range of ports")
+        raise ValueError(f"{written!r} is not a port or a range of ports")
     return low, high

@@ -1,14 +1,11 @@
-"""Who sends: a node, or a pod with its network policies, and the address under which it enters the virtual network."""
+"""Who sends: a node or a pod, and the address under which it enters the virtual network."""
 
-from contextlib import suppress
 from ipaddress import ip_network
 
 from aks_audit.facts import (
-    AzureResource,
     Evidence,
     ManagedCluster,
     NetworkPlugin,
-    NetworkPolicy,
     NotCollected,
     Subnet,
     VirtualNetwork,
@@ -76,62 +73,6 @@ def without_its_family(origin: Origin, destination: Destination) -> Steps[bool]:
 
 def _prefixes(subnet: Subnet) -> str:
     return ", ".join(map(str, subnet.prefixes)) or "the subnet"
-
-
-def _policies(kind: str) -> type[AzureResource]:
-    return type("Policies", (AzureResource,), {"__slots__": (), "TYPE": kind})
-
-
-_EVERY_ENGINES = (("networkpolicies.networking.k8s.io",),)
-_OF_ENGINE: dict[NetworkPolicy, tuple[tuple[str, ...], ...]] = {
-    NetworkPolicy.AZURE: _EVERY_ENGINES,
-    NetworkPolicy.CILIUM: (
-        *_EVERY_ENGINES,
-        ("ciliumnetworkpolicies.cilium.io",),
-        ("ciliumclusterwidenetworkpolicies.cilium.io",),
-    ),
-    NetworkPolicy.CALICO: (
-        *_EVERY_ENGINES,
-        ("networkpolicies.projectcalico.org", "networkpolicies.crd.projectcalico.org"),
-        ("globalnetworkpolicies.projectcalico.org", "globalnetworkpolicies.crd.projectcalico.org"),
-    ),
-}
-"""The kinds of policy that each engine enforces, each by its names: Calico shows the same objects in two groups."""
-
-
-def _all_of(cluster: ManagedCluster, names: tuple[str, ...]) -> tuple[AzureResource, ...]:
-    """All policies of a kind in a cluster, by the first of its names that was read."""
-    *before, last = (cluster.estate.within(_policies(name), cluster.id) for name in names)
-    for holding in before:
-        with suppress(NotCollected):
-            return holding.whole()
-    return last.whole()
-
-
-def network_policy(origin: Origin) -> Steps[None]:
-    """Whether any policy of the cluster is about a pod's namespace.
-
-    Raises:
-        NotCollected: the policies were not read.
-    """
-    cluster, pod = origin.cluster, origin.pod
-    namespace = pod.parsed.names[0] if pod else ""
-    evidence = (cluster.at(ManagedCluster.network_policy),)
-    engine = cluster.network_policy
-    if engine not in _OF_ENGINE and cluster.network_plugin is not NetworkPlugin.NONE:
-        says = "The cluster has no network policy engine: no policy holds the pod back"
-        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
-        return
-    kinds = _OF_ENGINE.get(engine, ()) if engine else ()
-    found = [one for kind in kinds for one in _all_of(cluster, kind)]
-    concerned = [one for one in found if len(one.parsed.names) == 1 or one.parsed.names[0] == namespace]
-    if kinds and not concerned:
-        says = f"No network policy is about namespace {namespace}"
-        yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
-        return
-    names = ", ".join(one.name for one in concerned) or "of a network plugin that is not Azure's"
-    says = f"Network policies may hold the pod back, and are not analysed yet: {names}"
-    yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
 
 
 def masquerade(origin: Origin, destination: Destination) -> Steps[Sender | None]:

@@ -20,7 +20,7 @@ from aks_audit.facts.enumerations import PeeringState
 from aks_audit.facts.networking import InterfaceIPConfiguration, VirtualNetworkPeering
 from aks_audit.network.addresses import PRIVATE, AddressSet
 from aks_audit.network.routes import written_prefixes
-from aks_audit.network.security_rules import PLATFORM_ADDRESS, Behind, Surroundings
+from aks_audit.network.security_decisions import PLATFORM_ADDRESS, Behind, Surroundings
 
 GATEWAY_SUBNET = "gatewaysubnet"
 

@@ -36,8 +36,8 @@ from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
 from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
 from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
-from aks_audit.network.security_rules import Behind, Decision, Surroundings, decide
-from aks_audit.network.senders import masquerade, network_policy, prefixes_at, source, without_its_family
+from aks_audit.network.security_decisions import Behind, Decision, Surroundings, decide
+from aks_audit.network.senders import masquerade, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation
 
@@ -53,6 +53,14 @@ OUTBOUND, INBOUND = SecurityRuleDirection.OUTBOUND, SecurityRuleDirection.INBOUN
 
 Knowledge: TypeAlias = Callable[[str | None], KnownDestination]
 ON_THE_INTERNET = KnownDestination(public=True)
+Policies: TypeAlias = Callable[[Origin, Destination], Steps[None]]
+"""Gives the hop that says whether network policies let a connection of a pod go."""
+
+
+def unasked(origin: Origin, _destination: Destination) -> Steps[None]:
+    """What is said where nobody asks network policies: that they may hold a pod back."""
+    says = "Network policies are not asked here"
+    yield Hop(HopKind.NETWORK_POLICY, origin.cluster.id, Passage.UNKNOWN, says)
 
 
 class _Under(NamedTuple):
@@ -81,23 +89,28 @@ class _Under(NamedTuple):
         return self.flow.name is None and self.flow.destination is None
 
 
-def walk(origin: Origin, destination: Destination, known: Knowledge = lambda _name: ON_THE_INTERNET) -> Walk:
+def walk(
+    origin: Origin,
+    destination: Destination,
+    known: Knowledge = lambda _name: ON_THE_INTERNET,
+    policies: Policies = unasked,
+) -> Walk:
     """Walk from a node or pod to a destination; what was not read is a hop that cannot be told.
 
     `known` gives what is known of a name that is left to public DNS, and with None of the internet as such.
     """
-    return Walk(tuple(_walk(origin, destination, known)))
+    return Walk(tuple(_walk(origin, destination, known, policies)))
 
 
-def _walk(origin: Origin, destination: Destination, known: Knowledge) -> Iterator[Hop]:
+def _walk(origin: Origin, destination: Destination, known: Knowledge, policies: Policies) -> Iterator[Hop]:
     yield source(origin)
     resolved = yield from told(HopKind.NAME, origin.subnet.virtual_network_id, named(origin, destination))
-    if resolved is None or (yield from ends_at_once(origin, resolved)):
-        return
-    if (yield from without_its_family(origin, resolved)):
+    if resolved is None:
         return
     if origin.pod:
-        yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, network_policy(origin))
+        yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, policies(origin, resolved))
+    if (yield from ends_at_once(origin, resolved)) or (yield from without_its_family(origin, resolved)):
+        return
     sender = yield from told(HopKind.MASQUERADE, origin.cluster.id, masquerade(origin, resolved))
     if sender is None:
         return

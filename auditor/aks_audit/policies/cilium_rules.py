@@ -270,6 +270,7 @@ def _http(one: Body) -> str:
     parts = [one.text(name, "") for name in ("method", "host", "path")]
     parts += [f"with header {header}" for header in one.texts("headers")]
     for header in one.parts("headerMatches"):
+        header.only(("mismatch", "name", "secret", "value"))
         if header.text("mismatch", ""):
             # The request goes through all the same, and is logged or changed.
             continue

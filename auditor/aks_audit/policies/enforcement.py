@@ -60,7 +60,7 @@ _OF_ADMINISTRATORS = (ADMIN_NETWORK_POLICIES, BASELINE_ADMIN_NETWORK_POLICIES, C
 POLICY_TYPES = (NETWORK_POLICIES, *_OF_ADMINISTRATORS, *_CALICO, *_CILIUM)
 """The types of object that are network policies."""
 
-_REFERRED = (
+REFERRED_TYPES = (
     "namespaces", "services", "endpointslices.discovery.k8s.io", "ciliumcidrgroups.cilium.io",
     *(
         f"{plural}.{group}"
@@ -168,7 +168,7 @@ class _Read(NamedTuple):
 def _read(estate: Estate, cluster_id: str) -> _Read:
     objects: list[Object] = []
     missing: dict[str, Missing] = {}
-    for type_ in (*POLICY_TYPES, *_REFERRED):
+    for type_ in (*POLICY_TYPES, *REFERRED_TYPES):
         held = estate.within(_kind(type_), cluster_id)
         objects += [Object(one.id, type_, one.node) for one in held]
         try:
@@ -181,9 +181,12 @@ def _read(estate: Estate, cluster_id: str) -> _Read:
 
 def _is_shown_by_other(estate: Estate, cluster_id: str, type_: str) -> bool:
     """Whether Calico's own API shows the objects of a type that it stores under another; only that is read then."""
+    plural, _, group = type_.partition(".")
     document = estate.document(f"{cluster_id}/apis")
     groups = document.body.get("groups") if document and document.type == "apis" else None
-    return type_.endswith(f".{_STORED}") and isinstance(groups, Mapping) and bool(groups.get(_SHOWN))
+    shown = groups.get(_SHOWN) if isinstance(groups, Mapping) else None
+    versions = shown.values() if isinstance(shown, Mapping) else ()
+    return group == _STORED and any(isinstance(plurals, list) and plural in plurals for plurals in versions)
 
 
 @cache

@@ -100,7 +100,7 @@ class Endpoint:
     node_labels: Labels | None = None
 
 
-# --- which endpoints: expressions over labels and names
+# --- which endpoints: expressions over labels and names. They are no tuples: an Every equals no Some of the same parts.
 
 
 class Of(StrEnum):
@@ -121,7 +121,8 @@ NAMES = ("name", "namespace", "service account", "node")
 Operator: TypeAlias = Literal["in", "exists", "contains", "starts with", "ends with"]
 
 
-class Requirement(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Requirement:
     """One label: it is there (`exists`), and its value is, contains, starts or ends with one of the values.
 
     Never true of an absent label. NotIn and DoesNotExist are `Not` of this, and so true of an absent one.
@@ -133,19 +134,22 @@ class Requirement(NamedTuple):
     values: frozenset[str] = frozenset()
 
 
-class Not(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Not:
     """The opposite; of what cannot be known, it cannot be known either."""
 
     part: "Expression"
 
 
-class Every(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Every:
     """All parts are true; of no part: true."""
 
     parts: tuple["Expression", ...]
 
 
-class Some(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Some:
     """At least one part is true; of no part: false."""
 
     parts: tuple["Expression", ...]
