@@ -182,7 +182,7 @@ def _pod_labels(workload: Workload) -> Mapping[str, str]:
     """The labels that a workload gives its pods."""
     template = workload.template
     if template is None:
-        return {}
+        raise Malformed(workload.document.id, "", "a workload without what its pods are made from")
     way = f"{template.pointer.rpartition('/')[0]}/metadata/labels".strip("/").replace("/", ".")
     return named_texts(way).__get__(View(workload.estate, workload.document, workload.document.body), View) or {}
 
