@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from aks_audit.facts.field import text
-from aks_audit.facts.platform import marked
 from aks_audit.facts.policies import CALICO_KINDS, KubernetesPolicy, PolicyObject
 from aks_audit.network.addresses import AddressSet, RangeSet, internet_wide
 from aks_audit.policies.calico_hosts import BEFORE
@@ -44,16 +43,18 @@ def nobody_in_general(policy: PolicyObject) -> Verdict:
     Decided: no rule that allows, without conditions, has peers that are everybody (none named, or addresses with more of
     the internet than a /8, whatever is excepted from them), or every pod of whatever namespace. DNS to every pod is
     left alone. What a rule that allows says counts, even where others deny before it, and whether or not anything
-    enforces the policy. Traffic but TCP, UDP and SCTP is not asked about, nor is what bears AKS's mark. A rule that
+    enforces the policy. Traffic but TCP, UDP and SCTP is not asked about, nor is what is AKS's own. A rule that
     cannot be read makes the answer unknown.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: name peers by podSelector and namespaceSelector, or by CIDRs that are yours
     Change: in place, at once; what is no longer allowed stops
     References: https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors
     """
-    if marked(policy):
+    if policy.of_platform:
         return not_applicable(f"{policy.name} is AKS's own", policy.at(PolicyObject.object_labels))
     stated = written(policy.cluster)
+    if not stated.of(policy.id):
+        return undecided(f"it is not known what {policy.name} comes to", policy.at(PolicyObject.spec))
     rules = [
         (direction, one)
         for each in stated.of(policy.id)
@@ -122,7 +123,7 @@ def selects_something(policy: PolicyObject) -> Verdict:
     Severity: it is no hole by itself; the pods that it was meant for may be one, which AKS-KN-07 tells.
     Decided: the policy selects a pod or a node that is there, or a pod as the template of a workload without pods (scaled
     to zero, or run by the clock) would make it. One that selects whatever new pod comes, such as a default deny in a
-    namespace without pods, is not asked about, nor is what bears AKS's mark. Where pods, nodes or workloads could not
+    namespace without pods, is not asked about, nor is what is AKS's own. Where pods, nodes or workloads could not
     all be read, nothing found means unknown.
     Fix: kubectl get pods --all-namespaces --show-labels
     Bicep: none; in the manifest: spec.podSelector, spec.endpointSelector, spec.subject or spec.selector
@@ -130,7 +131,7 @@ def selects_something(policy: PolicyObject) -> Verdict:
     References: https://kubernetes.io/docs/concepts/services-networking/network-policies/
     """
     evidence = _selector(policy)
-    if marked(policy):
+    if policy.of_platform:
         return not_applicable(f"{policy.name} is AKS's own", evidence)
     stated = written(policy.cluster)
     answer = stated.selected(policy.id)
@@ -171,7 +172,7 @@ def directions_said(policy: PolicyObject) -> Verdict:
     Decided: `spec.policyTypes` (Calico: `spec.types`) names each direction that the policy has rules for. The API server
     writes policyTypes into every NetworkPolicy that comes without, so that what is stored cannot tell who wrote it, and
     none at all is damage. Calico writes its types only for its own tools: none stored is a guess left to each version,
-    and fails. Cilium's kinds and those of administrators have no such field. What bears AKS's mark is not asked about.
+    and fails. Cilium's kinds and those of administrators have no such field. What is AKS's own is not asked about.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: spec.policyTypes: [Ingress, Egress]
     Change: in place, at once; a direction that is added is closed but for the rules
@@ -181,7 +182,7 @@ def directions_said(policy: PolicyObject) -> Verdict:
     calicos = isinstance(policy, CALICO_KINDS)
     if not calicos and not isinstance(policy, KubernetesPolicy):
         return not_applicable(f"{policy.name} is of a kind without such a field", policy.at(PolicyObject.spec))
-    if marked(policy):
+    if policy.of_platform:
         return not_applicable(f"{policy.name} is AKS's own", policy.at(PolicyObject.object_labels))
     types = PolicyObject.calico_types if calicos else PolicyObject.policy_types
     said = types.__get__(policy, PolicyObject)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from aks_audit.facts import ManagedCluster, Missing, NetworkPlugin, NotCollected
-from aks_audit.facts.platform import marked
 from aks_audit.facts.policies import (
     ADMIN_KINDS,
     CALICO_KINDS,
@@ -42,7 +41,7 @@ def _held(cluster: ManagedCluster, kinds: Collection[type[PolicyObject]] | None 
     for kind in policy_kinds(cluster.estate, cluster.id):
         if kinds is None or kind in kinds:
             held = cluster.estate.within(kind, cluster.id)
-            found += [one for one in held if not marked(one)]
+            found += [one for one in held if not one.of_platform]
             try:
                 held.whole()
             except NotCollected as unread:

@@ -97,9 +97,9 @@ class DestinationRule(KubernetesObject):
 
     @property
     def inside(self) -> bool:
-        """Whether its host is one of the cluster's, as short names and those of `.local` are."""
+        """Whether its host is one of the cluster's, as names without dots and those of `.local` and `.svc` are."""
         host = (self.host or "").lower()
-        return "." not in host or host.endswith((".local", ".svc")) or host.count(".") == 1
+        return "." not in host or host.endswith((".local", ".svc"))
 
 
 class MeshSettings(View):

@@ -6,6 +6,7 @@ from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.field import View, flag, part, parts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject
+from aks_audit.facts.platform import marked, system_namespaces
 
 
 class PolicyObject(KubernetesObject):
@@ -18,6 +19,11 @@ class PolicyObject(KubernetesObject):
     calico_types = texts("spec.types")
     ingress = parts("spec.ingress", View)
     egress = parts("spec.egress", View)
+
+    @property
+    def of_platform(self) -> bool:
+        """Whether it is AKS's own: it bears the mark, or something keeps it in a namespace of AKS's own."""
+        return marked(self) or (self.namespace in system_namespaces() and self.controller is not None)
 
     @property
     def labels(self) -> Mapping[str, str]:
