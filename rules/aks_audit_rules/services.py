@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from aks_audit.facts import Evidence, Malformed, ManagedCluster, Unread
 from aks_audit.facts.gateways import HTTPRoute, ObjectReference, RouteRule, all_routes, routes
@@ -247,8 +248,7 @@ def _nodes(cluster: ManagedCluster) -> frozenset[str]:
 
 
 def _named_ports(service: Service) -> Verdict:
-    if not service.ports and not service.headless:
-        raise Malformed(service.id, service.at(Service.ports).pointer, "a Service without its ports")
+    _with_ports(service)
     targets = service.targets
     named = [
         port for port in service.ports or () if isinstance(port.target_port, str) and not port.target_port.isdigit()
@@ -275,13 +275,15 @@ def _named_ports(service: Service) -> Verdict:
 def _alone(service: Service) -> Verdict:
     if not service.selector or service.headless:
         return not_applicable(f"{service.name} shares no selector", service.at(Service.selector))
-    alike = service.estate.once(_by_selector, service.cluster).get(_selection(service), ())
-    others = sorted({one for one in alike if one != service.name})
+    selected = service.estate.once(_by_selector, service.cluster)
+    others = sorted({one for one in selected.names.get(_selection(service), ()) if one != service.name})
     shown = service.at(Service.selector)
     if others:
         message = f"{service.name} leads to the same pods and ports as {', '.join(others)}"
         return fails(message, shown, severity=Severity.LOW)
     all_services(service.cluster)
+    if unread := selected.unread.get(service.namespace):
+        raise unread
     return passes(f"No other Service leads to the pods and ports of {service.name}", shown)
 
 
@@ -290,14 +292,33 @@ def _selection(service: Service) -> tuple[str, frozenset[tuple[str, str]], froze
     return service.namespace, frozenset((service.selector or {}).items()), frozenset(ports)
 
 
-def _by_selector(cluster: ManagedCluster) -> Mapping[object, list[str]]:
-    """The names of Services by what they select; one that cannot be read is judged for itself."""
-    found: dict[object, list[str]] = {}
+class _Selected(NamedTuple):
+    """The names of Services by what they select, and for a namespace with a Service that cannot be read, why."""
+
+    names: dict[object, list[str]]
+    unread: dict[str, Unread]
+
+
+def _by_selector(cluster: ManagedCluster) -> _Selected:
+    found = _Selected({}, {})
     for one in cluster.estate.within(Service, cluster.id):
-        with suppress(Unread):
-            if one.selector and not one.headless:
-                found.setdefault(_selection(one), []).append(one.name)
+        try:
+            if one.kind_of_service != "ExternalName" and one.selector and not one.headless:
+                _with_ports(one)
+                found.names.setdefault(_selection(one), []).append(one.name)
+        except Unread as unread:
+            found.unread.setdefault(one.namespace, unread)
     return found
+
+
+def _with_ports(service: Service) -> None:
+    """Make sure that a Service has ports, as all have but headless ones.
+
+    Raises:
+        Malformed: it has none.
+    """
+    if not service.ports and not service.headless:
+        raise Malformed(service.id, service.at(Service.ports).pointer, "a Service without its ports")
 
 
 _CONSOLES = (
