@@ -8,11 +8,12 @@ import pytest
 from aks_audit import snapshot
 from aks_audit.facts import Estate, ManagedCluster, NotCollected, Unread
 from aks_audit.policies.enforcement import Enforced, Engine, enforced
-from aks_audit.policies.evaluate import Verdict
+from aks_audit.policies.evaluate import Evaluation, Verdict
 from aks_audit.policies.inhabitants import inhabitants
-from aks_audit.policies.model import Kind
+from aks_audit.policies.model import Direction, Kind
 from aks_audit.policies.ports import traffic
 from aks_audit.policies.reach import Reach
+from aks_audit.policies.universe import Universe
 from cases import BASE, CLUSTER, INSIDE, Case, records_of
 
 AZURE = {
@@ -167,6 +168,16 @@ def test_pods_in_the_network_of_their_node_are_of_another_kind() -> None:
 def test_a_damaged_pod_is_missing_and_not_taken_for_another() -> None:
     asked = cluster(case({"pod spec.hostNetwork": "yes"}))
     assert [missing.kind for missing in inhabitants(asked).missing] == ["malformed"]
+
+
+def test_a_pod_is_selected_by_the_policies_of_its_namespace() -> None:
+    asked = cluster(case(AZURE))
+    endpoints = inhabitants(asked).endpoints
+    evaluation = Evaluation(enforced(asked).ruleset, Universe(endpoints))
+    shop = next(at for at, one in enumerate(endpoints) if one.namespace == "shop")
+    member = evaluation.universe.member(shop)
+    assert {one.name for one in evaluation.selecting(member, Direction.INGRESS)} == {"allow-web", "default-deny"}
+    assert {one.name for one in evaluation.selecting(member, Direction.EGRESS)} == {"allow-dns", "default-deny"}
 
 
 def test_a_new_policy_engine_is_unknown() -> None:

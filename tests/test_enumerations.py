@@ -52,10 +52,17 @@ CONSISTENT = {
     "cluster properties.networkProfile.podCidrs": ["10.244.0.0/16"],
     "routes properties.routes.0.properties.nextHop": {"nextHopIpAddresses": ["10.30.1.4"]},
 }
-"""What the base lacks: rules that restrict outward, as some do inward; and what some values bring with them: overlay and
-kubenet have a pod CIDR, ECMP its next hops."""
+"""What the base lacks: rules that restrict outward, as some do inward; and what some values bring with them.
 
-NOT_DECIDED = {("Auto", "AKS-SUB-10"): "node auto-provisioning: its limits stand inside the cluster"}
+Overlay and kubenet have a pod CIDR, ECMP its next hops.
+"""
+
+_NO_GATEWAY = "the base estate has no NAT gateway, whose alerts would decide"
+NOT_DECIDED = {
+    ("Auto", "AKS-SUB-10"): "node auto-provisioning: its limits stand inside the cluster",
+    ("managedNATGateway", "AKS-EGR-25"): _NO_GATEWAY,
+    ("userAssignedNATGateway", "AKS-EGR-25"): _NO_GATEWAY,
+}
 """Values that leave a rule undecided, with the reason."""
 
 CHOICES = [

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
 from typing import NamedTuple
 
@@ -159,11 +160,7 @@ class _People:
         self.places = [_place(one) for one in self.endpoints]
         self._cluster = cluster
         self._ruleset = ruleset
-        self._owners = {
-            (pod.namespace, pod.name): workload.name
-            for workload in workloads_of(estate, cluster.id).known
-            for pod in workload.pods
-        }
+        self._owners = _owners(estate, cluster)
         self._names = [self._name(one) for one in self.endpoints]
         families = AddressSet.union_of(one.addresses for one in self.endpoints)
         for name, addresses in ((INTERNET, PUBLIC), (PRIVATE_ADDRESSES, PRIVATE)):
@@ -252,6 +249,14 @@ class _People:
             f"{wanted!r} has no pods in {self._cluster.name}{unread}; give a namespace, NAMESPACE/POD, an address or "
             f"CIDR, {INTERNET}, {NODES} or {API_SERVER}; namespaces with pods: {_listed(namespaces)}"
         )
+
+
+def _owners(estate: Estate, cluster: ManagedCluster) -> dict[tuple[str, str], str]:
+    """The workloads of pods by namespace and name; none where one is damaged, as pods go by their own names, too."""
+    with suppress(Unread):
+        workloads = workloads_of(estate, cluster.id).known
+        return {(pod.namespace, pod.name): workload.name for workload in workloads for pod in workload.pods}
+    return {}
 
 
 _INHABITANTS = HOSTS | {Kind.POD}

@@ -121,9 +121,10 @@ def _title(question: Question) -> str:
 def _engine(answer: Answer) -> str:
     if answer.engine is None:
         return "What enforces network policies cannot be told"
-    policies = "1 policy" if answer.policies == 1 else f"{answer.policies} policies"
+    policies = "1 policy" if answer.policies == 1 and not answer.missing else f"{answer.policies} policies"
     ignored = f"; {len(answer.ignored)} not enforced" if answer.ignored else ""
-    enforced = f"{answer.engine} enforces {policies}" if answer.engine != "none" else "Nothing enforces policies"
+    read = " that were read" if answer.missing else ""
+    enforced = f"{answer.engine} enforces {policies}{read}" if answer.engine != "none" else "Nothing enforces policies"
     return f"{enforced}{ignored}. TCP, UDP and SCTP; routes, services and firewalls are not asked here"
 
 

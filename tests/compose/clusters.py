@@ -86,9 +86,14 @@ def managed_cluster(group: Group, name: str, pools: Sequence[Body], **changes: o
     return _without_none({**frame, "properties": _without_none(properties), **top, "eTag": guid(own, "etag")})
 
 
+_LONGEST_DNS_PREFIX = 54
+"""So that the first label of the API server's name is one that DNS allows, with the eight letters after it."""
+
+
 def _names(group: Group, name: str) -> Body:
-    prefix = f"{name}-{group.name}-{group.subscription.subscription_id[:6]}"
-    host = f"{prefix}-{guid(name, prefix)[:8]}"
+    whole = f"{name}-{group.name}-{group.subscription.subscription_id[:6]}"
+    prefix = whole[:_LONGEST_DNS_PREFIX]
+    host = f"{prefix}-{guid(name, whole)[:8]}"
     return {
         "dnsPrefix": prefix,
         "fqdn": f"{host}.hcp.{group.location}.azmk8s.io",

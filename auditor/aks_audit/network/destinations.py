@@ -10,6 +10,7 @@ from aks_audit.network.dns import Answer, Resolution, resolve
 from aks_audit.network.flows import Address, Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
 from aks_audit.network.origins import Origin, is_overlay
+from aks_audit.network.private_endpoints import RealAddresses, api_server_addresses
 
 _PLATFORM: Final = (IPv4Address("168.63.129.16"), IPv4Address("169.254.169.254"))
 
@@ -28,12 +29,36 @@ def named(origin: Origin, destination: Destination) -> Steps[Destination | None]
     if alias and (found := _hop_of_alias(destination.name, alias, network)):
         yield found[0]
         return None if found[0].passage else destination._replace(address=min(found[1].addresses))
+    private = _private_cluster(origin, destination.name) if resolution.answer is Answer.PUBLIC else None
+    if private:
+        real = api_server_addresses(private)
+        yield _hop_of_private_cluster(private, network, destination.name, real, resolution)
+        return destination._replace(address=min(real.addresses, default=None))
     way = "; ".join(step.said for step in resolution.steps).replace(destination.name, "it")
     told = _hop_of_name(destination.name, network, resolution, way)
     yield told
     if told.passage is not None:
         return None
     return destination._replace(address=min(resolution.addresses, default=None))
+
+
+def _private_cluster(origin: Origin, name: str) -> ManagedCluster | None:
+    """The private cluster whose API server has this public name."""
+    clusters = origin.cluster.estate.every(ManagedCluster)
+    return next((one for one in clusters if one.enable_private_cluster and (one.fqdn or "").lower() == name), None)
+
+
+def _hop_of_private_cluster(
+    cluster: ManagedCluster, network: VirtualNetwork, name: str, real: RealAddresses, resolution: Resolution
+) -> Hop:
+    """Public DNS answers for the public name of a private cluster with its private address.
+
+    Source: https://learn.microsoft.com/azure/aks/private-clusters#disable-a-public-fqdn
+    """
+    addresses = ", ".join(map(str, sorted(real.addresses)))
+    says = f"{name} is {addresses}: in public DNS it stands for the private address of {cluster.name}'s API server"
+    evidence = (cluster.at(ManagedCluster.fqdn), *real.evidence, *resolution.evidence)
+    return Hop(HopKind.NAME, network.id, None, says, evidence=evidence)
 
 
 def _hop_of_alias(name: str, alias: str, network: VirtualNetwork) -> tuple[Hop, Resolution] | None:

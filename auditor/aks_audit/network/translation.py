@@ -3,6 +3,7 @@
 Source: https://learn.microsoft.com/azure/virtual-network/ip-services/default-outbound-access and
 https://learn.microsoft.com/azure/nat-gateway/nat-gateway-resource: a NAT gateway of the subnet comes first, then the
 machine's own public address, then a load balancer; Azure's own address only where there is none of them.
+NAT gateways translate no ICMP: https://learn.microsoft.com/azure/nat-gateway/troubleshoot-nat
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,13 +34,17 @@ from aks_audit.network.origins import interfaces, machine_interfaces
 
 
 class Translation(NamedTuple):
-    """How a connection leaves: whether, the ARM id of what translates it, words for it, and what decides by name."""
+    """How a connection leaves: whether, the ARM id of what translates it, words for it, and what decides by name.
+
+    `icmp` says whether a ping leaves as well, where a connection does.
+    """
 
     passage: Passage
     where: str
     says: str
     by: str
     evidence: tuple[Evidence, ...]
+    icmp: Passage = Passage.UNKNOWN
 
 
 def firewall_translation(firewall: AzureFirewall, subnet: Subnet) -> Translation:
@@ -72,7 +77,7 @@ def node_translation(cluster: ManagedCluster, pool: AgentPool, subnet: Subnet) -
     own = list(_own_addresses(cluster, pool))
     if own:
         says = "It leaves with the node's own public address"
-        return Translation(Passage.ALLOWED, pool.id, says, "the node's public address", tuple(own))
+        return Translation(Passage.ALLOWED, pool.id, says, "the node's public address", tuple(own), Passage.ALLOWED)
     cluster.scale_sets.whole()
     return _by_load_balancers(cluster, subnet)
 
@@ -81,7 +86,7 @@ def _by_gateway(subnet: Subnet, gateway: NatGateway) -> Translation:
     used = (*(gateway.public_ip_addresses or ()), *(gateway.public_ip_prefixes or ()))
     evidence = (subnet.at(Subnet.nat_gateway), gateway.at(NatGateway.public_ip_addresses))
     says = f"It leaves through NAT gateway {gateway.name} as {_written(gateway, used) or 'an unknown address'}"
-    return Translation(Passage.ALLOWED, gateway.id, says, f"NAT gateway {gateway.name}", evidence)
+    return Translation(Passage.ALLOWED, gateway.id, says, f"NAT gateway {gateway.name}", evidence, Passage.BLOCKED)
 
 
 def _own_addresses(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Evidence]:

@@ -297,16 +297,3 @@ class Object(NamedTuple):
     id: str
     type: str
     body: Mapping[str, Any]
-
-
-class Service(NamedTuple):
-    """A Service: its labels, the pods that its selector takes (None: it has no selector), and its endpoints' addresses.
-
-    `endpoints` are addresses of EndpointSlices that someone wrote by hand for a service without a selector.
-    """
-
-    namespace: str
-    name: str
-    labels: Labels
-    selector: Labels | None
-    endpoints: AddressSet = NO_ADDRESS

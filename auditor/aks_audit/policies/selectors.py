@@ -1,6 +1,6 @@
 """Which endpoints a selector takes: LabelSelectors read, and expressions held against endpoints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from aks_audit.policies.body import Body
 from aks_audit.policies.model import (
@@ -108,15 +108,3 @@ def labels_of(endpoint: Endpoint, of: Of) -> Labels | None:
 def _names(endpoint: Endpoint) -> Mapping[str, str]:
     own = (endpoint.name, endpoint.namespace, endpoint.service_account, endpoint.node)
     return {key: name for key, name in zip(NAMES, own, strict=True) if name}
-
-
-def requirements(expression: Expression) -> Iterator[Requirement]:
-    """Every requirement in an expression."""
-    match expression:
-        case Requirement():
-            yield expression
-        case Not(part):
-            yield from requirements(part)
-        case Every(parts) | Some(parts):
-            for part in parts:
-                yield from requirements(part)
