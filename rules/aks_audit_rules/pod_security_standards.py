@@ -180,6 +180,8 @@ def _app_armor_of_pod(spec: PodSpec) -> Looked:
 
 def _app_armor(spec: PodSpec, container: Container) -> Looked:
     yield container.at(Container.app_armor_type), _profile(container, Container.app_armor_type) in {None, *_CONFINED}
+    if container.name is None:
+        raise Malformed(container.document.id, container.at(Container.name).pointer, "a container without its name")
     profile = spec.pod_annotations.get(f"{_APP_ARMOR}{container.name}", "")
     yield container.at(Container.name), profile in {"", "runtime/default"} or profile.startswith("localhost/")
 

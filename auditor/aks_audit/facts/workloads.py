@@ -100,6 +100,7 @@ class Container(View):
     host_process = flag("securityContext.windowsOptions.hostProcess")
     windows_user_name = text("securityContext.windowsOptions.runAsUserName")
     limits = named_texts("resources.limits")
+    requests = named_texts("resources.requests")
 
     @property
     def kind(self) -> str:
@@ -140,6 +141,8 @@ class PodSpec(View):
     host_process = flag("securityContext.windowsOptions.hostProcess")
     windows_user_name = text("securityContext.windowsOptions.runAsUserName")
     sysctls = parts("securityContext.sysctls", Sysctl)
+    limits = named_texts("resources.limits")
+    requests = named_texts("resources.requests")
 
     @property
     def pod_annotations(self) -> Mapping[str, str]:
@@ -347,6 +350,18 @@ class Workload(KubernetesObject):
         for spec in (self._own(), *map(_own, self.pods)):
             found.setdefault(_content(spec), spec)
         return tuple(found.values())
+
+    @property
+    def running(self) -> tuple[PodSpec, ...]:
+        """What its live pods are made of, with all that admission filled in; the template where none lives.
+
+        Raises:
+            Malformed: as `specs`.
+        """
+        found: dict[bytes, PodSpec] = {}
+        for spec in map(_own, self.pods):
+            found.setdefault(_content(spec), spec)
+        return tuple(found.values()) or (self._own(),)
 
     def _own(self) -> PodSpec:
         template = self.template
