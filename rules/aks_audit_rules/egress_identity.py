@@ -9,7 +9,6 @@ from aks_audit.facts import (
     Evidence,
     ManagedCluster,
     Network,
-    NetworkDataplane,
     NetworkPlugin,
     Subnet,
     VirtualNetwork,
@@ -49,6 +48,7 @@ from aks_audit.network.surroundings import space
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.egress import CLOSED
+from aks_audit_rules.firewall import prefixes_of
 
 GATEWAY_CONFIGURATION = "kubernetes.azure.com/static-gateway-configuration"
 """The annotation by which a pod asks for a static egress gateway."""
@@ -118,9 +118,14 @@ def _judge_firewall_rules(cluster: ManagedCluster, files: tuple[AgentFile, ...])
 
 def _judge_rules_for(subnet: Subnet, kept: AddressSet, files: tuple[AgentFile, ...]) -> Verdict:
     attached = subnet.at(Subnet.route_table)
-    firewalls = [one.resource for one in way_out(subnet).appliances if isinstance(one.resource, AzureFirewall)]
+    appliances = way_out(subnet).appliances
+    dead = [one for one in appliances if not one.kind.forwards]
+    if dead:
+        message = f"At the next hop of {subnet.name} is {dead[0].kind}: whose rules are about its pods is not known"
+        return undecided(message, attached, *dead[0].evidence)
+    firewalls = [one.resource for one in appliances if isinstance(one.resource, AzureFirewall)]
     placed = [one for firewall in firewalls for one in firewall.estate.once(placed_rules, firewall)]
-    own = AddressSet.of(subnet.prefixes)
+    own = AddressSet.of(prefixes_of(subnet))
     about = [one for one in placed if one.allows and one.kind is not NAT and _is_about_a_part(one, own)]
     unseen = [one for one in about if not kept.covers(_destinations(one))]
     if unseen:
@@ -464,7 +469,7 @@ def _without_agents(cluster: ManagedCluster) -> Verdict | None:
     """Not applicable, where no file of the agent's matters whatever it says."""
     if cluster.network_plugin is NetworkPlugin.NONE:
         return not_applicable("The network plugin is not Azure's", *_plugin(cluster))
-    if cluster.network_dataplane is NetworkDataplane.CILIUM and by_ebpf(cluster):
+    if by_ebpf(cluster):
         evidence = cluster.at(ManagedCluster.acceleration_mode)
         return not_applicable("eBPF host routing passes the ip-masq agent by", evidence)
     return None

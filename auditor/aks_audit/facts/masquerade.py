@@ -89,12 +89,18 @@ def agent_files(config: ConfigMap | None, *, ipv6: bool) -> tuple[AgentFile, ...
     """The files in a ConfigMap that the agent reads, in order of name; `ipv6`: whether it takes IPv6 ranges.
 
     Raises:
-        Malformed: one is no YAML that can be read here.
+        Malformed: one is no YAML that can be read here, or the ConfigMap has lost its data.
     """
-    files = (config.data or {}) if config else {}
-    return tuple(
-        _file(config, name, files[name], ipv6=ipv6) for name in sorted(files) if config and name.startswith(_FILE)
-    )
+    if config is None:
+        return ()
+    if config.data is None:
+        raise Malformed(config.id, config.at(ConfigMap.data).pointer, "a ConfigMap without its data")
+    return tuple(_file(config, name, text, ipv6=ipv6) for name, text in sorted(config.data.items()) if _counts(name))
+
+
+def _counts(name: str) -> bool:
+    """Whether the agent reads a file of this name."""
+    return name.startswith(_FILE)
 
 
 def masquerade_maps(cluster: ManagedCluster) -> tuple[ConfigMap | None, ConfigMap | None]:

@@ -20,6 +20,7 @@ from aks_audit.facts import (
     Network,
     NetworkDataplane,
     NetworkPlugin,
+    NetworkPolicy,
     NotCollected,
     RouteNextHopType,
     Subnet,
@@ -200,7 +201,7 @@ def way_out(subnet: Subnet) -> WayOut:
 def _masquerading(cluster: ManagedCluster) -> Masquerading:
     flat = is_flat(cluster)
     plugin = (cluster.at(ManagedCluster.network_plugin), cluster.at(ManagedCluster.network_plugin_mode))
-    settings = cilium_settings(cluster) if cluster.network_dataplane is NetworkDataplane.CILIUM else None
+    settings = cilium_settings(cluster) if _is_on_cilium(cluster) else None
     if by_ebpf(cluster):
         accelerated = (*plugin, cluster.at(ManagedCluster.acceleration_mode))
         return Masquerading(_native(cluster, settings, flat=flat), Masquerader.CILIUM, (), accelerated)
@@ -211,6 +212,18 @@ def _masquerading(cluster: ManagedCluster) -> Masquerading:
     shown = (settings.at(CiliumSettings.masquerade), settings.at(CiliumSettings.native_routing_cidr))
     kept = found.kept.intersection(_native(cluster, settings, flat=flat))
     return Masquerading(kept, both, found.files, (*found.evidence, *shown))
+
+
+def _is_on_cilium(cluster: ManagedCluster) -> bool:
+    """Whether Cilium is the data plane.
+
+    Raises:
+        Malformed: it enforces the network policies, and the data plane is not said.
+    """
+    if cluster.network_dataplane is None and cluster.network_policy is NetworkPolicy.CILIUM:
+        pointer = cluster.at(ManagedCluster.network_dataplane).pointer
+        raise Malformed(cluster.id, pointer, "Cilium enforces policies, and the data plane is not said")
+    return cluster.network_dataplane is NetworkDataplane.CILIUM
 
 
 def _by_agent(cluster: ManagedCluster, shown: tuple[Evidence, ...], *, flat: bool) -> Masquerading:
