@@ -7,7 +7,7 @@ from aks_audit.facts.field import text
 from aks_audit.facts.policies import CALICO_KINDS, KubernetesPolicy, PolicyObject
 from aks_audit.network.addresses import AddressSet, RangeSet, internet_wide
 from aks_audit.policies.calico_hosts import BEFORE
-from aks_audit.policies.coverage import Written, written
+from aks_audit.policies.coverage import Written, is_read, written
 from aks_audit.policies.evaluate import Verdict as Answer
 from aks_audit.policies.model import ANYTHING, TCP, UDP, Action, Direction, Kind, Policy, Rule
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC, in_words, traffic
@@ -53,8 +53,6 @@ def nobody_in_general(policy: PolicyObject) -> Verdict:
     if policy.of_platform:
         return not_applicable(f"{policy.name} is AKS's own", policy.at(PolicyObject.object_labels))
     stated = written(policy.cluster)
-    if not stated.of(policy.id):
-        return undecided(f"it is not known what {policy.name} comes to", policy.at(PolicyObject.spec))
     rules = [
         (direction, one)
         for each in stated.of(policy.id)
@@ -68,8 +66,9 @@ def nobody_in_general(policy: PolicyObject) -> Verdict:
         told = dict.fromkeys(_told(opening) for opening in found)
         worst = min((opening.severity for opening in found), key=list(Severity).index)
         return fails(f"{policy.name} allows {'; '.join(told)}", *evidence, severity=worst)
-    if unread := [one.unread for _, one in rules if one.action is Action.UNREAD]:
-        return undecided(unread[0], *evidence)
+    unread = [one.unread for _, one in rules if one.action is Action.UNREAD]
+    if unread or not any(map(is_read, stated.of(policy.id))):
+        return undecided(unread[0] if unread else f"{policy.name} says nothing that can be read", *evidence)
     return passes(f"{policy.name} allows nobody in general", *evidence)
 
 

@@ -333,10 +333,10 @@ class Written:
         None: nobody who is there, but any new pod.
         """
         policies = self.of(policy_id)
-        taken = [self.universe.taken(one) for policy in policies if _is_read(policy) for one in policy.subject]
+        taken = [self.universe.taken(one) for policy in policies if is_read(policy) for one in policy.subject]
         if any(one.sure & self._real for one in taken):
             return Verdict.ALLOWED
-        if any((one.partly | one.unsure) & self._real for one in taken) or not any(map(_is_read, policies)):
+        if any((one.partly | one.unsure) & self._real for one in taken) or not any(map(is_read, policies)):
             return Verdict.UNKNOWN
         return None if any(one.possible & self._new for one in taken) else Verdict.DENIED
 
@@ -345,11 +345,11 @@ class Written:
         return bits_of(both, len(self.universe.members))
 
 
-def _is_read(policy: Policy) -> bool:
-    """Whether it is known of a policy whom it selects: one that cannot be read selects whomever it might."""
+def is_read(policy: Policy) -> bool:
+    """Whether a policy says anything, and it is known whom it selects: an unread one selects whomever it might."""
     sides = [side for side in (policy.ingress, policy.egress) if side]
     rules = [rule for side in sides for rule in side.rules]
-    return not rules or any(side.isolates for side in sides) or any(rule.action is not Action.UNREAD for rule in rules)
+    return any(side.isolates for side in sides) or any(rule.action is not Action.UNREAD for rule in rules)
 
 
 def written(cluster: ManagedCluster) -> Written:
