@@ -147,6 +147,14 @@ STILL_ON_EVIDENCE = {
     ("AKS-API-21", "properties/publicIPAddress"): "absent, the machine has none, as most have",
     ("AKS-API-21", "properties/networkSecurityGroup"): "absent, a public address takes nothing; another way was read",
     ("AKS-ING-07", "properties/firewallPolicy"): "absent, the gateway's own policy counts, which was read",
+    ("AKS-EGR-28", "properties/routeTable"): "absent, the subnet does not leave through the firewall",
+    ("AKS-EGR-28", "networkProfile/podCidr"): "a range and a mode that contradict each other",
+    ("AKS-EGR-32", "networkProfile/outboundType"): "absent, it means the load balancer, Azure's default",
+    **{
+        (rule, way): "absent, it means that eBPF host routing is off, Azure's default"
+        for rule in ("AKS-EGR-28", "AKS-EGR-29", "AKS-EGR-30", "AKS-EGR-32")
+        for way in ("advancedNetworking", "advancedNetworking/performance", "performance/accelerationMode")
+    },
     ("AKS-EGR-15", "osType"): "absent, it means Linux",
     ("AKS-EGR-15", "vmSize"): "absent, no size says that there is a GPU",
 }
