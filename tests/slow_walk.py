@@ -158,7 +158,7 @@ class SlowWalk:
         if rule["protocol"].lower() not in {"*", to.protocol}:
             return NO
         low, _, high = rule["destinationPortRange"].replace("*", "0-65535").partition("-")
-        if not int(low) <= to.port <= int(high or low):
+        if to.protocol != "icmp" and not int(low) <= to.port <= int(high or low):
             return NO
         source, destination = rule["sourceAddressPrefix"], rule["destinationAddressPrefix"]
         sides = {self.holds(source, here, sender) for sender in senders}
@@ -169,7 +169,8 @@ class SlowWalk:
                 towards = NO
         else:
             towards = self.holds_a_name(destination, here)
-        both = {from_, towards}
+        untold = to.protocol == "icmp" and rule["protocol"] == "*" and rule["destinationPortRange"] != "*"
+        both = {from_, towards, PERHAPS if untold else YES}
         return NO if NO in both else PERHAPS if PERHAPS in both else YES
 
     def holds(self, side: str, here: str, address: str) -> str:  # noqa: PLR0911 - one a kind of side
@@ -425,7 +426,7 @@ class SlowWalk:
             return YES if YES in found else PERHAPS if PERHAPS in found else NO
         if not {"Any", to.protocol.upper()} & set(rule["ipProtocols"]):
             return NO
-        if not any(one in {"*", str(to.port)} for one in rule["destinationPorts"]):
+        if to.protocol != "icmp" and not any(one in {"*", str(to.port)} for one in rule["destinationPorts"]):
             return NO
         every = rule["destinationAddresses"]
         if "*" in every:
@@ -466,6 +467,8 @@ class SlowWalk:
     def out(self, here: str, senders: list[str], to: To, firewall: str) -> Said:
         """The public address with which it leaves."""
         where, verdict = self.translated(here, firewall)
+        if verdict == ALLOWED and to.protocol == "icmp":
+            verdict = BLOCKED if "/natGateways/" in where else UNKNOWN if "/" in where else ALLOWED
         public = to.name is not None or to.address is not None
         if verdict == BLOCKED and public and self.subnet(here).get("serviceEndpoints"):
             verdict = UNKNOWN
