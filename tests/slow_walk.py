@@ -302,14 +302,16 @@ class SlowWalk:
                 continue
             try:
                 holder = self.at(home, address)
-                endpoint = self.endpoint(holder, address) if holder else ""
+                if holder is None or (self.heeds_routes(holder) and length >= ip_network(space).prefixlen):
+                    return hop, False
+                return (direct, False) if self.endpoint(holder, address) else (hop, False)
             except LostError:
                 return hop, True
-            if not endpoint or holder is None:
-                return hop, False
-            heeds = self.subnet(holder)["privateEndpointNetworkPolicies"] in {"Enabled", "RouteTableEnabled"}
-            return (hop, False) if heeds and length >= ip_network(space).prefixlen else (direct, False)
         return hop, False
+
+    def heeds_routes(self, subnet_id: str) -> bool:
+        """Whether a subnet's private endpoints are reached by the routes of the user's, where these are long enough."""
+        return self.subnet(subnet_id)["privateEndpointNetworkPolicies"] in {"Enabled", "RouteTableEnabled"}
 
     def at(self, network_id: str, address: str) -> str | None:
         """The id of the subnet that holds an address."""
