@@ -158,7 +158,7 @@ class SlowWalk:
         if rule["protocol"].lower() not in {"*", to.protocol}:
             return NO
         low, _, high = rule["destinationPortRange"].replace("*", "0-65535").partition("-")
-        if not int(low) <= to.port <= int(high or low):
+        if to.protocol != "icmp" and not int(low) <= to.port <= int(high or low):
             return NO
         source, destination = rule["sourceAddressPrefix"], rule["destinationAddressPrefix"]
         sides = {self.holds(source, here, sender) for sender in senders}
@@ -169,7 +169,8 @@ class SlowWalk:
                 towards = NO
         else:
             towards = self.holds_a_name(destination, here)
-        both = {from_, towards}
+        untold = to.protocol == "icmp" and rule["protocol"] == "*" and rule["destinationPortRange"] != "*"
+        both = {from_, towards, PERHAPS if untold else YES}
         return NO if NO in both else PERHAPS if PERHAPS in both else YES
 
     def holds(self, side: str, here: str, address: str) -> str:  # noqa: PLR0911 - one a kind of side
@@ -301,14 +302,16 @@ class SlowWalk:
                 continue
             try:
                 holder = self.at(home, address)
-                endpoint = self.endpoint(holder, address) if holder else ""
+                if holder is None or (self.heeds_routes(holder) and length >= ip_network(space).prefixlen):
+                    return hop, False
+                return (direct, False) if self.endpoint(holder, address) else (hop, False)
             except LostError:
                 return hop, True
-            if not endpoint or holder is None:
-                return hop, False
-            heeds = self.subnet(holder)["privateEndpointNetworkPolicies"] in {"Enabled", "RouteTableEnabled"}
-            return (hop, False) if heeds and length >= ip_network(space).prefixlen else (direct, False)
         return hop, False
+
+    def heeds_routes(self, subnet_id: str) -> bool:
+        """Whether a subnet's private endpoints are reached by the routes of the user's, where these are long enough."""
+        return self.subnet(subnet_id)["privateEndpointNetworkPolicies"] in {"Enabled", "RouteTableEnabled"}
 
     def at(self, network_id: str, address: str) -> str | None:
         """The id of the subnet that holds an address."""
@@ -425,7 +428,7 @@ class SlowWalk:
             return YES if YES in found else PERHAPS if PERHAPS in found else NO
         if not {"Any", to.protocol.upper()} & set(rule["ipProtocols"]):
             return NO
-        if not any(one in {"*", str(to.port)} for one in rule["destinationPorts"]):
+        if to.protocol != "icmp" and not any(one in {"*", str(to.port)} for one in rule["destinationPorts"]):
             return NO
         every = rule["destinationAddresses"]
         if "*" in every:
@@ -466,6 +469,8 @@ class SlowWalk:
     def out(self, here: str, senders: list[str], to: To, firewall: str) -> Said:
         """The public address with which it leaves."""
         where, verdict = self.translated(here, firewall)
+        if verdict == ALLOWED and to.protocol == "icmp":
+            verdict = BLOCKED if "/natGateways/" in where else UNKNOWN if "/" in where else ALLOWED
         public = to.name is not None or to.address is not None
         if verdict == BLOCKED and public and self.subnet(here).get("serviceEndpoints"):
             verdict = UNKNOWN

@@ -190,8 +190,8 @@ def test_the_interfaces_of_an_application_security_group_are_its_members() -> No
     assert decide(group([denied]), OUTBOUND, flow("10.2.2.2", "20.1.2.3"), AROUND).access is ALLOW
 
 
-@pytest.mark.parametrize(("protocol", "access"), [("Icmp", DENY), ("*", DENY), ("Tcp", ALLOW)])
-def test_a_ping_has_no_port(protocol: str, access: SecurityRuleAccess) -> None:
+@pytest.mark.parametrize(("protocol", "access"), [("Icmp", DENY), ("*", None), ("Tcp", ALLOW)])
+def test_a_ping_has_no_port(protocol: str, access: SecurityRuleAccess | None) -> None:
     denied = outward(100, access="Deny", protocol=protocol, destinationPortRange="22")
     found = decide(group([denied]), OUTBOUND, flow("10.1.1.1", "20.1.2.3", None, "icmp"), AROUND)
     assert found.access is access

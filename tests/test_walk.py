@@ -42,7 +42,7 @@ SECURITY_RULES = st.lists(
         {
             "direction": st.sampled_from(["Inbound", "Outbound"]),
             "access": st.sampled_from(["Allow", "Deny"]),
-            "protocol": st.sampled_from(["*", "Tcp", "Udp"]),
+            "protocol": st.sampled_from(["*", "Tcp", "Udp", "Icmp"]),
             "sourcePortRange": st.just("*"),
             "sourceAddressPrefix": st.sampled_from(SIDES),
             "destinationAddressPrefix": st.sampled_from(SIDES),
@@ -60,7 +60,7 @@ NETWORK_RULE = st.fixed_dictionaries(
             st.sampled_from(["*", "8.8.8.0/24", "10.1.0.0/24", "10.2.0.0/24", "10.2.0.69"]), min_size=1, max_size=2
         ),
         "destinationPorts": st.sampled_from([["*"], ["443"], ["80", "443"]]),
-        "ipProtocols": st.sampled_from([["TCP"], ["UDP"], ["Any"]]),
+        "ipProtocols": st.sampled_from([["TCP"], ["UDP"], ["ICMP"], ["Any"]]),
     }
 )
 APPLICATION_RULE = st.fixed_dictionaries(
@@ -115,7 +115,7 @@ PLANS = st.fixed_dictionaries(
 ADDRESSES = ["10.1.0.5", "10.1.0.37", "10.1.0.40", "10.1.0.200", "10.2.0.69", "10.2.0.70", "10.9.9.9", "8.8.8.8",
              "20.1.1.1", "fd00:1::9", "2600::9"]  # fmt: skip
 NAMES = st.sampled_from([None, "example.com", "www.other.net"])
-PROTOCOLS, PORTS = st.sampled_from(["tcp", "udp"]), st.sampled_from([443, 80, 53])
+PROTOCOLS, PORTS = st.sampled_from(["tcp", "tcp", "udp", "icmp"]), st.sampled_from([443, 80, 53])
 TO = st.builds(To, st.none(), NAMES, PROTOCOLS, PORTS) | st.builds(
     To, st.sampled_from(ADDRESSES), st.none(), PROTOCOLS, PORTS
 )
@@ -281,9 +281,11 @@ def estate_of(bodies: dict[str, Json], lost: str) -> Estate:
 def fast(estate: Estate, to: To) -> tuple[str, str, str]:
     """How the walk ends, and the kind and place of the hop that decides."""
     cluster = estate.resource(ManagedCluster, CLUSTER)
-    protocol: FlowProtocol = "udp" if to.protocol == "udp" else "tcp"
+    protocols: dict[str, FlowProtocol] = {"tcp": "tcp", "udp": "udp", "icmp": "icmp"}
+    port = None if to.protocol == "icmp" else to.port
     address = ip_address(to.address) if to.address else None
-    found = walk(of_pool(first_pool(cluster), cluster), Destination(address, to.name, protocol, to.port))
+    wanted = Destination(address, to.name, protocols[to.protocol], port)
+    found = walk(of_pool(first_pool(cluster), cluster), wanted)
     return str(found.end), str(found.decided_by.kind), name(found.decided_by.where)
 
 

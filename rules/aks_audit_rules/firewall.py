@@ -192,6 +192,7 @@ def network_rules_leave_the_web_alone(firewall: ClusterFirewall) -> Verdict:
     if not any(one.kind is APPLICATION and one.allows for one in rules_of(firewall)):
         return not_applicable("No application rule allows anything", firewall.at(AzureFirewall.firewall_policy))
     ours = cluster_addresses(firewall)
+    well = passes("No network rule allows web traffic of the clusters to anywhere")
 
     def judge(one: PlacedRule) -> Verdict:
         wanted = one.conditions
@@ -199,7 +200,7 @@ def network_rules_leave_the_web_alone(firewall: ClusterFirewall) -> Verdict:
         wide = internet_wide(wanted.addresses) or any(tag.startswith("azurecloud") for tag in wanted.service_tags)
         if web and wide and wanted.sources.overlaps(ours):
             return fails(f"Network rule {one.name} allows web traffic to anywhere, past every name", *one.evidence)
-        return passes("No network rule allows web traffic of the clusters to anywhere")
+        return well
 
     nothing = "No network rule allows anything"
     return _judge_allowing(firewall, {NETWORK}, judge, nothing)
@@ -221,12 +222,13 @@ def no_any_to_any(firewall: ClusterFirewall) -> Verdict:
     Change: in place; what else used the rule needs rules of its own
     References: https://learn.microsoft.com/azure/firewall/rule-processing
     """
+    well = passes("Every network rule that allows is limited to sources or destinations")
 
     def judge(one: PlacedRule) -> Verdict:
         wanted = one.conditions
         if wanted.sources.v4 == EVERYTHING.v4 and PUBLIC.v4 <= wanted.addresses.v4:
             return fails(f"Network rule {one.name} allows any source to reach any destination", *one.evidence)
-        return passes("Every network rule that allows is limited to sources or destinations")
+        return well
 
     return _judge_allowing(firewall, {NETWORK}, judge, "No network rule allows anything")
 
@@ -250,6 +252,7 @@ def no_catch_all(firewall: ClusterFirewall) -> Verdict:
     https://learn.microsoft.com/azure/aks/limit-egress-traffic
     """
     ours = cluster_addresses(firewall)
+    well = passes("Every application rule that allows names hosts or FQDN tags")
 
     def judge(one: PlacedRule) -> Verdict:
         wanted = one.conditions
@@ -261,7 +264,7 @@ def no_catch_all(firewall: ClusterFirewall) -> Verdict:
         if wanted.web_categories:
             told = f"Application rule {one.name} allows whole web categories: {', '.join(wanted.web_categories)}"
             return fails(told, *one.evidence, severity=Severity.MEDIUM)
-        return passes("Every application rule that allows names hosts or FQDN tags")
+        return well
 
     return _judge_allowing(firewall, {APPLICATION}, judge, "No application rule allows anything")
 
@@ -287,6 +290,7 @@ def rules_are_scoped(firewall: ClusterFirewall) -> Verdict:
     https://learn.microsoft.com/azure/aks/limit-egress-traffic
     """
     ours = cluster_addresses(firewall)
+    well = passes("Every rule that allows the clusters something names its sources")
 
     def judge(one: PlacedRule) -> Verdict:
         sources = one.conditions.sources
@@ -294,7 +298,7 @@ def rules_are_scoped(firewall: ClusterFirewall) -> Verdict:
             return fails(f"Rule {one.name} allows every source", *one.evidence)
         if not sources.overlaps(ours):
             return not_applicable("No rule allows the clusters anything")
-        return passes("Every rule that allows the clusters something names its sources")
+        return well
 
     return _judge_allowing(firewall, {NETWORK, APPLICATION}, judge, "No rule allows anything")
 

@@ -140,7 +140,7 @@ def judge_sources(
     """
     question = firewall.estate.once(_Questions, firewall).about(flow, known)
     decided = list(question.decide(sources))
-    threat = threat_intelligence(firewall)
+    threat = firewall.estate.once(threat_intelligence, firewall)
     return tuple(SourceVerdict(piece.sources, piece.verdict._replace(threat_intelligence=threat)) for piece in decided)
 
 
@@ -365,7 +365,7 @@ class _Question:
     def _snat(self, rule: PlacedRule, flow: Flow) -> bool | None:
         if rule.kind is APPLICATION:
             return True
-        kept = not_translated(self.asked.firewall)
+        kept = self.asked.firewall.estate.once(not_translated, self.asked.firewall)
         if flow.destination is None:
             public = self.known.public and not kept.overlaps(PUBLIC)
             return True if public and not self.asked.learns else None

@@ -280,9 +280,10 @@ def _written_ports(listed: tuple[str, ...]) -> RangeSet:
 
 def _services(rule: FirewallRule) -> frozenset[Service]:
     """The services of an application rule. With FQDN tags alone the list may be empty: the tags name them."""
-    if rule.application_protocols == () and rule.fqdn_tags:
+    protocols = rule.application_protocols
+    if protocols == () and rule.fqdn_tags:
         return frozenset({Service("http", 80), Service("https", 443)})
-    listed = _needed(rule, rule.application_protocols or None, "protocols")
+    listed = _needed(rule, protocols or None, "protocols")
     return frozenset(
         Service(_name(_needed(one, one.protocol_type, "type")), _needed(one, one.port, "port")) for one in listed
     )

@@ -173,16 +173,17 @@ def _networks_of_routes(table: RouteTable) -> _Led:
         raise Malformed(table.id, f"{table.pointer}/properties/routes", "a route table without its list of routes")
     found: list[tuple[Network, Route]] = []
     for route, prefix in written_prefixes(table):
-        if route.address_prefix is None or route.next_hop_type is None:
+        hop = route.next_hop_type
+        if hop is None or (prefix is None and route.address_prefix is None):
             raise Malformed(route.document.id, route.pointer, "a route without its prefix or next hop type")
-        if prefix and _leads_to_a_network(route, prefix):  # else a service tag, or damage that rules about routes tell
+        if prefix and _leads_to_a_network(hop, prefix):  # else a service tag, or damage that rules about routes tell
             found.append((prefix, route))
     return _Led(AddressSet.of(prefix for prefix, _ in found), tuple(found))
 
 
-def _leads_to_a_network(route: Route, prefix: Network) -> bool:
+def _leads_to_a_network(hop: RouteNextHopType, prefix: Network) -> bool:
     """Whether a route leads to a network: neither nowhere nor to everything."""
-    if route.next_hop_type not in _LEADS_ON:
+    if hop not in _LEADS_ON:
         return False
     if isinstance(prefix, IPv6Network):
         return prefix.prefixlen > _PRIVATE_V6

@@ -182,14 +182,24 @@ class _Candidate(NamedTuple):
     name: str
     access: SecurityRuleAccess
     boxes: Sequence[Box]
-    evidence: tuple[Evidence, ...]
     all_source_ports: bool = True
-    own: bool = False
+    own: SecurityRule | None = None
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What a rule of the group was read from; nothing for one of Azure's own."""
+        rule = self.own
+        return tuple(map(rule.at, (SecurityRule.name, SecurityRule.priority, SecurityRule.access))) if rule else ()
 
     def match(self, box: Box, asked: _Asked) -> _Match:
         """Whether one of the rule's boxes, for the protocol and port of a flow, is about it."""
         found = _box_match(box, asked)
-        return _Match.PERHAPS if found is _Match.YES and not self.all_source_ports else found
+        sure = self.all_source_ports and not self._may_be_about_pings(box)
+        return _Match.PERHAPS if found is _Match.YES and not sure else found
+
+    def _may_be_about_pings(self, box: Box) -> bool:
+        """Whether Azure does not say that the rule is about ICMP: it is for any protocol, and for some ports alone."""
+        return box.protocol == "icmp" and len(self.boxes) > 1 and box.ports != ALL_PORTS
 
 
 def _candidates(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -> Iterator[_Candidate]:
@@ -199,8 +209,7 @@ def _candidates(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
     """
     for rule in ranked_rules(group, direction):
         name = f"{rule.view.name or rule.view.pointer} ({rule.priority})"
-        told = tuple(rule.view.at(field) for field in (SecurityRule.name, SecurityRule.priority, SecurityRule.access))
-        yield _Candidate(name, rule.access, rule.boxes, told, rule.all_source_ports, own=True)
+        yield _Candidate(name, rule.access, rule.boxes, rule.all_source_ports, rule.view)
     end = "InBound" if direction is SecurityRuleDirection.INBOUND else "OutBound"
     allow, deny = SecurityRuleAccess.ALLOW, SecurityRuleAccess.DENY
     anyone, network = Endpoints(EVERYTHING), Endpoints(tags=frozenset({"virtualnetwork"}))
@@ -215,7 +224,7 @@ def _candidates(group: NetworkSecurityGroup, direction: SecurityRuleDirection) -
 
 def _default(name: str, access: SecurityRuleAccess, source: Endpoints, destination: Endpoints) -> _Candidate:
     every = PROTOCOLS[SecurityRuleProtocol.ANY]
-    return _Candidate(name, access, [Box(protocol, source, destination, ALL_PORTS) for protocol in every], ())
+    return _Candidate(name, access, [Box(protocol, source, destination, ALL_PORTS) for protocol in every])
 
 
 def _box_match(box: Box, asked: _Asked) -> _Match:

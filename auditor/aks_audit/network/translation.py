@@ -82,6 +82,17 @@ def node_translation(cluster: ManagedCluster, pool: AgentPool, subnet: Subnet) -
     return _by_load_balancers(cluster, subnet)
 
 
+def of_icmp(found: Translation) -> Translation:
+    """The same for a ping."""
+    if found.passage is not Passage.ALLOWED or found.icmp is Passage.ALLOWED:
+        return found
+    if found.icmp is Passage.BLOCKED:
+        says = f"{parse(found.where).name} translates no ICMP, TCP and UDP alone"
+        return found._replace(passage=Passage.BLOCKED, says=says)
+    says = f"{found.says}; whether that holds for ICMP is not known here"
+    return found._replace(passage=Passage.UNKNOWN, says=says)
+
+
 def _by_gateway(subnet: Subnet, gateway: NatGateway) -> Translation:
     used = (*(gateway.public_ip_addresses or ()), *(gateway.public_ip_prefixes or ()))
     evidence = (subnet.at(Subnet.nat_gateway), gateway.at(NatGateway.public_ip_addresses))

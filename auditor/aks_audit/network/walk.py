@@ -39,7 +39,7 @@ from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, e
 from aks_audit.network.security_decisions import Behind, Decision, Surroundings, decide
 from aks_audit.network.senders import masquerade, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
-from aks_audit.network.translation import Translation, firewall_translation, node_translation
+from aks_audit.network.translation import firewall_translation, node_translation, of_icmp
 
 _MOST_ROUTES = 8
 """A connection that was routed so often goes in circles."""
@@ -334,6 +334,8 @@ def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
         if firewall
         else node_translation(under.origin.cluster, under.origin.pool, subnet)
     )
+    if under.flow.protocol == "icmp":
+        found = of_icmp(found)
     hop = Hop(HopKind.TRANSLATION, found.where, found.passage, found.says, found.by, found.evidence)
     if route.service_endpoints and found.passage is Passage.BLOCKED:
         says = f"{found.says}; but {'; '.join(one.reason for one in route.service_endpoints)}"
@@ -343,8 +345,6 @@ def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
         hop = hop._replace(passage=Passage.UNKNOWN, says=says)
     if isinstance(under.flow.source, IPv6Address) and found.passage is Passage.ALLOWED:
         hop = hop._replace(passage=Passage.UNKNOWN, says=f"{found.says}; whether that holds for IPv6 is not known here")
-    if under.flow.protocol == "icmp" and found.passage is Passage.ALLOWED and found.icmp is not Passage.ALLOWED:
-        hop = _without_icmp(hop, found)
     yield hop
 
 
@@ -353,14 +353,6 @@ def _under_own_address(under: _Under) -> bool:
     origin, subnet = under.origin, under.sender.subnet
     own = origin.pod_address is not None and under.sender.example == origin.pod_address
     return own and origin.pod_subnet is None and subnet.nat_gateway is None
-
-
-def _without_icmp(hop: Hop, found: Translation) -> Hop:
-    """A hop that translates connections, where a ping is asked about."""
-    if found.icmp is Passage.BLOCKED:
-        name = parse(found.where).name
-        return hop._replace(passage=Passage.BLOCKED, says=f"{name} translates no ICMP, TCP and UDP alone")
-    return hop._replace(passage=Passage.UNKNOWN, says=f"{found.says}; whether that holds for ICMP is not known here")
 
 
 def _at_appliance(under: _Under, route: EffectiveRoute) -> Steps[_Under | None]:
