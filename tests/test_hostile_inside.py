@@ -70,6 +70,8 @@ DEFAULTS = {
     "failurePolicy": "absent, it means Fail",
     "namespaceSelector": "absent, every namespace is meant",
     "matchExpressions": "as above",
+    "status": "without its phase, a pod that has run to its end is taken for one that lives, and judged",
+    "status/phase": "as above",
     "endpoints/#/conditions": "absent, a back end is to be taken for ready",
     "conditions/ready": "as above",
     "metadata/labels": "without its mark, what AKS made is taken for a person's, and judged",

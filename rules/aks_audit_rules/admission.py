@@ -39,7 +39,7 @@ def admission_in_force(one: AdmissionObject) -> Verdict:
     (with Audit and Warn alone of less weight). What AKS made is not asked about: what bears its mark, and webhooks of its
     own Services. Namespaces of people that a webhook is not asked about are named, and held to be meant. The certificates
     of webhooks are not read.
-    Fix: kubectl edit {type} {name}
+    Fix: kubectl edit {kind} {name}
     Bicep: none; in the manifest: webhooks[].failurePolicy: Fail, or a binding with validationActions: [Deny]
     Change: in place, at once; with Fail, let the namespaces of the webhook itself and of AKS be left out first
     References: https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/

@@ -132,8 +132,8 @@ def trusted_registries(workload: Workload) -> Verdict:
     pod that differs from it. Azure Container Registry and Microsoft's own registries pass; whose registry it is, is not
     asked. Public registries fail, Docker Hub among them, whose images name no registry; of less weight where a digest is
     named. Whether another host is one's own cannot be told: unknown.
-    Fix: az acr import --name <registry> --source <image> && kubectl edit --namespace {namespace} {kind}/{name}
-    Bicep: none; in the manifest: image: <registry>.azurecr.io/<repository>
+    Fix: kubectl edit --namespace {namespace} {kind}/{name}
+    Bicep: none; in the manifest: image: <registry>.azurecr.io/<repository>, after az acr import or with a cache rule
     Change: replaces the workload's pods, by its own update strategy
     References: https://learn.microsoft.com/azure/aks/operator-best-practices-container-image-management
         https://learn.microsoft.com/azure/container-registry/artifact-cache-overview
@@ -254,7 +254,7 @@ def maintained_images(workload: Workload) -> Verdict:
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: image: <registry>/<repository>:<a maintained version>
     Change: replaces the workload's pods, by its own update strategy
-    References: https://endoflife.date
+    References: https://learn.microsoft.com/azure/aks/operator-best-practices-container-image-management
     """
     as_of = workload.estate.as_of
     day = dt.date.fromisoformat(as_of[:10]) if as_of else _ENDS.as_of

@@ -29,7 +29,7 @@ def made_by_controller(workload: Workload) -> Verdict:
     not asked about, nor those that a node keeps from a file of its own.
     Fix: kubectl delete pod --namespace {namespace} {name}
     Bicep: none; in the manifest: a Deployment, StatefulSet, DaemonSet or Job in place of the Pod
-    Change: the pod ends; make a controller for it first where it is needed
+    Change: replaces the pod by those of a controller, which is made first where it is needed
     References: https://kubernetes.io/docs/concepts/configuration/overview/#naked-pods-vs-replicasets-deployments-and-jobs
     """
     if is_component(workload):

@@ -83,7 +83,7 @@ class AdmissionObject(KubernetesObject):
     @property
     def labels(self) -> Mapping[str, str]:
         """The names that a fix needs."""
-        return {**super().labels, "type": self.TYPE}
+        return {**super().labels, "kind": self.TYPE}
 
 
 class WebhookConfiguration(AdmissionObject):
