@@ -471,7 +471,7 @@ class SlowWalk:
         where, verdict = self.translated(here, firewall)
         if verdict == ALLOWED and to.protocol == "icmp":
             verdict = BLOCKED if "/natGateways/" in where else UNKNOWN if "/" in where else ALLOWED
-        public = to.name is not None or to.address is not None
+        public = to.name is not None or (to.address is not None and is_public(to.address))
         if verdict == BLOCKED and public and self.subnet(here).get("serviceEndpoints"):
             verdict = UNKNOWN
         if verdict == ALLOWED and ":" in senders[0]:
