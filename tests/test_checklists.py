@@ -13,11 +13,11 @@ CATALOGUE = ROOT.parent / "shared" / "catalogue" / "checks.jsonl"
 CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
 RULES = {rule.id for rule in load_rules()}
 NOT_COVERED = {
-    "aks-review-networking": 10,
-    "aks-security-summit": 13,
+    "aks-review-networking": 0,
+    "aks-security-summit": 2,
     "aviatrix-firenet-kubenet": 0,
-    "azure-firewall-egress": 4,
-    "checkpoint-per-pod-egress": 1,
+    "azure-firewall-egress": 0,
+    "checkpoint-per-pod-egress": 0,
 }
 """How many items of each checklist wait for a rule. A new rule lowers a number; no other change may."""
 
