@@ -4,7 +4,7 @@ from aks_audit.facts.platform import is_component
 from aks_audit.facts.workloads import Container, PodSpec, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, passes, rule
-from aks_audit_rules.frameworks import azure_policy, kubebuddy, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import aks_health_check, azure_policy, kubebuddy, review_checklist, the_aks_checklist
 from aks_audit_rules.workload_verdicts import component
 
 _EPHEMERAL = "ephemeral container"
@@ -23,6 +23,7 @@ _EPHEMERAL = "ephemeral container"
         kubebuddy("WRK005"),
         kubebuddy("WRK014"),
         kubebuddy("WRK026"),
+        aks_health_check("DEV-10"),
         review_checklist("b54eb2eb-03dd-4aa3-9927-18e2edb11726"),
         the_aks_checklist("b54eb2eb-03dd-4aa3-9927-18e2edb11726"),
         the_aks_checklist("4868aa30-95a9-49fd-867e-57e70cb0d1d5"),
