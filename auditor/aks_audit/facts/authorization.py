@@ -146,9 +146,10 @@ class RoleAssignment(AzureResource):
         Raises:
             Malformed: the body does not name it; Azure always does.
         """
-        if self.principal_id is None:
+        principal = self.principal_id
+        if principal is None:
             raise Malformed(self.id, "/properties/principalId", "a role assignment without its principal")
-        return self.principal_id.lower()
+        return principal.lower()
 
     @property
     def role(self) -> Role:

@@ -241,8 +241,9 @@ def _spelt_so(mapping: Mapping[str, Any], name: str) -> list[str]:
     return [key for key in same if key.lower() == name.lower()] if same else same
 
 
+@lru_cache(maxsize=8192)
 def parse_network(value: str) -> Network:
-    """Read a prefix or address; host bits are dropped."""
+    """Read a prefix or address, which many resources write alike; host bits are dropped."""
     try:
         return ip_network(value.strip(), strict=False)
     except ValueError:

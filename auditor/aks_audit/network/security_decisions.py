@@ -188,8 +188,8 @@ class _Candidate(NamedTuple):
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """What a rule of the group was read from; nothing for one of Azure's own."""
-        rule = self.own
-        return tuple(map(rule.at, (SecurityRule.name, SecurityRule.priority, SecurityRule.access))) if rule else ()
+        shown = (SecurityRule.name, SecurityRule.priority, SecurityRule.access)
+        return tuple(self.own.at(field) for field in shown) if self.own else ()
 
     def match(self, box: Box, asked: _Asked) -> _Match:
         """Whether one of the rule's boxes, for the protocol and port of a flow, is about it."""
