@@ -122,7 +122,7 @@ NOT_DECIDED = {
     "AKS-KR-12",
     "AKS-SUB-13",
 }
-"""What the check cannot tell of: the demo estate has no application gateway, and nothing inside its clusters was read."""
+"""What the check cannot tell of: the demo estate has no application gateway, and nothing of what is inside clusters."""
 
 ONLY_ELSEWHERE: dict[str, dict[str, str]] = {
     # public addresses inherit their protection from the network that AKS made
