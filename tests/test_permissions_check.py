@@ -57,7 +57,8 @@ def lost(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str]) 
     """
     unknown = {key for key, outcome in after.items() if outcome == "unknown"}
     unknown -= {key for key, outcome in before.items() if outcome == "unknown"}
-    return ({rule for rule, _ in unknown} | ({rule for rule, _ in before} - {rule for rule, _ in after})) - NOT_DECIDED - OF_THE_INSIDE
+    gone = {rule for rule, _ in before} - {rule for rule, _ in after}
+    return ({rule for rule, _ in unknown} | gone) - NOT_DECIDED - OF_THE_INSIDE
 
 
 def ids(rules: list[dict[str, str]]) -> set[str]:
