@@ -179,7 +179,7 @@ def test_no_planted_secret_and_no_credential_gets_anywhere(cluster: Any, tmp_pat
             done.append(scan(azure, folder))
             if edit:
                 assert kept(bodies(tmp_path / "clean"), bodies(folder)) == []
-                assert outcomes(folder) == outcomes(tmp_path / "clean")
+                assert bolder(outcomes(tmp_path / "clean"), outcomes(folder)) == {}
                 api.strike(*faults)
                 done.append(scan(azure, folder))
                 done.append(run(azure, folder, "permissions", "--check", "--plane", "kubernetes", "-v"))
@@ -191,6 +191,16 @@ def test_no_planted_secret_and_no_credential_gets_anywhere(cluster: Any, tmp_pat
     texts = [text for _, text in wrote(tmp_path)] + [text for one in done for text in (one.out, one.err)]
     assert not [secret for secret in secrets for text in texts if secret in text]
     assert "Traceback" not in "".join(texts)
+
+
+def bolder(clean: dict[tuple[str, str], str], planted: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    """The answers that planting changed otherwise than to unknown: among labels and settings, weeds are no text.
+
+    AKS-KR-11 is about secrets in plain sight, and rightly finds those that were planted.
+    """
+    assert clean.keys() == planted.keys()
+    changed = {key: outcome for key, outcome in planted.items() if outcome != clean[key]}
+    return {key: outcome for key, outcome in changed.items() if outcome != "unknown" and key[0] != "AKS-KR-11"}
 
 
 def kept(clean: Any, planted: Any, place: str = "") -> list[str]:  # noqa: ANN401 - any JSON value

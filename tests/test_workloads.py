@@ -14,6 +14,10 @@ SHOP = "/api/v1/namespaces/shop/pods"
 APPS = "/apis/apps/v1/namespaces/shop"
 
 
+MADE_OF: dict[str, Any] = {"containers": [{"name": "web", "image": "web:1"}]}
+TEMPLATE: dict[str, Any] = {"template": {"spec": MADE_OF}}
+
+
 def thing(path: str, *, owner: str = "", **body: Any) -> Resource:  # noqa: ANN401 - any JSON value
     kind, _, name = owner.partition(" ")
     version = "batch/v1" if "Job" in kind else "argoproj.io/v1alpha1" if kind == "Rollout" else "apps/v1"
@@ -36,11 +40,14 @@ def ids(workloads: Workloads) -> list[str]:
 
 
 def test_the_pods_of_a_deployment_are_one_workload() -> None:
-    deployment, replica_set = thing(f"{APPS}/deployments/web"), f"{APPS}/replicasets/web-1"
+    deployment, replica_set = thing(f"{APPS}/deployments/web", spec=TEMPLATE), f"{APPS}/replicasets/web-1"
     workloads = found(
         deployment,
         thing(replica_set, owner="Deployment web", spec={"replicas": 2}),
-        *(thing(f"{SHOP}/web-1-{n}", owner="ReplicaSet web-1", spec={"nodeName": f"n{n}"}) for n in range(2)),
+        *(
+            thing(f"{SHOP}/web-1-{n}", owner="ReplicaSet web-1", spec={**MADE_OF, "nodeName": f"n{n}"})
+            for n in range(2)
+        ),
     )
     assert ids(workloads) == [f"{APPS}/deployments/web"]
     (web,) = workloads.known
@@ -76,12 +83,11 @@ def test_a_pod_that_nobody_made_or_a_node_keeps_is_a_workload_and_one_that_ended
 
 
 def test_a_pod_that_differs_from_its_template_is_looked_at_too() -> None:
-    made_of: dict[str, Any] = {"containers": [{"name": "web", "image": "web:1"}]}
-    debugged = {**made_of, "ephemeralContainers": [{"name": "debug", "securityContext": {"privileged": True}}]}
-    token = {**made_of, "volumes": [{"name": "kube-api-access-abcde"}]}
-    other = {**made_of, "volumes": [{"name": "kube-api-access-vwxyz"}]}
+    debugged = {**MADE_OF, "ephemeralContainers": [{"name": "debug", "securityContext": {"privileged": True}}]}
+    token = {**MADE_OF, "volumes": [{"name": "kube-api-access-abcde"}]}
+    other = {**MADE_OF, "volumes": [{"name": "kube-api-access-vwxyz"}]}
     (web,) = found(
-        thing(f"{APPS}/statefulsets/web", spec={"template": {"spec": made_of}}),
+        thing(f"{APPS}/statefulsets/web", spec=TEMPLATE),
         thing(f"{SHOP}/web-0", owner="StatefulSet web", spec={**token, "nodeName": "n1"}),
         thing(f"{SHOP}/web-1", owner="StatefulSet web", spec={**other, "nodeName": "n2"}),
         thing(f"{SHOP}/web-2", owner="StatefulSet web", spec=debugged),
