@@ -33,6 +33,7 @@ from aks_audit.network.routes import (
     stated,
     tag_routes,
 )
+from aks_audit.network.vendors import vendor_of
 from aks_audit.network.virtual_hubs import INTERNET, PRIVATE_TRAFFIC, hub_connection, hub_of, policy_of
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
@@ -110,7 +111,8 @@ def _judge_hop(network: VirtualNetwork, route: Route, address: Address) -> Verdi
 
 def _called(found: Appliance) -> str:
     if found.resource:
-        return f"{found.kind} ({found.resource.name})"
+        vendor = vendor_of(found)
+        return f"{found.kind} ({found.resource.name}{f', {vendor}' if vendor else ''})"
     if found.kind is ApplianceKind.UNREACHABLE and found.peering:
         return f"behind peering {found.peering.name}, which does not work"
     return f"{found.kind}" if found.kind is not ApplianceKind.NOBODY else "nobody's"

@@ -40,6 +40,7 @@ from aks_audit.network.security_decisions import Behind, Decision, Surroundings,
 from aks_audit.network.senders import masquerade, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
 from aks_audit.network.translation import firewall_translation, node_translation, of_icmp
+from aks_audit.network.vendors import vendor_of
 
 _MOST_ROUTES = 8
 """A connection that was routed so often goes in circles."""
@@ -389,7 +390,9 @@ def _appliance_hop(found: Appliance, address: Address, network: str) -> Hop:
     name = f"{resource.name}, " if resource else ""
     where = resource.id if resource else found.network_id or network
     if found.kind.forwards:
-        says = f"At {address} is {name}{found.kind}: what it lets through is not known here"
+        vendor = vendor_of(found)
+        whose = f" ({vendor})" if vendor else ""
+        says = f"At {address} is {name}{found.kind}{whose}: what it lets through is not known here"
         return Hop(HopKind.APPLIANCE, where, Passage.UNKNOWN, says, "", found.evidence)
     at = f"{address} is" if found.kind is ApplianceKind.UNREACHABLE else f"At {address} is"
     says = f"{at} {name}{found.kind}: packets are dropped"
