@@ -8,6 +8,7 @@ import pytest
 import report_samples
 from aks_audit.results import Outcome
 from aks_audit_reports.console import REPORTER, WIDTH
+from aks_audit_reports.summary import short
 
 GOLDEN = """\
 6 failures, 1 of them critical, on 3 clusters
@@ -97,3 +98,13 @@ def test_an_incomplete_scan_without_failures_does_not_read_as_a_clean_one() -> N
     unknown = msgspec.structs.replace(sample.score.overall, unknown=3)
     doubtful = msgspec.structs.replace(sample, score=msgspec.structs.replace(sample.score, overall=unknown))
     assert REPORTER.render(doubtful).startswith(b"Nothing failed on 1 cluster, but 3 questions could not be decided\n")
+
+
+def test_resources_are_called_by_their_names() -> None:
+    cluster = "/subscriptions/1/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/aks-prod"
+    assert short(f"{cluster}/agentPools/user") == "aks-prod / user"
+    assert short(f"{cluster}/api/v1/namespaces/shop/pods/web-1") == "aks-prod / shop/web-1"
+    assert short(f"{cluster}/apis/apps/v1/namespaces/shop/deployments/web") == "aks-prod / shop/web"
+    assert short(f"{cluster}/apis/rbac.authorization.k8s.io/v1/clusterroles/admin") == "aks-prod / admin"
+    assert short(f"{cluster}/api/v1/namespaces/shop") == "aks-prod / shop"
+    assert short("/subscriptions/1") == "/subscriptions/1"

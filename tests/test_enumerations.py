@@ -12,7 +12,7 @@ from aks_audit.engine import audit, load_rules
 from aks_audit.facts import AgentPool, DeploymentSafeguards, Estate, ManagedCluster, Route, SecurityRule
 from aks_audit.facts.field import Choice, Field, View
 from aks_audit.results import Outcome
-from cases import CLUSTER, Case, records_of
+from cases import BASE, CLUSTER, INSIDE, Case, records_of
 from sdk_models import MODELS, enumeration, fields
 
 RULES = load_rules()
@@ -57,11 +57,26 @@ CONSISTENT = {
 Overlay and kubenet have a pod CIDR, ECMP its next hops.
 """
 
+_RANGE = "pods of the changed base have a range of their own, and no mode says overlay"
+_OWN_PLUGIN = "with a network plugin of one's own, nothing tells which policies are enforced"
 _NO_GATEWAY = "the base estate has no NAT gateway, whose alerts would decide"
 NOT_DECIDED = {
     ("Auto", "AKS-SUB-10"): "node auto-provisioning: its limits stand inside the cluster",
     ("managedNATGateway", "AKS-EGR-25"): _NO_GATEWAY,
     ("userAssignedNATGateway", "AKS-EGR-25"): _NO_GATEWAY,
+    **{
+        (value, "AKS-EGR-32"): _RANGE
+        for value in (
+            "azure",
+            "loadBalancer",
+            "managedNATGateway",
+            "userAssignedNATGateway",
+            "userDefinedRouting",
+            "VirtualAppliance",
+            "VirtualApplianceEcmp",
+        )
+    },
+    **{("none", f"AKS-KN-{number}"): _OWN_PLUGIN for number in ("04", "05", "06", "07", "11", "12", "14", "21")},
 }
 """Values that leave a rule undecided, with the reason."""
 
@@ -76,7 +91,8 @@ CHOICES = [
 def outcomes(view: type[View], choice: Choice[StrEnum], value: str) -> dict[str, set[Outcome]]:
     """The outcomes of every rule that reads the field, with the value set wherever the field stands."""
     changed = {f"{place}{choice.path}": value for place in PLACES[view]}
-    changed_base = snapshot.of(records_of(Case(name=value, expect="", set={**CONSISTENT, **changed}, listed=ALERTS)))
+    case = Case(name=value, expect="", set={**CONSISTENT, **changed}, listed=ALERTS)
+    changed_base = snapshot.of(records_of(case, BASE, INSIDE))
     found: dict[str, set[Outcome]] = {}
     for rule in RULES:
         with readings() as read:  # an estate of its own each: what one rule has read, the next would find worked out

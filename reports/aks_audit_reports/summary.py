@@ -186,11 +186,21 @@ def lagging(findings: Iterable[Finding]) -> str | None:
     return f"of {count(sum(map(bool, indexed)), 'finding')} {origin(latest)}; it may lag"
 
 
+_INSIDE = 3
+"""How many parts the id of a cluster has after `/providers/`."""
+
+
 def short(resource_id: str) -> str:
-    """The names in a resource id, without its subscription, group and type: `aks-prod / user` for a pool."""
+    """The names in a resource id, without its subscription, group and type: `aks-prod / user` for a pool.
+
+    An object inside a cluster is called by its namespace and name: `aks-prod / shop/web`.
+    """
     provider = resource_id.rpartition("/providers/")[2]
-    names = provider.split("/")[2::2] if provider != resource_id else []
-    return " / ".join(names) or resource_id
+    parts = provider.split("/") if provider != resource_id else []
+    if parts[_INSIDE : _INSIDE + 1] in (["api"], ["apis"]):
+        before = _INSIDE + (2 if parts[_INSIDE] == "api" else 3)  # the group, where it has one, and the version
+        return f"{parts[2]} / {'/'.join(parts[before:][1::2])}"
+    return " / ".join(parts[2::2]) or resource_id
 
 
 def printable(text: str) -> str:
