@@ -1,6 +1,9 @@
 """What is composed has the shape that Azure sends: every name in a body is one that the SDK knows, and ids agree."""
 
+from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ from aks_audit import snapshot
 from aks_audit.engine import audit, load_rules
 from aks_audit.facts import AzureResource, Estate, field
 from aks_audit.facts.resource_id import parse
+from aks_audit.sources.kubernetes import plan
+from aks_audit.sources.kubernetes.trim import trim
 from compose import fleet
 from compose.estates import ESTATES, demo
 from sdk_models import MODELS, resolve
@@ -31,7 +36,8 @@ NOT_IN_THE_SDK = {
 
 
 def _resources(name: str) -> list[snapshot.Resource]:
-    return [record for record in ALL[name]() if isinstance(record, snapshot.Resource)]
+    """The bodies of Azure's; what is inside clusters has no ids and names of Azure's shape."""
+    return [record for record in ALL[name]() if isinstance(record, snapshot.Resource) and record.source == "azure"]
 
 
 def _names(value: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401 - any JSON value
@@ -95,6 +101,57 @@ def _references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
         for item in value:
             yield from _references(item)
     elif isinstance(value, str) and value.startswith("/subscriptions/"):
+        yield value
+
+
+def test_what_is_inside_the_clusters_of_the_demo_agrees_with_azures_side() -> None:
+    azure = {record.id.lower(): record.body for record in _resources("demo")}
+    machines, fronts = Counter[str](), set[str]()
+    for record in _inside("nodes"):
+        machine = record.body["spec"]["providerID"].removeprefix("azure://").lower()
+        machines[machine.rpartition("/virtualmachines/")[0]] += 1
+    for record in _inside("services"):
+        fronts |= {one["ip"] for one in record.body["status"]["loadBalancer"].get("ingress", ())}
+    assert machines == {one: azure[one]["sku"]["capacity"] for one in machines}
+    assert len(machines) == len([one for one in azure if "scalesets" in one and "sandbox" not in one])
+    assert fronts == {"10.8.0.68", "10.8.0.69", "20.71.5.21"}
+    assert fronts < set(_texts(list(azure.values())))
+
+
+def test_pods_of_the_demo_have_addresses_of_their_own_where_azure_gives_them() -> None:
+    places = {
+        "aks-payments": "10.244.0.0/16",
+        "aks-shop": "10.8.16.0/20",
+        "aks-data": "10.245.0.0/16",
+        "aks-web": "10.8.4.0/22",
+    }
+    given = [record for record in _inside("pods") if not record.body["spec"].get("hostNetwork")]
+    found = {record.body["status"]["podIP"] for record in given}
+    assert len(found) == len(given)
+    for record in given:
+        cluster = next(name for name in places if f"/{name}/" in record.id)
+        assert IPv4Address(record.body["status"]["podIP"]) in IPv4Network(places[cluster])
+
+
+def test_what_is_inside_the_clusters_of_the_demo_is_as_a_scan_would_keep_it() -> None:
+    listed = {(record.type, record.scope) for record in demo.records() if isinstance(record, snapshot.Listing)}
+    clusters = [record.body["id"] for record in _resources("demo") if record.type.endswith("/ManagedClusters")]
+    entered = [one for one in clusters if not one.endswith("/aks-sandbox")]
+    assert {(kind.type, one) for kind in plan.kinds() for one in entered} <= listed
+    for kind in plan.kinds():
+        for record in _inside(kind.type):
+            assert trim(deepcopy(record.body)) == record.body
+
+
+def _inside(kind: str) -> list[snapshot.Resource]:
+    return [record for record in demo.records() if isinstance(record, snapshot.Resource) and record.type == kind]
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+    elif isinstance(value, str):
         yield value
 
 

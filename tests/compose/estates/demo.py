@@ -5,7 +5,7 @@ routed by one of them.
 """
 
 from aks_audit.snapshot import Body, Gap, Listing, Record
-from compose.azure import Group, Subscription, part, reference
+from compose.azure import Group, Subscription, child, part, reference
 from compose.clusters import (
     add_on,
     agent_pool,
@@ -40,6 +40,7 @@ from compose.data_services import (
     sql_server,
     storage_account,
 )
+from compose.inside import App, Inside, account, block, on, pods_of
 from compose.landing_zone import bastion_in, host_of, shells_denied
 from compose.monitoring import (
     asked_for,
@@ -90,6 +91,11 @@ _LINK_ZONE = _HUB.of("privateDnsZones", "privatelink.westeurope.azmk8s.io")
 _API_ZONE = _HUB.of("privateDnsZones", "private.westeurope.azmk8s.io")
 _REGISTRY = _SHARED.of("Microsoft.ContainerRegistry/registries", "crapps")
 _HUB_ROUTES = _HUB.of("routeTables", "rt-hub-managed")
+_READ = "2026-11-20T06:00:07Z"
+_INGRESS = child(_NETWORK.of("virtualNetworks", "vnet-apps"), "subnets", "snet-ingress")
+_GATEWAY = Service("ingress/gateway", "10.8.0.68", (443,), _INGRESS)
+_NGINX = Service("ingress/nginx", "10.8.0.69", subnet=_INGRESS)
+_WEB = Service("default/web", "20.71.5.21")
 _SYSTEM = {"nodeTaints": ["CriticalAddonsOnly=true:NoSchedule"]}
 
 
@@ -98,9 +104,9 @@ def records() -> list[Record]:
     hub, *hub_bodies = _hub()
     spoke, *spoke_bodies = _spoke()
     peer(spoke, hub)
-    payments, shop = _payments(spoke), _shop(spoke)
+    payments, shop, data, web = _payments(spoke), _shop(spoke), _data(spoke), _web(spoke)
     bodies = [hub, *hub_bodies, spoke, *spoke_bodies, *_zones([hub["id"], spoke["id"]], payments[0], shop[0])]
-    for cluster in (payments, shop, _data(spoke), _web(spoke)):
+    for cluster in (payments, shop, data, web):
         bodies += cluster
     bodies += [
         *_services(spoke, [hub["id"], spoke["id"]]),
@@ -110,7 +116,9 @@ def records() -> list[Record]:
     ]
     refused = Listing(REFUSED, HUB.id)
     read = recorded([HUB, APPS], bodies, day="2026-11-20", tool="aks-audit (demo)")
-    return [*(record for record in read if record != refused), *asked_for([HUB, APPS], bodies), _gap()]
+    entered = (*_inside_payments(payments[0]).records(_READ), *_inside_shop(shop[0]).records(_READ))
+    entered += (*_inside_data(data[0]).records(_READ), *_inside_web(web[0]).records(_READ))
+    return [*(record for record in read if record != refused), *asked_for([HUB, APPS], bodies), _gap(), *entered]
 
 
 def _gap() -> Gap:
@@ -181,7 +189,7 @@ def _spoke() -> list[Body]:
         "10.8.0.0/16",
         [
             subnet(own, "snet-payments-api", "10.8.0.0/28", **guarded, delegations=[api]),
-            subnet(own, "snet-ingress", "10.8.0.64/26", **guarded),
+            subnet(own, "snet-ingress", "10.8.0.64/26", **routed),
             subnet(own, "snet-endpoints", "10.8.0.128/26", **guarded),
             subnet(own, "snet-payments", "10.8.1.0/24", **routed),
             subnet(own, "snet-shop", "10.8.2.0/24", **routed),
@@ -285,8 +293,7 @@ def _payments(network: Body) -> list[Body]:
         diskEncryptionSetID=group.of("Microsoft.Compute/diskEncryptionSets", "des-payments"),
         **vnet_integrated(group, "aks-payments", subnet_id(network, "snet-payments-api"), _API_ZONE),
     )
-    ingress = Service("ingress/gateway", "10.8.0.68", (443,), subnet_id(network, "snet-ingress"))
-    made = NodeGroup(cluster, api="10.8.0.4").bodies([ingress])
+    made = NodeGroup(cluster, api="10.8.0.4").bodies([_GATEWAY])
     rights = [*own_rights(cluster), role_assignment(kubelet, ACR_PULL, _REGISTRY)]
     rights.append(
         role_assignment(kubelet, KEY_VAULT_SECRETS_USER, group.of("Microsoft.KeyVault/vaults", "kv-payments"))
@@ -320,11 +327,10 @@ def _shop(network: Body) -> list[Body]:
         sku={"name": "Base", "tier": "Standard"},
         **private_link(group, "aks-shop", _LINK_ZONE),
     )
-    ingress = Service("ingress/nginx", "10.8.0.69", subnet=subnet_id(network, "snet-ingress"))
     store = _SHARED.of("Microsoft.Storage/storageAccounts", "stshop")
     rights = [*own_rights(cluster), role_assignment(kubelet, STORAGE_BLOB_DATA_CONTRIBUTOR, store)]
     rights.append(role_assignment(kubelet, ACR_PULL, _REGISTRY))
-    return [cluster, control, kubelet, *rights, *NodeGroup(cluster, api="10.8.2.4").bodies([ingress])]
+    return [cluster, control, kubelet, *rights, *NodeGroup(cluster, api="10.8.2.4").bodies([_NGINX])]
 
 
 def _data(network: Body) -> list[Body]:
@@ -358,10 +364,98 @@ def _web(network: Body) -> list[Body]:
         autoUpgradeProfile=None,
         currentKubernetesVersion="1.31.13",
     )
-    made = NodeGroup(cluster, outbound="20.71.5.20").bodies([Service("default/web", "20.71.5.21")])
+    made = NodeGroup(cluster, outbound="20.71.5.20").bodies([_WEB])
     return [cluster, *own_rights(cluster), *made]
 
 
 def _sandbox() -> list[Body]:
     cluster = managed_cluster(APPS.group("rg-sandbox"), "aks-sandbox", [agent_pool("nodepool1", 1)])
     return [cluster, *NodeGroup(cluster, outbound="20.71.5.30").bodies()]
+
+
+def _image(name: str, tag: str) -> str:
+    return f"crapps.azurecr.io/{name}:{tag}@sha256:{'1f' * 32}"
+
+
+def _gateway_of(inside: Inside, app: App, front: Service, *leads_to: App) -> None:
+    """A gateway in a namespace of its own, which the hub reaches, and which reaches the applications behind it."""
+    inside.namespace(app.namespace)
+    inside.app(app, front)
+    hub = [{"from": [block("10.0.0.0/16")], "ports": [on(app.port)]}]
+    behind = [{"to": [pods_of(one.namespace, **one.labels)], "ports": [on(one.port)]} for one in leads_to]
+    inside.policy(app.namespace, "allow-gateway", app.labels, ingress=hub, egress=behind)
+    for one in leads_to:
+        to_it = [{"from": [pods_of(app.namespace, **app.labels)], "ports": [on(one.port)]}]
+        inside.policy(one.namespace, f"allow-{one.name}", one.labels, ingress=to_it)
+
+
+def _inside_payments(cluster: Body) -> Inside:
+    """As it should be: one application, its gateway, and a policy for every connection."""
+    inside = Inside(cluster, "10.8.1.4", "10.244.0.0/16")
+    inside.cilium()
+    client = user_assigned_identity(APPS.group("rg-payments"), "id-ledger")["properties"]["clientId"]
+    api = App("ledger", "api", _image("ledger/api", "3.2.0"), use=client)
+    for name in ("default", "ledger"):
+        inside.namespace(name)
+    inside.app(api)
+    inside.ingress(api, "ledger.example.com", _GATEWAY.address)
+    to_vault = [{"to": [block("10.8.0.128/26")], "ports": [on(443)]}]
+    inside.policy("ledger", "allow-vault", api.labels, egress=to_vault)
+    inside.readers("ledger", "de3bbbbb-0000-4000-8000-00000000000a")
+    _gateway_of(inside, App("ingress", "gateway", _image("platform/gateway", "2.1.0"), 8443), _GATEWAY, api)
+    return inside
+
+
+def _inside_shop(cluster: Body) -> Inside:
+    """Good but for its tools: there anything may come and go."""
+    inside = Inside(cluster, "10.8.2.5", "10.8.16.4")
+    inside.calico()
+    client = user_assigned_identity(APPS.group("rg-shop"), "id-catalogue")["properties"]["clientId"]
+    web = App("catalogue", "web", _image("shop/web", "1.4.2"), use=client)
+    search = App("catalogue", "search", _image("shop/search", "0.9.1"))
+    inside.namespace("catalogue")
+    for app in (web, search):
+        inside.app(app)
+    inside.ingress(web, "shop.example.com", _NGINX.address)
+    inside.policy("catalogue", "allow-search", search.labels, ingress=[_from_pods(web, search.port)])
+    egress = [{"to": [pods_of("catalogue", **search.labels)], "ports": [on(search.port)]}]
+    egress.append({"to": [block("0.0.0.0/0")], "ports": [on(443)]})
+    inside.policy("catalogue", "allow-out", web.labels, egress=egress)
+    inside.readers("catalogue", "de3bbbbb-0000-4000-8000-00000000000b")
+    _gateway_of(inside, App("ingress", "nginx", _image("platform/nginx", "1.13.2"), 8443), _NGINX, web)
+    inside.namespace("tools", "baseline", fenced=False)
+    unlimited = {"resources": None}
+    inside.app(App("tools", "mailer", "crapps.azurecr.io/tools/mailer:latest", replicas=1, container=unlimited))
+    return inside
+
+
+def _from_pods(app: App, port: int) -> Body:
+    return {"from": [pods_of(app.namespace, **app.labels)], "ports": [on(port)]}
+
+
+_LOOSE = {"securityContext": None, "resources": None, "livenessProbe": None, "readinessProbe": None}
+_CARELESS = {"automountServiceAccountToken": True, "securityContext": {}}
+
+
+def _inside_data(cluster: Body) -> Inside:
+    """No policies, a privileged agent with the node's files, and an account that may do everything."""
+    inside = Inside(cluster, "10.8.3.5", "10.245.0.0/16")
+    inside.calico()
+    inside.namespace("spark", "", fenced=False)
+    files = {"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}
+    privileged = {**_LOOSE, "securityContext": {"privileged": True}}
+    inside.app(App("spark", "driver", "docker.io/apache/spark:3.5.1", 4040, 1, _CARELESS, _LOOSE))
+    inside.app(App("spark", "agent", "crapps.azurecr.io/data/agent:7", 9100, 1, {**_CARELESS, **files}, privileged))
+    inside.bind("spark-driver", "cluster-admin", account("spark", "driver"))
+    return inside
+
+
+def _inside_web(cluster: Body) -> Inside:
+    """Everything in the default namespace, open to the internet, with an account that may do everything."""
+    inside = Inside(cluster, "10.8.4.4", "10.8.4.64")
+    web = App("default", "web", "nginx", 80, 2, {**_CARELESS, "serviceAccountName": "default"}, _LOOSE)
+    inside.app(web, _WEB)
+    on_node = {**_CARELESS, "hostNetwork": True}
+    inside.app(App("default", "games", "docker.io/games/server:latest", 7777, 1, on_node, _LOOSE))
+    inside.bind("default-admin", "cluster-admin", account("default", "default"))
+    return inside
