@@ -14,7 +14,8 @@ from aks_audit.facts.networking import PrivateEndpoint, VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.network.dns import Answer, Resolution, listed, resolve
 from aks_audit.network.private_endpoints import EndpointName, endpoint_names
-from aks_audit.results import Severity, Verdict
+from aks_audit.network.virtual_hubs import is_virtual_hub
+from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import azure_policy
 
@@ -59,17 +60,18 @@ def endpoint_names_resolve(network: ClusterNetwork) -> Verdict:
     References: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
     https://learn.microsoft.com/azure/container-registry/container-registry-private-endpoints
     """
-    near = [network.id, *(one.remote.id for one in network.peerings or () if _joined(one) and one.remote)]
+    peers = (one.remote.id for one in network.peerings or () if _joined(one) and one.remote)
+    near = [network.id, *(peer for peer in peers if not is_virtual_hub(peer))]  # a hub holds nobody's endpoints
     subscriptions = dict.fromkeys(parse(one).subscription for one in near)
     placed = network.estate.indexed(_placed)
     inside = sorted({one.lower() for one in near})
     endpoints = [one for held in subscriptions for one in placed.of(held, inside) if _approved(one)]
-    if not endpoints:
-        for held in subscriptions:
-            network.estate.within(PrivateEndpoint, f"/subscriptions/{held}").whole()
     names: dict[str, list[EndpointName]] = {}
     verdict = each(endpoints, lambda endpoint: _named(endpoint, names)) if endpoints else not_applicable(_NO_ENDPOINT)
     if not names:
+        if verdict.outcome is Outcome.NOT_APPLICABLE:
+            for held in subscriptions:
+                network.estate.within(PrivateEndpoint, f"/subscriptions/{held}").whole()
         return verdict
     judged = each(names.values(), lambda same: _name_resolves(network, same))
     return each((verdict, judged), lambda one: one)
