@@ -74,9 +74,8 @@ def _rules(one: AzureRead, trial: Trial) -> str:
 
 
 def _note(read: AzureRead) -> str:
-    if not read.optional:
-        return ""
-    return "optional" if read.published else "optional; in no published list of Azure's actions, so it needs Reader"
+    unpublished = "in no published list of Azure's actions, so it needs Reader"
+    return "; ".join([*(["optional"] if read.optional else []), *([] if read.published else [unpublished])])
 
 
 def _row(read: KubernetesRead) -> str:

@@ -370,8 +370,8 @@ def _permissions(arguments: "Namespace", progress: Progress) -> int:
     made = {plane: permissions.document(plane, listed, scopes, optional=arguments.optional) for plane in planes}
     sys.stdout.write(permissions.render(made, arguments.format))
     sys.stdout.flush()
-    unpublished = [read.action for read in listed.arm if not read.published] if arguments.optional else []
-    for action in unpublished if "arm" in made else []:
+    asked = [read for read in listed.arm if arguments.optional or not read.optional]
+    for action in [read.action for read in asked if not read.published] if "arm" in made else []:
         progress.note(f"left out, being in no published list of Azure's actions; needs Reader: {action}")
     progress.note("how to apply: aks-audit permissions --help")
     return OK
