@@ -74,6 +74,50 @@ def test_pods_of_a_controller_that_is_not_read_are_one_workload_under_its_name()
     assert (canary.kind, canary.namespace, canary.cluster_id, len(canary.pods)) == ("Rollout", "shop", CLUSTER, 3)
 
 
+def test_replica_sets_and_jobs_of_a_controller_that_is_not_read_are_one_workload_under_its_name() -> None:
+    sets = [thing(f"{APPS}/replicasets/canary-{n}", owner="Rollout canary", spec={"replicas": 1}) for n in range(2)]
+    pods = [thing(f"{SHOP}/canary-{n}-x", owner=f"ReplicaSet canary-{n}", spec=MADE_OF) for n in range(2)]
+    jobs = [thing(f"/apis/batch/v1/namespaces/shop/jobs/tick-{n}", owner="ScaledJob tick") for n in range(2)]
+    workloads = found(*sets, *pods, *jobs)
+    assert ids(workloads) == [
+        "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/canary",
+        "/apis/batch/v1/namespaces/shop/scaledjobs/tick",
+    ]
+    canary, _ = workloads.known
+    assert (canary.kind, canary.name, len(canary.pods)) == ("Rollout", "canary", 2)
+
+
+def test_a_replica_set_of_a_deployment_that_was_not_read_goes_by_its_name() -> None:
+    left = thing(f"{APPS}/replicasets/web-1", owner="Deployment web", spec={"replicas": 1})
+    assert ids(found(left, unread=("deployments.apps",))) == [f"{APPS}/deployments/web"]
+
+
+def test_a_controller_of_another_group_is_not_taken_for_one_that_has_its_name() -> None:
+    ours = thing(f"{APPS}/statefulsets/web", spec=TEMPLATE)
+    pod = thing(f"{SHOP}/web-0", owner="StatefulSet web", spec=MADE_OF)
+    pod.body["metadata"]["ownerReferences"][0]["apiVersion"] = "apps.kruise.io/v1beta1"
+    workloads = found(ours, pod)
+    assert ids(workloads) == [
+        "/apis/apps.kruise.io/v1beta1/namespaces/shop/statefulsets/web",
+        f"{APPS}/statefulsets/web",
+    ]
+
+
+def test_a_controller_of_the_core_group_is_served_where_its_pods_are() -> None:
+    pod = thing(f"{SHOP}/web-0", owner="ReplicationController web", spec=MADE_OF)
+    pod.body["metadata"]["ownerReferences"][0]["apiVersion"] = "v1"
+    assert ids(found(pod)) == ["/api/v1/namespaces/shop/replicationcontrollers/web"]
+
+
+def test_controllers_that_name_each_other_as_their_owner_are_told_of_all_the_same() -> None:
+    first = thing(f"{APPS}/deployments/a", owner="Deployment b", spec=TEMPLATE)
+    second = thing(f"{APPS}/deployments/b", owner="Deployment a", spec=TEMPLATE)
+    itself = thing(f"{APPS}/deployments/c", owner="Deployment c", spec=TEMPLATE)
+    known = ids(found(first, second, itself))
+    assert f"{APPS}/deployments/c" in known
+    assert {f"{APPS}/deployments/a", f"{APPS}/deployments/b"} <= set(known)
+
+
 def test_a_pod_that_nobody_made_or_a_node_keeps_is_a_workload_and_one_that_ended_is_none() -> None:
     lone, ended = thing(f"{SHOP}/lone"), thing(f"{SHOP}/ended", status={"phase": "Succeeded"})
     mirrors = [thing(f"{SHOP}/proxy-{n}", owner="Node n1") for n in range(2)]

@@ -287,11 +287,15 @@ CONTROLLERS: dict[str, tuple[type[KubernetesObject], str]] = {
 _TEMPLATE = {CronJob.TYPE: "spec.jobTemplate.spec.template.spec", Pod.TYPE: "spec"}
 _OF_POD = "spec.template.spec"
 
+_MADE = {Pod.TYPE: "", ReplicaSet.TYPE: "Deployment", Job.TYPE: "CronJob"}
+"""What controllers make, and which of Kubernetes' own makes it; pods are made by several."""
+
 
 class Workload(KubernetesObject):
     """What a person deployed: the outermost controller of pods that was read, or a pod that none made.
 
-    `pods` are those that live; where their controller is of a kind that is not read, the first of them stands for it.
+    `pods` are those that live; where a controller is of a kind that is not read, such as a Rollout, the first thing
+    that it made stands for it.
     """
 
     __slots__ = ("pods",)
@@ -301,19 +305,21 @@ class Workload(KubernetesObject):
 
     @property
     def kind(self) -> str:
-        """Its kind, as people write it: `Deployment`; that of the unread controller, where a pod stands for one."""
-        if self.document.type == Pod.TYPE:
-            return (owner.kind or "Pod") if (owner := _maker(self)) else "Pod"
-        return next(kind for kind, (one, _) in CONTROLLERS.items() if self.document.type == one.TYPE)
+        """Its kind, as people write it: `Deployment`; that of the unread controller, where this stands for one."""
+        if owner := _maker(self):
+            return owner.kind or "Pod"
+        kinds = (kind for kind, (one, _) in CONTROLLERS.items() if self.document.type == one.TYPE)
+        return next(kinds, "Pod")
 
     @property
     def id(self) -> str:
         """Its id; of an unread controller the one that it should have, which stays the same when its pods change."""
-        owner = _maker(self) if self.document.type == Pod.TYPE else None
+        owner = _maker(self)
         if owner is None:
             return self.document.id
-        kind = (owner.kind or "").lower()
-        return f"{self.cluster_id}/apis/{owner.api_version}/namespaces/{self.namespace}/{kind}s/{owner.name}"
+        kind, version = (owner.kind or "").lower(), owner.api_version or ""
+        served = f"apis/{version}" if "/" in version else f"api/{version}"
+        return f"{self.cluster_id}/{served}/namespaces/{self.namespace}/{kind}s/{owner.name}"
 
     @property
     def cluster_id(self) -> str:
@@ -428,20 +434,32 @@ def _outermost(
     one: KubernetesObject, by_name: dict[tuple[str, str, str], KubernetesObject]
 ) -> tuple[KubernetesObject, str]:
     """The outermost controller of an object that was read, and what all that belong to one workload share."""
-    owner = one.controller
-    while owner:
-        above = by_name.get((owner.kind or "", one.namespace, owner.name or ""))
-        if above is None or above is one:
-            made = isinstance(one, Pod) and _maker(one)
-            return one, f"{one.namespace} {owner.kind} {owner.name}" if made else one.id
-        one, owner = above, above.controller
+    while owner := _maker(one):
+        above = by_name.get((owner.kind or "", one.namespace, owner.name or "")) if _native(owner) else None
+        if above is None:
+            return one, f"{one.namespace} {owner.api_version} {owner.kind} {owner.name}"
+        one = above
     return one, one.id
 
 
-def _maker(pod: KubernetesObject) -> OwnerReference | None:
-    """The controller that made a pod. A node that keeps one from a file of its own is none."""
-    owner = pod.controller
-    return None if owner and owner.kind == "Node" else owner
+def _native(owner: OwnerReference) -> bool:
+    """Whether a controller is of a kind of Kubernetes' own; others have kinds so called, too, in groups of theirs."""
+    _, path = CONTROLLERS.get(owner.kind or "", (None, ""))
+    return bool(path) and path.split("/")[2] == (owner.api_version or "").partition("/")[0]
+
+
+def _maker(one: KubernetesObject) -> OwnerReference | None:
+    """The controller that made a pod, a ReplicaSet or a Job. A node that keeps a pod from a file of its own is none.
+
+    Whoever writes an object may write owners into it. Of controllers of Kubernetes' own only the one counts that makes
+    such objects, so that nothing hides behind another workload, and no two are each other's owners.
+    """
+    owner = one.controller
+    if owner is None or one.document.type not in _MADE:
+        return None
+    if one.document.type == Pod.TYPE:
+        return None if owner.kind == "Node" else owner
+    return owner if owner.kind == _MADE[one.document.type] or not _native(owner) else None
 
 
 def _workload(top: KubernetesObject, pods: Iterable[Pod]) -> Workload:
