@@ -137,8 +137,8 @@ def hardened_windows(workload: Workload) -> Verdict:
     Windows ends no process for want of memory, as Linux does: without limits one container brings its node to a halt.
 
     Severity: a host process is an administrator of the node, and of high severity; the rest makes an escape easier.
-    Decided: pods whose `os.name` or node selector `kubernetes.io/os` says windows. `windowsOptions.hostProcess` is true
-    neither of the pod nor of a container; each container's user, its own or its pod's `runAsUserName`, is named and is not
+    Decided: pods whose `os.name` or node selector `kubernetes.io/os` says windows, or that ask for a host process, which
+    only Windows has. `windowsOptions.hostProcess` is true neither of the pod nor of a container; each container's user, its own or its pod's `runAsUserName`, is named and is not
     ContainerAdministrator, or `runAsNonRoot` is true, with which the kubelet starts no ContainerAdministrator; and each
     container has limits of CPU and memory. Without a user the image's counts, which of Server Core is
     ContainerAdministrator: that fails. Containers of all kinds count, limits only of those that may have them.
@@ -152,7 +152,7 @@ def hardened_windows(workload: Workload) -> Verdict:
 
 
 def _on_windows(spec: PodSpec, containers: tuple[Container, ...]) -> Verdict:
-    if not _for_windows(spec):
+    if not _for_windows(spec, containers):
         return not_applicable("It is no pod for Windows", spec.at(PodSpec.os), spec.at(PodSpec.node_selector))
     verdicts = [partial(_host_process, spec, one) for one in containers]
     verdicts += [partial(_user, spec, one) for one in containers]
@@ -160,9 +160,10 @@ def _on_windows(spec: PodSpec, containers: tuple[Container, ...]) -> Verdict:
     return each(verdicts, lambda verdict: verdict())
 
 
-def _for_windows(spec: PodSpec) -> bool:
+def _for_windows(spec: PodSpec, containers: tuple[Container, ...]) -> bool:
     selected = (spec.node_selector or {}).get("kubernetes.io/os", "")
-    return windows(spec) or selected.lower() == "windows"
+    asked = spec.host_process or any(one.host_process for one in containers)
+    return windows(spec) or selected.lower() == "windows" or asked is True
 
 
 def _host_process(spec: PodSpec, container: Container) -> Verdict:

@@ -82,15 +82,20 @@ def no_dangerous_rights(binding: AnyBinding) -> Verdict:
     Whoever reads Secrets has what they open. Whoever reaches nodes/proxy runs commands in every pod, past admission and
     audit. A webhook sees and changes every object that is written.
 
+    Whoever makes a PersistentVolume of a node's path takes hostPath past what admission refuses pods; whoever labels
+    a namespace decides what admission refuses in it.
+
     Severity: in the whole cluster most of them are one step from cluster-admin; in one namespace they stay in it, unless
-    it is one of AKS's own. Editing nodes, which AKS undoes and policy forbids, and deleting events weigh less.
-    Decided: what the rules of the bound role allow, with wildcards and subresources as the API server has them, where the
-    binding gives it: to read Secrets, run commands in pods, get tokens, impersonate, bind, escalate, reach kubelets,
-    approve certificates, change webhooks, edit nodes, delete events; to run pods in the whole cluster or in a namespace of
-    AKS's own, while to run them in one of people's own is ordinary. Rules limited to `resourceNames` count only for
-    impersonate, bind, escalate and approve. Of an aggregated ClusterRole the rules count that the API server holds. The
-    evidence is the chain: subject, binding, rule. Bindings of Kubernetes and AKS themselves are not asked about, but
-    for subjects that people put into them. A role that allows everything is the matter of AKS-KR-01.
+    it is one of AKS's own. Editing nodes, which AKS undoes and policy forbids, making PersistentVolumes and labelling
+    namespaces, which take a pod besides, and deleting events weigh less.
+    Decided: what the rules of the bound role allow, with wildcards and subresources as the API server has them, where
+    the binding gives it: to read Secrets, run commands in pods, get tokens, impersonate, bind, escalate, reach
+    kubelets, approve certificates, change webhooks, make PersistentVolumes, change namespaces, edit nodes, delete
+    events; to run pods in the whole cluster or in a namespace of AKS's own, while to run them in one of people's own is
+    ordinary. Rules limited to `resourceNames` count only for impersonate, bind, escalate and approve. Of an aggregated
+    ClusterRole the rules count that the API server holds. The evidence is the chain: subject, binding, rule. Bindings
+    of Kubernetes and AKS themselves are not asked about, but for subjects that people put into them. A role that allows
+    everything is the matter of AKS-KR-01.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: bind a role with the verbs and resources that are used, with resourceNames where they are known
     Change: in place, at once; whoever used the right is refused

@@ -20,6 +20,7 @@ _OF_CLUSTER = frozenset(
         "groups",
         "mutatingwebhookconfigurations",
         "nodes",
+        "persistentvolumes",
         "signers",
         "users",
         "validatingwebhookconfigurations",
@@ -104,6 +105,13 @@ POWERS = (
     Power(
         "change what admission does",
         (_one_of("create patch update", _HOOKS, "mutatingwebhookconfigurations validatingwebhookconfigurations"),),
+    ),
+    Power("make volumes of nodes' files", (_one_of("create", "", "persistentvolumes"),), everywhere=Severity.MEDIUM),
+    Power(
+        "change which Pod Security Standard namespaces enforce",
+        (_one_of("patch update", "", "namespaces"),),
+        everywhere=Severity.MEDIUM,
+        inside=Severity.LOW,
     ),
     Power("edit nodes", (_one_of("patch update", "", "nodes"),), everywhere=Severity.MEDIUM),
     Power(
