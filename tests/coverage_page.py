@@ -27,7 +27,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: str
     check: str
-    needs: Literal["the Kubernetes API", "Microsoft Defender for Cloud", "a person", "nothing more"]
+    needs: Literal["the Kubernetes API", "a person", "nothing more"]
     why: str
 
 

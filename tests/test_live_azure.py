@@ -221,6 +221,7 @@ def test_optional_reads_cost_what_they_say_and_only_where_asked_for(tmp_path: Pa
         "prometheusRuleGroups",
         "roleDefinitions",
         "networkWatchers",
+        "pricings",
     }
     held = Counter(record.type.lower() for record in records_of(BASE) if isinstance(record, snapshot.Resource))
     prices = dict.fromkeys(subscriptions, paths["managedClusters"]) | {

@@ -90,6 +90,7 @@ AUTH = ("cli", "workload", "managed", "environment", "browser")
 OPTIONAL_READS = {
     "alerts": "3 calls a subscription",
     "custom-roles": "1 call a subscription",
+    "defender-plans": "1 call a subscription",
     "deployment-safeguards": "1 call a cluster",
     "diagnostic-settings": "1 call a cluster and a firewall and a registry",
     "federated-credentials": "1 call a user-assigned identity",

@@ -1,4 +1,4 @@
-"""Bodies of what a scan reads where it is asked to: logs that are kept, alerts, flow logs, federated credentials."""
+"""Bodies of what a scan reads where it is asked to: logs, alerts, flow logs, credentials, plans of Defender."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,7 +13,15 @@ _BY_SUBSCRIPTION = (
     "Microsoft.Insights/metricAlerts",
     "Microsoft.Insights/scheduledQueryRules",
     "Microsoft.Network/networkWatchers",
+    "Microsoft.Security/pricings",
 )
+IMAGES_SEARCHED = (
+    "AgentlessDiscoveryForKubernetes",
+    "AgentlessVmScanning",
+    "ContainerRegistriesVulnerabilityAssessments",
+)
+"""The extensions of Defender's plans with which it searches images."""
+
 _BY_RESOURCE = {
     "microsoft.containerregistry/registries": _SETTINGS,
     "microsoft.containerservice/managedclusters": _SETTINGS,
@@ -125,6 +133,23 @@ def metric_alert(group: Group, name: str, scope: str, metric: str) -> Body:
         "actions": [],
     }
     return {**resource(group, group.of("Microsoft.Insights/metricAlerts", name), properties), "location": "global"}
+
+
+def defender_plans(subscription: Subscription, *extensions: str) -> list[Body]:
+    """The plans of Defender for Cloud that are about containers: on with some extensions, or off with none."""
+    on: Body = {"pricingTier": "Standard", "resourcesCoverageStatus": "FullyCovered"}
+    on["extensions"] = [{"name": one, "isEnabled": str(one in extensions)} for one in IMAGES_SEARCHED]
+    off = {"pricingTier": "Free", "resourcesCoverageStatus": "NotCovered"}
+    plans = {"CloudPosture": off, "Containers": on if extensions else off}
+    return [
+        {
+            "id": f"{subscription.id}/providers/Microsoft.Security/pricings/{name}",
+            "name": name,
+            "type": "Microsoft.Security/pricings",
+            "properties": {**properties, "enforce": "False", "freeTrialRemainingTime": "PT0S"},
+        }
+        for name, properties in plans.items()
+    ]
 
 
 def federated_credential(identity: Body, cluster: Body, account: str) -> Body:

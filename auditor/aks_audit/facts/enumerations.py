@@ -50,6 +50,13 @@ class NetworkDataplane(StrEnum):
     CILIUM = "cilium"
 
 
+class TransitEncryption(StrEnum):
+    """How pods' traffic between nodes is encrypted (`advancedNetworking.security.transitEncryption.type`)."""
+
+    NONE = "None"
+    WIREGUARD = "WireGuard"
+
+
 class LoadBalancerSku(StrEnum):
     """The SKU of the cluster's load balancer (`networkProfile.loadBalancerSku`)."""
 
@@ -351,6 +358,28 @@ class RegistryTier(StrEnum):
     BASIC = "Basic"
     STANDARD = "Standard"
     PREMIUM = "Premium"
+
+
+class PricingTier(StrEnum):
+    """Whether a plan of Defender for Cloud is on in a subscription (`pricingTier`)."""
+
+    FREE = "Free"
+    STANDARD = "Standard"
+
+
+class PlanCoverage(StrEnum):
+    """How many of a subscription's resources a plan of Defender for Cloud covers (`resourcesCoverageStatus`)."""
+
+    FULLY_COVERED = "FullyCovered"
+    PARTIALLY_COVERED = "PartiallyCovered"
+    NOT_COVERED = "NotCovered"
+
+
+class ExtensionState(StrEnum):
+    """Whether an extension of a plan of Defender for Cloud is on: a text, not a boolean (`extensions[].isEnabled`)."""
+
+    ON = "True"
+    OFF = "False"
 
 
 class Switch(StrEnum):

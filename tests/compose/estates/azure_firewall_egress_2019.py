@@ -8,7 +8,7 @@ and with a security group that lets everybody try SSH.
 from aks_audit.snapshot import Body, Record
 from compose.azure import Group, Subscription, guid, part, reference
 from compose.clusters import add_on, agent_pool, load_balancer_outbound, managed_cluster, vnet_pods
-from compose.monitoring import asked_for
+from compose.monitoring import asked_for, defender_plans
 from compose.networks import (
     allow,
     attach,
@@ -53,6 +53,7 @@ def records() -> list[Record]:
     )
     attach([network], [routes, guard])
     bodies = [network, routes, guard, *_firewall(network), *_of_2019(network), *_successor(network)]
+    bodies += defender_plans(SUBSCRIPTION)
     return [*recorded([SUBSCRIPTION], bodies, day="2026-11-20"), *asked_for([SUBSCRIPTION], bodies)]
 
 

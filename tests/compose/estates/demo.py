@@ -9,7 +9,7 @@ from compose.azure import Group, Subscription, child, part, reference
 from compose.clusters import (
     add_on,
     agent_pool,
-    cilium,
+    encrypted_cilium,
     entra,
     hardened_pool,
     kubelet_identity,
@@ -43,7 +43,9 @@ from compose.data_services import (
 from compose.inside import App, Inside, account, block, on, pods_of
 from compose.landing_zone import bastion_in, host_of, shells_denied
 from compose.monitoring import (
+    IMAGES_SEARCHED,
     asked_for,
+    defender_plans,
     diagnostic_setting,
     federated_credential,
     flow_log,
@@ -113,6 +115,8 @@ def records() -> list[Record]:
         *_watched(spoke),
         *_workloads(payments[0], shop[0]),
         *_sandbox(),
+        *defender_plans(HUB),
+        *defender_plans(APPS, *IMAGES_SEARCHED),
     ]
     refused = Listing(REFUSED, HUB.id)
     read = recorded([HUB, APPS], bodies, day="2026-11-20", tool="aks-audit (demo)")
@@ -270,7 +274,7 @@ def _payments(network: Body) -> list[Body]:
             hardened_pool("system", 3, **nodes, **_SYSTEM),
             hardened_pool("apps", 6, **nodes, mode="User", enableAutoScaling=True, minCount=6, maxCount=12),
         ],
-        networkProfile=overlay("10.244.0.0/16", "10.9.0.0/16", **cilium(), **own_routes()),
+        networkProfile=overlay("10.244.0.0/16", "10.9.0.0/16", **encrypted_cilium(), **own_routes()),
         identity=user_assigned([control]),
         identityProfile=kubelet_identity(kubelet["id"]),
         aadProfile=entra(["de3aaaaa-0000-4000-8000-00000000000a"]),

@@ -7,7 +7,7 @@ from aks_audit.snapshot import Body, Record
 from compose.azure import Group, Subscription, part, reference
 from compose.clusters import (
     add_on,
-    cilium,
+    encrypted_cilium,
     entra,
     hardened_pool,
     kubelet_identity,
@@ -32,7 +32,9 @@ from compose.data_services import (
 )
 from compose.landing_zone import bastion_in, shells_denied
 from compose.monitoring import (
+    IMAGES_SEARCHED,
     asked_for,
+    defender_plans,
     diagnostic_setting,
     federated_credential,
     flow_log,
@@ -92,6 +94,7 @@ def records() -> list[Record]:
     zone = private_zone(_HUB, "private.swedencentral.azmk8s.io", [hub["id"], network["id"]], hosts)
     bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_services(network, hub)]
     bodies += _watched(network, filtered[0])
+    bodies += [*defender_plans(HUB), *defender_plans(APPS, *IMAGES_SEARCHED)]
     return [*recorded([HUB, APPS], bodies, day="2026-11-20"), *asked_for([HUB, APPS], bodies)]
 
 
@@ -259,7 +262,7 @@ def _isolated(network: Body) -> list[Body]:
         name,
         [hardened_pool("system", 3, **nodes, **_SYSTEM), hardened_pool("apps", 12, **nodes, **_SCALED)],
         networkProfile=overlay(
-            "10.244.0.0/16", "10.61.0.0/16", outboundType="none", **cilium(),
+            "10.244.0.0/16", "10.61.0.0/16", outboundType="none", **encrypted_cilium(),
             loadBalancerProfile={"backendPoolType": "nodeIPConfiguration"},
         ),
         bootstrapProfile={"artifactSource": "Cache", "containerRegistryId": registry},
@@ -286,7 +289,7 @@ def _filtered(network: Body) -> list[Body]:
         _GROUP,
         name,
         pools,
-        networkProfile=vnet_pods("10.62.0.0/16", **cilium(), **own_routes()),
+        networkProfile=vnet_pods("10.62.0.0/16", **encrypted_cilium(), **own_routes()),
         **_hardening(identities),
         **vnet_integrated(_GROUP, name, subnet_id(network, "snet-api-filtered"), ZONE),
     )

@@ -198,6 +198,7 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
     "custom-roles": (
         _list("Microsoft.Authorization/roleDefinitions", "2022-04-01", "&$filter=type%20eq%20'CustomRole'"),
     ),
+    "defender-plans": (_list("Microsoft.Security/pricings", "2024-01-01"),),
     "deployment-safeguards": (
         Read(
             "providers/Microsoft.ContainerService/deploymentSafeguards",
