@@ -1,5 +1,8 @@
 """Components of the platform are told from people's workloads by what they are, and not by where they are."""
 
+import tomllib
+from importlib.resources import files
+
 import pytest
 
 from aks_audit.facts import Subjects
@@ -37,6 +40,29 @@ def test_a_component_has_a_known_name_or_a_mark_and_only_images_of_microsofts() 
     assert not component("shop", "metrics-server", mcr, marked)
 
 
+def test_extensions_are_components_in_their_own_namespaces_and_their_open_projects_are_not() -> None:
+    assert component("dataprotection-microsoft", "dataprotection-microsoft-controller", "mcr.microsoft.com/aks/x:1")
+    assert component("azure-arc", "extension-manager", "mcr.microsoft.com/azurearck8s/extension-manager:1")
+    assert component("flux-system", "source-controller", "mcr.microsoft.com/oss/fluxcd/source-controller:v1")
+    assert not component("flux-system", "source-controller", "ghcr.io/fluxcd/source-controller:v1")
+    assert not component(
+        "azure-workload-identity-system", "azure-wi-webhook-controller-manager", "mcr.microsoft.com/x:1"
+    )
+
+
+def test_each_name_stands_once_beside_its_source() -> None:
+    components, access = (
+        tomllib.loads((files("aks_audit") / "data" / name).read_text(encoding="utf-8"))
+        for name in ("components.toml", "access.toml")
+    )
+    entries = [*components["component"], *components["mark"], *access["names"], *access["users"]]
+    assert all(one["source"].strip() for one in [*entries, access["administrators"]])
+    named = [(one["namespace"], name) for one in components["component"] for name in one["names"]]
+    bound = [name for one in access["names"] for name in one["of"]]
+    assert len(set(named)) == len(named)
+    assert len(set(bound)) == len(bound)
+
+
 def test_an_image_is_microsofts_by_its_registry_and_not_by_a_name_that_looks_like_it() -> None:
     assert microsofts("mcr.microsoft.com/aks/x:1")
     assert microsofts("MCR.microsoft.com/aks/x:1")
@@ -49,7 +75,7 @@ def test_an_image_is_microsofts_by_its_registry_and_not_by_a_name_that_looks_lik
 def test_what_people_put_into_a_component_is_foreign() -> None:
     spec = {
         "containers": [{"name": "a", "image": "mcr.microsoft.com/x:1"}, {"name": "b", "image": "busybox"}],
-        "ephemeralContainers": [{"name": "debug", "image": "alpine"}],
+        "ephemeralContainers": [{"name": "debug", "image": "mcr.microsoft.com/azurelinux/busybox:1.36"}],
     }
     (workload,) = [
         one

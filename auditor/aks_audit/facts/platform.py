@@ -1,11 +1,14 @@
 """Which workloads are components of the platform: made by AKS, its add-ons or its extensions, and not by people.
 
 A namespace alone shows nothing, since people put their own workloads into `kube-system`, too. A component is in a
-namespace of AKS's own, runs only Microsoft's own images, and has a name that is known or AKS's mark on it.
+namespace of AKS's own, runs only Microsoft's own images, and has a name that is known or AKS's mark on it. Where each
+name and mark comes from stands beside it in `data/components.toml`.
 """
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import date
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -14,22 +17,30 @@ import msgspec
 
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.unread import Malformed
-from aks_audit.facts.workloads import Container, Workload
-
-_MARKS: Mapping[str, frozenset[str]] = {
-    "kubernetes.azure.com/managedby": frozenset({"aks"}),
-    "addonmanager.kubernetes.io/mode": frozenset({"Reconcile", "EnsureExists"}),
-    "app.kubernetes.io/managed-by": frozenset({"aks-app-routing-operator"}),
-}
+from aks_audit.facts.workloads import EPHEMERAL, Container, Workload
 
 _COMMANDS = "aks-command"
 """Where `az aks command invoke` runs its pods."""
 
 
+class _Component(msgspec.Struct, frozen=True):
+    namespace: str
+    names: tuple[str, ...]
+    source: str
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    label: str
+    values: frozenset[str]
+    source: str
+
+
 class _Components(msgspec.Struct, frozen=True, rename="kebab"):
+    as_of: date
     registries: tuple[str, ...]
     bootstrap_repository: str
-    namespaces: dict[str, tuple[str, ...]]
+    mark: tuple[_Mark, ...]
+    component: tuple[_Component, ...]
 
 
 @cache
@@ -38,15 +49,24 @@ def _components() -> _Components:
     return msgspec.convert(tomllib.loads(read), _Components)
 
 
+@cache
+def _names() -> Mapping[str, tuple[str, ...]]:
+    """The patterns of components' names, by namespace."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for one in _components().component:
+        found[one.namespace] += one.names
+    return {namespace: tuple(names) for namespace, names in found.items()}
+
+
 def system_namespaces() -> frozenset[str]:
     """The namespaces that AKS, its add-ons and its extensions make for themselves, and Kubernetes' own two."""
-    return frozenset(_components().namespaces) | {"kube-node-lease", "kube-public"}
+    return frozenset(_names()) | {"kube-node-lease", "kube-public"}
 
 
 def marked(one: KubernetesObject) -> bool:
     """Whether an object bears AKS's mark, as what AKS keeps in its state does. Whoever may write it may set it, too."""
     labels = one.object_labels or {}
-    return any(labels.get(name) in values for name, values in _MARKS.items())
+    return any(labels.get(one.label) in one.values for one in _components().mark)
 
 
 def microsofts(image: str) -> bool:
@@ -63,7 +83,7 @@ def is_component(workload: Workload) -> bool:
     Raises:
         Malformed: its labels or containers cannot be read.
     """
-    patterns = _components().namespaces.get(workload.namespace)
+    patterns = _names().get(workload.namespace)
     if patterns is None or (workload.kind == "Pod" and workload.namespace != _COMMANDS):
         return False
     known = any(fnmatchcase(workload.name, pattern) for pattern in patterns)
@@ -74,12 +94,15 @@ def is_component(workload: Workload) -> bool:
 
 
 def foreign(containers: Iterable[Container]) -> tuple[Container, ...]:
-    """The containers that do not run an image of Microsoft's own: in a component, what people put into it.
+    """The containers that are not Microsoft's own by their image: in a component, what people put into it.
+
+    An ephemeral container is always somebody's, since no controller makes one; Microsoft's pages suggest its own images
+    to debug pods with.
 
     Raises:
         Malformed: an image cannot be read, or is not named.
     """
-    return tuple(container for container in containers if not microsofts(_image(container)))
+    return tuple(one for one in containers if one.kind == EPHEMERAL or not microsofts(_image(one)))
 
 
 def _image(container: Container) -> str:

@@ -8,8 +8,9 @@ from importlib.resources import files
 
 import msgspec
 
-from aks_audit.facts.platform import marked, system_namespaces
+from aks_audit.facts.platform import is_component, marked, system_namespaces
 from aks_audit.facts.rbac import AccessObject, AnyBinding, AnyRole, Permission, PolicyRule, Subject
+from aks_audit.rbac.accounts import DEFAULT, users
 from aks_audit.rbac.authorizer import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED
 
 _BOOTSTRAPPED = ("kubernetes.io/bootstrapping", "rbac-defaults")
@@ -17,12 +18,21 @@ _BUILT_IN = frozenset({"admin", "cluster-admin", "edit", "extension-apiserver-au
 _EVERYBODY = frozenset({ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED})
 
 
+class _Named(msgspec.Struct, frozen=True):
+    of: tuple[str, ...]
+    source: str
+
+
+class _Administrators(msgspec.Struct, frozen=True):
+    of: str
+    source: str
+
+
 class _Access(msgspec.Struct, frozen=True, rename="kebab"):
     as_of: date
-    sources: tuple[str, ...]
-    names: tuple[str, ...]
-    users: frozenset[str]
-    administrators: str
+    names: tuple[_Named, ...]
+    users: tuple[_Named, ...]
+    administrators: _Administrators
     everybody: dict[str, frozenset[str]]
     wildcards: dict[str, frozenset[str]]
 
@@ -33,9 +43,14 @@ def _access() -> _Access:
     return msgspec.convert(tomllib.loads(read), _Access)
 
 
+@cache
+def _users() -> frozenset[str]:
+    return frozenset(user for one in _access().users for user in one.of)
+
+
 @lru_cache(maxsize=8192)
 def _known(name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in _access().names)
+    return any(fnmatchcase(name, pattern) for one in _access().names for pattern in one.of)
 
 
 def built_in(one: AccessObject) -> bool:
@@ -64,7 +79,8 @@ def judged(binding: AnyBinding) -> tuple[Subject, ...]:
     """The subjects that people put into a binding: of the platform's own, those that the platform does not put there.
 
     Raises:
-        Malformed: a subject lacks what each has.
+        Malformed: a subject lacks what each has, or a workload that runs as it cannot be read.
+        NotCollected: Azure's side of the cluster was not read.
     """
     subjects = binding.subjects or ()
     return tuple(one for one in subjects if not _expected(binding, one)) if of_platform(binding) else subjects
@@ -82,17 +98,27 @@ def added_wildcard(role: AnyRole, rule: PolicyRule) -> bool:
 def _expected(binding: AnyBinding, subject: Subject) -> bool:
     kind, name = subject.key
     if kind == "ServiceAccount":
-        return name.partition("/")[0] in system_namespaces()
+        return _of_component(binding, *name.split("/", 1))
     if everybody(subject):
         return name in _access().everybody.get(binding.name, ())
     if name.startswith("system:"):
         return not name.startswith("system:serviceaccount:")
-    return (kind == "User" and name in _access().users) or _administrators(binding, name)
+    return (kind == "User" and name in _users()) or _administrators(binding, name)
+
+
+def _of_component(binding: AnyBinding, namespace: str, account: str) -> bool:
+    """Whether a service account is the platform's: in a namespace of its own, and nothing of people's runs as it.
+
+    Kubernetes' own controllers have theirs without any pod. `default` is nobody's own.
+    """
+    if namespace not in system_namespaces() or account == DEFAULT:
+        return False
+    return all(map(is_component, users(binding.cluster).by_account.get((namespace, account), ())))
 
 
 def _administrators(binding: AnyBinding, name: str) -> bool:
     """Whether a group is one of the administrators of the cluster, or Azure does not say who they are."""
-    if binding.name != _access().administrators:
+    if binding.name != _access().administrators.of:
         return False
     groups = binding.cluster.aad_admin_groups
     return not groups or name.lower() in {group.lower() for group in groups}
