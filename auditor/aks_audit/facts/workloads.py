@@ -108,7 +108,10 @@ class Container(View):
         return next((word for name, word in _KINDS.items() if f"/{name}/" in self.pointer), "container")
 
 
-_KINDS = {"initContainers": "init container", "ephemeralContainers": "ephemeral container"}
+EPHEMERAL = "ephemeral container"
+"""The kind of container that somebody adds to a pod that runs, to debug it."""
+
+_KINDS = {"initContainers": "init container", "ephemeralContainers": EPHEMERAL}
 
 
 class PodSpec(View):
