@@ -135,14 +135,24 @@ def test_a_registry_is_told_by_the_role_on_it() -> None:
     assert (registry.name, registry.assumed, registry.clusters) == ("craksprod", False, (CLUSTER,))
 
 
+_PODS = ("pod", "pod-b", "gateway-pod", "gateway-pod-b")
+"""Those whose images come from the registry."""
+
+
+def test_a_registry_is_told_by_images() -> None:
+    (registry,) = _registries(Case("told", "pass", absent=("role-pull", "endpoint-registry")))
+    assert isinstance(registry, ClusterRegistry)
+    assert [(use.shown_by, use.cluster) for use in registry.uses] == [("inside", CLUSTER)]
+
+
 def test_a_registry_of_the_subscription_is_assumed_where_nothing_tells() -> None:
-    (registry,) = _registries(Case("assumed", "pass", absent=("role-pull", "endpoint-registry")))
+    (registry,) = _registries(Case("assumed", "pass", absent=("role-pull", "endpoint-registry", *_PODS)))
     assert isinstance(registry, ClusterRegistry)
     assert (registry.assumed, registry.clusters) == (True, (CLUSTER,))
 
 
 def test_without_role_assignments_a_registry_is_assumed_and_others_may_be_missing() -> None:
-    found = _registries(Case("lost", "unknown", lose=("role-pull",), absent=("endpoint-registry",)))
+    found = _registries(Case("lost", "unknown", lose=("role-pull",), absent=("endpoint-registry", *_PODS)))
     assert [one.assumed for one in found if isinstance(one, ClusterRegistry)] == [True]
     assert [one.id for one in found if isinstance(one, UnreadSubject)] == [CLUSTER]
 

@@ -65,6 +65,19 @@ def test_what_only_points_to_a_secret_is_kept() -> None:
     assert trim(copy.deepcopy(body)) == body
 
 
+def test_volumes_and_secret_providers_keep_the_names_of_what_they_lead_to() -> None:
+    key = {"name": "azure-storage-account-stshop-secret", "namespace": "shop"}
+    attributes = {"storageAccount": "stshop", "shareName": "assets", "secretName": "azure-secret"}
+    csi = {"volumeHandle": "rg-shop#stshop#assets", "volumeAttributes": attributes, "nodeStageSecretRef": key}
+    volume = {"spec": {"csi": csi, "azureFile": {"secretName": "azure-secret"}}}
+    objects = [{"secretName": "db", "data": [{"key": "password", "objectName": "db"}]}]
+    parameters = {"keyvaultName": "kv-shop", "tenantId": "99999999-0000-4000-8000-000000000009", "clientSecret": SECRET}
+    provider = {"spec": {"provider": "azure", "parameters": parameters, "secretObjects": objects}}
+    assert trim(copy.deepcopy(volume)) == volume
+    del (kept := copy.deepcopy(provider))["spec"]["parameters"]["clientSecret"]
+    assert trim(provider) == kept
+
+
 def test_metadata_loses_managed_fields_and_the_last_applied_configuration() -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": SECRET, "kept": "yes", "url": f"?sig={SECRET}"}
     metadata = {"name": "web", "managedFields": [{"manager": "kubectl"}], "annotations": annotations}

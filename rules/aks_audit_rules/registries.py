@@ -4,6 +4,7 @@ from aks_audit.facts import ClusterRegistry, ManagedCluster, PublicNetworkAccess
 from aks_audit.facts.authorization import RoleAssignment, RoleAssignments
 from aks_audit.facts.enumerations import ConnectionState, PrincipalType, RegistryTier, Switch
 from aks_audit.facts.field import Choice
+from aks_audit.facts.inside_use import named_inside
 from aks_audit.facts.private_link import PrivateEndpointConnection
 from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.facts.registry_use import may_pull, may_push, registries_of
@@ -330,10 +331,11 @@ def pulls_with_identity(cluster: ManagedCluster) -> Verdict:
     the images of all.
 
     Severity: a pull password gives the images away; a push right of the nodes turns one broken pod into all.
-    Decided: each registry that the cluster bootstraps from, and each where its kubelet identity has a role, by role
-    assignments on the registry or above it: the role lets images be pulled (AcrPull, Reader, Container Registry Repository
-    Reader …) and not pushed. None on the bootstrap registry fails. Where no role and no setting leads to a registry, the
-    question does not arise if the subscription has none, and else is unknown: pods may use pull secrets, or none of them.
+    Decided: each registry that the cluster bootstraps from, each that images of its pods come from, and each where its
+    kubelet identity has a role, by role assignments on the registry or above it: the role lets images be pulled (AcrPull,
+    Reader, Container Registry Repository Reader …) and not pushed. None on a registry that the cluster or an image names
+    fails. Where none of them leads to a registry, the question does not arise if the subscription has none, and else is
+    unknown: pods may use pull secrets, or none of them.
     Nor does it arise for clusters with a service principal, which have no kubelet identity (AKS-IAM-06).
     What an Entra group holds may be the kubelet's too, so it makes an absent role unknown.
     Fix: az aks update --resource-group {group} --name {name} --attach-acr <registry>
@@ -350,10 +352,12 @@ def pulls_with_identity(cluster: ManagedCluster) -> Verdict:
     if kubelet is None:
         return undecided("The cluster's body does not name the object id of a kubelet identity", evidence)
     found = registries_of(cluster)
-    named = dict.fromkeys(use.registry for use in found.known if use.shown_by != "subscription")
+    inside = named_inside(cluster)[ContainerRegistry.TYPE.lower()]
+    told = (use.registry for use in found.known if use.shown_by != "subscription")
+    named = {registry.lower(): registry for registry in (*told, *inside.services)}.values()
     verdict = each(named, lambda registry: _pull(cluster, registry, kubelet.lower()))
-    if found.missing:
-        rest = undecided("; ".join(one.reason for one in found.missing), missing=found.missing)
+    if missing := (*found.missing, *inside.missing):
+        rest = undecided("; ".join(one.reason for one in missing), missing=missing)
         return each((verdict, rest), lambda one: one)
     if found.known and not named:
         return undecided("No role lets the kubelet identity pull from a registry of the subscription", evidence)

@@ -33,7 +33,7 @@ from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import aprl, azure_policy, mcsb, psrule, review_checklist, the_aks_checklist
 
-_FROM_THE_NETWORK = frozenset({"named", "role", "endpoint"})
+_FROM_THE_NETWORK = frozenset({"named", "role", "endpoint", "inside"})
 """What shows that nodes or pods use a service, and not AKS or Azure in their stead."""
 
 _AZURE = RangeSet([(0, 0)])
@@ -63,9 +63,10 @@ def endpoint_near(service: ClusterService) -> Verdict:
     Decided: of each cluster that uses the service, `privateEndpointConnections` holds one that is Approved and whose
     endpoint is in a network of its nodes or in a connected peer. That a cluster uses it is shown by its own settings (the
     registry that it bootstraps from, the mesh's certificate authority), by a role of its kubelet's or add-ons' identities
-    on the service alone, and by a private endpoint in its network. What workloads use with identities of their own, or
-    with passwords, Azure does not tell: where nothing is known, there is nothing to judge, and that is no proof. A vault
-    for etcd or disks alone is fetched from by AKS and Azure, not from this network (AKS-PAAS-05 judges it).
+    on the service alone, by a private endpoint in its network, and by what was read inside it: the storage accounts of
+    PersistentVolumes, the vaults of SecretProviderClasses, the registries of pods' images. One that is named there and was
+    not read is unknown. What workloads reach by settings of their own is told nowhere: where nothing is known, there is
+    nothing to judge, and that is no proof. A vault for etcd or disks alone is fetched from by AKS and Azure, not from this network (AKS-PAAS-05 judges it).
     Fix: az network private-endpoint create --resource-group <group> --name pe-{name} --connection-name {name} --group-id <registry, vault, blob, file or sqlServer> --private-connection-resource-id $(az resource show --subscription {subscription} --resource-group {group} --resource-type {kind} --name {name} --query id --output tsv) --subnet <subnet id>
     Bicep: a Microsoft.Network/privateEndpoints in the clusters' network whose privateLinkServiceId is the service's id
     Change: in place; link the private DNS zone to the network at the same time (AKS-PAAS-04), or traffic stays public

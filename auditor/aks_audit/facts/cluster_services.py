@@ -7,6 +7,7 @@ from aks_audit.facts.authorization import RoleAssignment
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.data_stores import SqlServer, StorageAccount
 from aks_audit.facts.estate import Estate
+from aks_audit.facts.inside_use import NOTHING, Named, named_inside
 from aks_audit.facts.key_vault import KeyVault
 from aks_audit.facts.networking import PrivateEndpoint
 from aks_audit.facts.private_link import LinkedService
@@ -126,11 +127,14 @@ def used_services(
     serving: dict[str, tuple[str, list[Use]]] = {}
     for cluster in clusters:
         found = services_of(cluster, networks)
+        inside = named_inside(cluster)
         lost = found.missing if types != {_REGISTRY} else ()
         if _REGISTRY in types:
-            found = _with_registries(cluster, found)
+            found = _with_registries(cluster, found, inside[_REGISTRY])
             lost = (*lost, *found.missing)
-        for use in found.known:
+        named = [inside.get(one, NOTHING) for one in sorted(types - {_REGISTRY})]
+        lost = (*lost, *(missing for one in named for missing in one.missing))
+        for use in (*found.known, *(ServiceUse(service, "inside") for one in named for service in one.services)):
             if parse(use.service).type.lower() in types:
                 uses = serving.setdefault(use.service.lower(), (use.service, []))[1]
                 uses.append(Use(cluster.id, use.shown_by))
@@ -152,18 +156,20 @@ def _subject(estate: Estate, service_id: str, uses: list[Use]) -> ClusterService
     return service
 
 
-def _with_registries(cluster: ManagedCluster, services: Services) -> Services:
+def _with_registries(cluster: ManagedCluster, services: Services, inside: Named) -> Services:
     """The services of a cluster with its registries, for which other evidence counts: who may pull, and from where.
 
-    What is missing of other services' evidence counts for registries only where nothing else names one.
+    What is missing of other services' evidence counts for registries only where nothing else names one; registries that
+    images name and nobody read always count.
     """
     try:
         pulled = registries_of(cluster)
     except Unread as unread:
         pulled = Registries((), unread.missing)
     told = [ServiceUse(use.registry, _SHOWN[use.shown_by]) for use in pulled.known if use.shown_by != "subscription"]
+    told += [ServiceUse(registry, "inside") for registry in inside.services]
     near = [ServiceUse(use.registry, "subscription") for use in pulled.known if use.shown_by == "subscription"]
     others = [use for use in services.known if parse(use.service).type.lower() != _REGISTRY]
     endpoints = [use for use in services.known if use not in others and use.shown_by == "endpoint"]
-    missing = pulled.missing if told else (*pulled.missing, *services.missing)
-    return Services((*others, *told, *(endpoints or near)), missing)
+    missing = (*pulled.missing, *inside.missing, *(() if told else services.missing))
+    return Services((*others, *told, *(endpoints or ([] if told else near))), missing)

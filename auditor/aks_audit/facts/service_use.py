@@ -1,8 +1,8 @@
-"""Which key vaults, storage accounts, SQL servers and registries clusters use, as far as Azure tells.
+"""Which key vaults, storage accounts, SQL servers and registries clusters use, as far as Azure and the inside tell.
 
-A cluster names some itself; others are shown by a role that one of its identities has on them alone, or by a private
-endpoint in its network. What workloads use with identities of their own, or with passwords, Azure does not tell: these
-are never all.
+A cluster names some itself; others are shown by a role that one of its identities has on them alone, by a private
+endpoint in its network, or by an object inside it that names them (`inside_use`). What workloads reach by a name in
+their own settings is told nowhere: these are never all.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +21,13 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.facts.unread import Malformed, NotCollected, Unread
 from aks_audit.results import Missing
 
-ShownBy: TypeAlias = Literal["named", "encryption", "control-plane-role", "role", "endpoint", "subscription"]
+ShownBy: TypeAlias = Literal["named", "encryption", "control-plane-role", "role", "endpoint", "inside", "subscription"]
 """What shows that a cluster uses a service.
 
 `named`: its own settings, for its nodes or pods; `encryption`: its settings for etcd or disks, for which AKS and Azure
 fetch the key; `control-plane-role`, `role`: an identity that AKS acts with, or that nodes and add-ons have, may do
-something there; `endpoint`: it has a private endpoint in the cluster's network; `subscription`: it is only near.
+something there; `endpoint`: it has a private endpoint in the cluster's network; `inside`: a volume, a secret provider
+or an image inside the cluster names it; `subscription`: it is only near.
 """
 
 SERVICES: dict[str, type[LinkedService]] = {
