@@ -29,6 +29,7 @@ from aks_audit.facts.enumerations import (
     SafeguardsLevel,
     SkuTier,
     SSHAccess,
+    TransitEncryption,
     UpgradeChannel,
 )
 from aks_audit.facts.field import (
@@ -199,6 +200,11 @@ class ManagedCluster(AzureResource):
     network_plugin_mode = Choice("properties.networkProfile.networkPluginMode", NetworkPluginMode)
     network_policy = Choice("properties.networkProfile.networkPolicy", NetworkPolicy)
     network_dataplane = Choice("properties.networkProfile.networkDataplane", NetworkDataplane)
+    advanced_networking_enabled = flag("properties.networkProfile.advancedNetworking.enabled")
+    advanced_security_enabled = flag("properties.networkProfile.advancedNetworking.security.enabled")
+    transit_encryption = Choice(
+        "properties.networkProfile.advancedNetworking.security.transitEncryption.type", TransitEncryption
+    )
     acceleration_mode = text("properties.networkProfile.advancedNetworking.performance.accelerationMode")
     static_egress_gateway_enabled = flag("properties.networkProfile.staticEgressGatewayProfile.enabled")
     load_balancer_sku = Choice("properties.networkProfile.loadBalancerSku", LoadBalancerSku)
