@@ -1,12 +1,15 @@
 """How rules about workloads come to a verdict: over every container of every pod specification that differs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from aks_audit.facts import Estate, Unread
+from aks_audit.facts.admission import ValidatingWebhookConfiguration
 from aks_audit.facts.platform import foreign, is_component
 from aks_audit.facts.workloads import Container, Namespace, Pod, PodSpec, Workload
 from aks_audit.results import Evidence, Missing, Verdict
@@ -20,6 +23,10 @@ _MOST = 12
 
 _POD = "the pod"
 _ENFORCED = "pod-security.kubernetes.io/enforce"
+
+_ENGINES: Mapping[str, str] = {"gatekeeper": "Gatekeeper", "kyverno": "Kyverno"}
+"""Policy engines, by what the configurations of their webhooks are called: https://open-policy-agent.github.io/gatekeeper
+and https://kyverno.io/docs. Azure Policy's add-on, and deployment safeguards with it, bring Gatekeeper."""
 
 
 class Worst(Protocol):
@@ -98,11 +105,36 @@ def component(workload: Workload) -> Verdict:
 
 
 def admission(workload: Workload) -> str:
-    """What Pod Security Admission enforces in the workload's namespace, where it was told to."""
+    """What stands between a manifest and the workload's namespace: the standard that is enforced, and policy engines.
+
+    What the policies of an engine demand is not read: that one is asked does not say that it refuses.
+    """
     namespace = workload.estate.indexed(_namespaces).get((workload.cluster_id.lower(), workload.namespace))
-    labels = namespace.object_labels if namespace else None
-    level = (labels or {}).get(_ENFORCED)
-    return f"; Pod Security Admission enforces {level} in its namespace" if level else ""
+    labels: Mapping[str, str] = {}
+    with suppress(Unread):
+        labels = (namespace.object_labels if namespace else None) or {}
+    level, engines = labels.get(_ENFORCED), _engines(workload, labels) if namespace else ()
+    enforced = f"; Pod Security Admission enforces {level} in its namespace" if level else ""
+    asked = "is" if len(engines) == 1 else "are"
+    return f"{enforced}; {' and '.join(engines)} {asked} asked about new pods there" if engines else enforced
+
+
+def _engines(workload: Workload, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The policy engines that are asked about a namespace with these labels."""
+    asked: set[str] = set()
+    for engine, one in workload.estate.indexed(_webhooks).get(workload.cluster_id.lower(), ()):
+        with suppress(Unread):
+            selectors = [webhook.namespace_selector for webhook in one.webhooks or ()]
+            asked.update(engine for selector in selectors if selector is None or selector.selects(labels))
+    return tuple(sorted(asked))
+
+
+def _webhooks(estate: Estate) -> dict[str, list[tuple[str, ValidatingWebhookConfiguration]]]:
+    """The webhooks of policy engines, by the id of their cluster."""
+    found: dict[str, list[tuple[str, ValidatingWebhookConfiguration]]] = defaultdict(list)
+    for one in estate.every(ValidatingWebhookConfiguration):
+        found[one.cluster_id.lower()] += [(engine, one) for name, engine in _ENGINES.items() if name in one.name]
+    return dict(found)
 
 
 def of_workload(workload: Workload) -> Iterator[tuple[PodSpec, tuple[Container, ...]]]:
