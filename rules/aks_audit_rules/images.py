@@ -15,7 +15,7 @@ from aks_audit.facts.platform import is_component
 from aks_audit.facts.workloads import Container, PodSpec, Volume, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aks_health_check, azure_policy, kubebuddy, the_aks_checklist
+from aks_audit_rules.frameworks import aks_health_check, azure_policy, kubebuddy, review_checklist, the_aks_checklist
 from aks_audit_rules.workload_verdicts import Worst, judge_specs
 
 
@@ -119,6 +119,8 @@ def _used(containers: Iterable[Container], volumes: Iterable[Volume]) -> Iterato
         kubebuddy("SEC014"),
         aks_health_check("IMG-3"),
         the_aks_checklist("8dcb9d27-a601-48e6-aeb8-e0469aaf8921"),
+        the_aks_checklist("55b46a94-8008-4ae7-b7e4-b475b6c8bdbf"),
+        review_checklist("55b46a94-8008-4ae7-b7e4-b475b6c8bdbf"),
     ),
 )
 def trusted_registries(workload: Workload) -> Verdict:
