@@ -1,17 +1,18 @@
 """Facts about what the ip-masq agent of a cluster is told: the files in its two ConfigMaps, as the agent reads them.
 
 Source: https://github.com/Azure/ip-masq-agent-v2, cmd/ip-masq-agent-v2/ip-masq-agent.go: every file in /etc/config
-counts whose name begins with ip-masq; one that it cannot use ends it, and what it last wrote on a node stays there.
+counts whose name begins with ip-masq; one that it cannot use ends it, and what it last wrote on a node stays there. The
+volume behind the folder may take some keys of a ConfigMap alone, as in examples/ip-masq-agent.yaml there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import NamedTuple
 
 import yaml
 
 from aks_audit.facts.cluster import ManagedCluster
-from aks_audit.facts.field import Network, text
+from aks_audit.facts.field import Network, View, parts, text
 from aks_audit.facts.kubernetes import ConfigMap, KubernetesObject, config_map
 from aks_audit.facts.unread import Malformed
 from aks_audit.facts.workloads import DaemonSet, PodSpec
@@ -50,6 +51,40 @@ class AgentFile(NamedTuple):
         return self.config_map.at(ConfigMap.data)
 
 
+class _KeyToPath(View):
+    """A key of a ConfigMap that becomes a file, and where in the volume it does."""
+
+    __slots__ = ()
+
+    key = text("key")
+    path = text("path")
+
+
+class _Source(View):
+    """One of the sources that a volume is put together from; those that are no ConfigMap have no name here."""
+
+    __slots__ = ()
+
+    name = text("configMap.name")
+    items = parts("configMap.items", _KeyToPath)
+
+
+class _Volume(_Source):
+    """A volume of the agent's pods: of one ConfigMap, or of several."""
+
+    __slots__ = ()
+
+    sources = parts("projected.sources", _Source)
+
+
+class _Agent(DaemonSet):
+    """The agent, as far as it says which keys of its ConfigMaps become files."""
+
+    __slots__ = ()
+
+    volumes = parts("spec.template.spec.volumes", _Volume)
+
+
 class EgressGatewayPolicy(KubernetesObject):
     """A CiliumEgressGatewayPolicy: pods that leave by the address of a node of its choice."""
 
@@ -65,10 +100,14 @@ def agent_daemon(cluster: ManagedCluster) -> DaemonSet | None:
         NotCollected: none was found, and not all DaemonSets were read.
     """
     held = cluster.estate.within(DaemonSet, cluster.id)
-    found = next((one for one in held if one.namespace == "kube-system" and one.name.startswith(_DAEMON)), None)
+    found = _found(held)
     if found is None:
         held.whole()
     return found
+
+
+def _found(held: Iterable[DaemonSet]) -> DaemonSet | None:
+    return next((one for one in held if one.namespace == "kube-system" and one.name.startswith(_DAEMON)), None)
 
 
 def has_ipv6(daemon: DaemonSet) -> bool:
@@ -95,12 +134,24 @@ def agent_files(config: ConfigMap | None, *, ipv6: bool) -> tuple[AgentFile, ...
         return ()
     if config.data is None:
         raise Malformed(config.id, config.at(ConfigMap.data).pointer, "a ConfigMap without its data")
-    return tuple(_file(config, name, text, ipv6=ipv6) for name, text in sorted(config.data.items()) if _counts(name))
+    named = _mounted(config)
+    counted = [key for key in sorted(config.data) if (key if named is None else named.get(key, "")).startswith(_FILE)]
+    return tuple(_file(config, key, config.data[key], ipv6=ipv6) for key in counted)
 
 
-def _counts(name: str) -> bool:
-    """Whether the agent reads a file of this name."""
-    return name.startswith(_FILE)
+def _mounted(config: ConfigMap) -> Mapping[str, str] | None:
+    """The names of the files that keys of a ConfigMap become, where the agent names keys; None: each becomes its own.
+
+    Raises:
+        Malformed: the agent's volumes cannot be read.
+    """
+    daemon = _found(config.estate.within(DaemonSet, config.cluster_id))
+    volumes = (_Agent(daemon.estate, daemon.document, daemon.node).volumes or ()) if daemon else ()
+    sources = [source for volume in volumes for source in (volume, *(volume.sources or ()))]
+    of_this = [source.items for source in sources if source.name == config.name]
+    if not of_this or None in of_this or () in of_this:
+        return None
+    return {one.key or "": one.path or "" for items in of_this for one in items or ()}
 
 
 def masquerade_maps(cluster: ManagedCluster) -> tuple[ConfigMap | None, ConfigMap | None]:
