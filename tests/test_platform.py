@@ -55,7 +55,7 @@ def test_each_name_stands_once_beside_its_source() -> None:
         tomllib.loads((files("aks_audit") / "data" / name).read_text(encoding="utf-8"))
         for name in ("components.toml", "access.toml")
     )
-    entries = [*components["component"], *components["mark"], *access["names"], *access["users"]]
+    entries = [*components["component"], *components["mark"], *components["object"], *access["names"], *access["users"]]
     assert all(one["source"].strip() for one in [*entries, access["administrators"]])
     named = [(one["namespace"], name) for one in components["component"] for name in one["names"]]
     bound = [name for one in access["names"] for name in one["of"]]

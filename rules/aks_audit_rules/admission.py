@@ -13,7 +13,7 @@ from aks_audit.facts.admission import (
     Webhook,
     WebhookConfiguration,
 )
-from aks_audit.facts.platform import marked, system_namespaces
+from aks_audit.facts.platform import marked, of_aks, system_namespaces
 from aks_audit.facts.services import EndpointSlice, Service
 from aks_audit.facts.workloads import Namespace
 from aks_audit.results import Severity, Verdict
@@ -36,8 +36,8 @@ def admission_in_force(one: AdmissionObject) -> Verdict:
     Decided: of each webhook, its Service is there and has a ready back end, and one that may refuse objects has the
     failure policy Fail, which absent means. Whether an address outside the cluster answers cannot be told: unknown. Of
     each admission policy, its failure policy is Fail, and something binds it; of a validating one, with the action Deny
-    (with Audit and Warn alone of less weight). What AKS made is not asked about: what bears its mark, and webhooks of its
-    own Services. Namespaces of people that a webhook is not asked about are named, and held to be meant. The certificates
+    (with Audit and Warn alone of less weight). What AKS made is not asked about: what bears its mark or is known by its
+    name, and webhooks of its own Services. Namespaces of people that a webhook is not asked about are named, and held to be meant. The certificates
     of webhooks are not read.
     Fix: kubectl edit {kind} {name}
     Bicep: none; in the manifest: webhooks[].failurePolicy: Fail, or a binding with validationActions: [Deny]
@@ -46,7 +46,7 @@ def admission_in_force(one: AdmissionObject) -> Verdict:
         https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
         https://learn.microsoft.com/azure/aks/faq#can-i-use-admission-controller-webhooks-on-aks
     """
-    if marked(one):
+    if of_aks(one):
         return not_applicable(f"{one.name} is AKS's own", one.at(AdmissionObject.object_labels))
     match one:
         case WebhookConfiguration():

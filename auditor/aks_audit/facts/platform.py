@@ -35,11 +35,19 @@ class _Mark(msgspec.Struct, frozen=True):
     source: str
 
 
+class _Object(msgspec.Struct, frozen=True):
+    type: str
+    names: tuple[str, ...]
+    source: str
+    namespace: str = ""
+
+
 class _Components(msgspec.Struct, frozen=True, rename="kebab"):
     as_of: date
     registries: tuple[str, ...]
     bootstrap_repository: str
     mark: tuple[_Mark, ...]
+    object: tuple[_Object, ...]
     component: tuple[_Component, ...]
 
 
@@ -58,6 +66,12 @@ def _names() -> Mapping[str, tuple[str, ...]]:
     return {namespace: tuple(names) for namespace, names in found.items()}
 
 
+@cache
+def _objects() -> frozenset[tuple[str, str, str]]:
+    """The objects that AKS is known to make, by type, namespace and name."""
+    return frozenset((one.type, one.namespace, name) for one in _components().object for name in one.names)
+
+
 def system_namespaces() -> frozenset[str]:
     """The namespaces that AKS, its add-ons and its extensions make for themselves, and Kubernetes' own two."""
     return frozenset(_names()) | {"kube-node-lease", "kube-public"}
@@ -67,6 +81,11 @@ def marked(one: KubernetesObject) -> bool:
     """Whether an object bears AKS's mark, as what AKS keeps in its state does. Whoever may write it may set it, too."""
     labels = one.object_labels or {}
     return any(labels.get(one.label) in one.values for one in _components().mark)
+
+
+def of_aks(one: KubernetesObject) -> bool:
+    """Whether an object that runs nothing is AKS's own: by its mark, or known by its kind, namespace and name."""
+    return marked(one) or (one.document.type, one.namespace, one.name) in _objects()
 
 
 def microsofts(image: str) -> bool:

@@ -6,7 +6,7 @@ from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.field import View, flag, part, parts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject
-from aks_audit.facts.platform import marked, system_namespaces
+from aks_audit.facts.platform import of_aks, system_namespaces
 
 
 class PolicyObject(KubernetesObject):
@@ -22,8 +22,8 @@ class PolicyObject(KubernetesObject):
 
     @property
     def of_platform(self) -> bool:
-        """Whether it is AKS's own: it bears the mark, or something keeps it in a namespace of AKS's own."""
-        return marked(self) or (self.namespace in system_namespaces() and self.controller is not None)
+        """Whether it is AKS's own: by its mark or name, or something keeps it in a namespace of AKS's own."""
+        return of_aks(self) or (self.namespace in system_namespaces() and self.controller is not None)
 
     @property
     def labels(self) -> Mapping[str, str]:
