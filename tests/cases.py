@@ -72,6 +72,7 @@ ALIASES = {
 
 _CORE, _APPS, _RBAC = "/api/v1/namespaces", "/apis/apps/v1/namespaces", "/apis/rbac.authorization.k8s.io/v1"
 _POLICIES = "/apis/networking.k8s.io/v1/namespaces"
+_GATEWAYS = "/apis/egressgateway.kubernetes.azure.com/v1alpha1/namespaces"
 INSIDE_ALIASES = {
     alias: f"{CLUSTER}{path}"
     for alias, path in {
@@ -115,6 +116,7 @@ INSIDE_ALIASES = {
         "cluster-admins": f"{_RBAC}/clusterrolebindings/cluster-admin",
         "role": f"{_RBAC}/namespaces/shop/roles/reader",
         "role-binding": f"{_RBAC}/namespaces/shop/rolebindings/readers",
+        "static-gateway": f"{_GATEWAYS}/shop/staticgatewayconfigurations/partner",
         "service-cidr": "/apis/networking.k8s.io/v1/servicecidrs/kubernetes",
     }.items()
 }

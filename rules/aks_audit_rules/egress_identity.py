@@ -1,7 +1,7 @@
 """Under which address pods leave: what the ip-masq agent exempts, what that breaks, and what a firewall sees of it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from ipaddress import ip_network
 
 from aks_audit.facts import (
@@ -14,7 +14,7 @@ from aks_audit.facts import (
     VirtualNetwork,
 )
 from aks_audit.facts.firewall import AzureFirewall, FirewallRule
-from aks_audit.facts.kubernetes import ConfigMap, KubernetesObject
+from aks_audit.facts.kubernetes import ConfigMap
 from aks_audit.facts.masquerade import (
     CUSTOM,
     AgentFile,
@@ -27,7 +27,6 @@ from aks_audit.facts.masquerade import (
     masquerade_maps,
 )
 from aks_audit.facts.platform import marked
-from aks_audit.facts.workloads import Pod
 from aks_audit.network.addresses import EVERYTHING, PRIVATE, PUBLIC, AddressSet, internet_wide
 from aks_audit.network.firewall_rules import APPLICATION, NAT, PlacedRule, placed_rules
 from aks_audit.network.masquerade import (
@@ -49,9 +48,7 @@ from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.egress import CLOSED
 from aks_audit_rules.firewall import prefixes_of
-
-GATEWAY_CONFIGURATION = "kubernetes.azure.com/static-gateway-configuration"
-"""The annotation by which a pod asks for a static egress gateway."""
+from aks_audit_rules.static_egress import static_gateway_serves
 
 _NAMED = 3
 _V4_PUBLIC = AddressSet(PUBLIC.v4)
@@ -220,7 +217,8 @@ def nothing_is_left_over(cluster: ManagedCluster) -> Verdict:
     Severity: on overlay and kubenet pods lose their connection to the ranges; elsewhere, what was meant is not so.
     Decided: `azure-ip-masq-agent-config` fails on overlay and kubenet (as low where its ranges are of pods and Services alone),
     with eBPF host routing (`advancedNetworking.performance.accelerationMode` is BpfVeth), where Cilium masquerades alone, where
-    there is no agent, and where none of its keys begins with `ip-masq`. With pod subnets it is unknown whether it matters.
+    there is no agent, and where none of its keys begins with `ip-masq`, or the agent's volume takes others. With pod
+    subnets it is unknown whether it matters.
     `…-reconciled` fails where it holds a range beyond those of the nodes' networks, pods and Services; without the label by
     which AKS marks what it keeps, it is unknown who writes it. Neither there is not applicable.
     Fix: az aks get-credentials --resource-group {group} --name {name} && kubectl delete configmap azure-ip-masq-agent-config --namespace kube-system
@@ -252,7 +250,7 @@ def _judge_custom(cluster: ManagedCluster, custom: ConfigMap | None) -> Verdict:
         return fails(message, *evidence, cluster.at(ManagedCluster.acceleration_mode))
     files = agent_files(custom, ipv6=has_ipv6(daemon))
     if not files:
-        return fails(f"{CUSTOM} has no key that begins with ip-masq, and the agent reads no other", *evidence)
+        return fails(f"{CUSTOM} has no key that begins with ip-masq and that the agent's volume takes", *evidence)
     if not is_flat(cluster):
         return _judge_beside_the_network(cluster, files, evidence)
     return _judge_in_the_network(cluster, evidence)
@@ -413,9 +411,11 @@ def egress_gateways_work(cluster: ManagedCluster) -> Verdict:
 
     Severity: to know by which addresses a cluster is seen; nothing is opened by it.
     Decided: `staticEgressGatewayProfile.enabled`, and the pods with the annotation
-    `kubernetes.azure.com/static-gateway-configuration`: with the gateway they pass, and the message names their namespaces;
-    without it, or with pod subnets, which it does not support, they fail. Which addresses a StaticGatewayConfiguration has is
-    not read. CiliumEgressGatewayPolicy objects pass where `enable-ipv4-egress-gateway` in cilium-config is true; its default
+    `kubernetes.azure.com/static-gateway-configuration`: they pass where the StaticGatewayConfiguration that they name stands
+    in their namespace, names a pool of mode Gateway and has addresses, which the message tells; network policies do not hold
+    what leaves by it. They fail without the gateway, with pod subnets or the host's network, which it does not support, and
+    where the configuration, its pool or its addresses are missing, or the addresses are not those of the public IP prefix
+    that it is to have. CiliumEgressGatewayPolicy objects pass where `enable-ipv4-egress-gateway` in cilium-config is true; its default
     is false, and they fail. Not applicable where no pod asks and there is no policy.
     Fix: az aks update --resource-group {group} --name {name} --enable-static-egress-gateway
     Bicep: properties.networkProfile.staticEgressGatewayProfile.enabled: true
@@ -423,29 +423,7 @@ def egress_gateways_work(cluster: ManagedCluster) -> Verdict:
     References: https://learn.microsoft.com/azure/aks/configure-static-egress-gateway
     https://docs.cilium.io/en/stable/network/egress-gateway/egress-gateway/
     """
-    return each((_judge_static_gateway, _judge_gateway_policies), lambda judge: judge(cluster))
-
-
-def _judge_static_gateway(cluster: ManagedCluster) -> Verdict:
-    evidence = cluster.at(ManagedCluster.static_egress_gateway_enabled)
-    held = cluster.estate.within(Pod, cluster.id)
-    asking = [pod for pod in held if not pod.over and GATEWAY_CONFIGURATION in (pod.annotations or {})]
-    namespaces = ", ".join(sorted({pod.namespace for pod in asking}))
-    shown = (evidence, *_annotated(asking))
-    if asking and not cluster.static_egress_gateway_enabled:
-        return fails(f"Pods of {namespaces} ask for a static egress gateway, and it is not on", *shown)
-    if asking and any(pool.pod_subnet for pool in cluster.pools):
-        message = f"Pods of {namespaces} ask for a static egress gateway, which does not serve pod subnets"
-        return fails(message, *shown)
-    held.whole()
-    if not asking:
-        return not_applicable("No pod asks for a static egress gateway", evidence)
-    return passes(f"The static egress gateway is on, for pods of {namespaces}", *shown)
-
-
-def _annotated(objects: Iterable[KubernetesObject]) -> Iterator[Evidence]:
-    for one in list(objects)[:_NAMED]:
-        yield one.at(KubernetesObject.annotations)
+    return each((static_gateway_serves, _judge_gateway_policies), lambda judge: judge(cluster))
 
 
 def _judge_gateway_policies(cluster: ManagedCluster) -> Verdict:

@@ -12,7 +12,8 @@ from aks_audit.network.hops import Hop, HopKind, Steps
 from aks_audit.network.origins import Origin, is_overlay
 from aks_audit.network.private_endpoints import RealAddresses, api_server_addresses
 
-_PLATFORM: Final = (IPv4Address("168.63.129.16"), IPv4Address("169.254.169.254"))
+PLATFORM: Final = (IPv4Address("168.63.129.16"), IPv4Address("169.254.169.254"))
+"""Azure's own addresses on every host."""
 
 
 def named(origin: Origin, destination: Destination) -> Steps[Destination | None]:
@@ -97,7 +98,7 @@ def ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
     services = (*(cluster.service_cidrs or ()), *([cluster.service_cidr] if cluster.service_cidr else ()))
     own_pods = cluster.network_plugin is not NetworkPlugin.AZURE or is_overlay(cluster)
     pods = (*(cluster.pod_cidrs or ()), *([cluster.pod_cidr] if cluster.pod_cidr else ())) if own_pods else ()
-    if address in _PLATFORM:
+    if address in PLATFORM:
         says = f"{address} is Azure's own address on every host: it is reached past all routes, which is not analysed"
     elif any(address in prefix for prefix in services):
         says = f"{address} is a Service of the cluster, which stands for pods: ask for one of these"

@@ -1,7 +1,8 @@
 """The public addresses that a cluster is seen with on the internet.
 
 Where its subnets' route for the internet leads to an Azure Firewall, those of the firewall; else those of the NAT
-gateway, of the nodes themselves or of the load balancer, in that order, as `translation` explains.
+gateway, of the nodes themselves or of the load balancer, in that order, as `translation` explains; and beside these,
+those of the static egress gateways that pods leave by.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from ipaddress import IPv4Address, ip_network
 
 from aks_audit.facts import (
     AgentPool,
+    AgentPoolMode,
     AzureResource,
     Link,
     Malformed,
@@ -23,6 +25,7 @@ from aks_audit.facts import (
 from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import PublicIPAddress, PublicIPPrefix
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.static_egress import StaticGatewayConfiguration
 from aks_audit.network.addresses import AddressSet
 from aks_audit.network.next_hops import resolve_appliance
 from aks_audit.network.origins import interfaces, machine_interfaces, node_subnet
@@ -97,20 +100,28 @@ def _of_gateway(gateway: NatGateway) -> AddressSet:
 def _of_nodes(cluster: ManagedCluster, pool: AgentPool, subnet: Subnet) -> AddressSet:
     if subnet.nat_gateway:
         return _of_gateway(subnet.nat_gateway.read())
-    if pool.enable_node_public_ip or any(
-        one.public_ip_address for each in interfaces(cluster, pool) for one in each.ip_configurations or ()
-    ):
+    of_gateway = pool.mode is AgentPoolMode.GATEWAY  # whose nodes have the addresses that their configurations tell
+    gateways = AddressSet.union_of(_of_static_gateways(cluster, pool)) if of_gateway else AddressSet()
+    configurations = (one for each in interfaces(cluster, pool) for one in each.ip_configurations or ())
+    if pool.enable_node_public_ip or (not of_gateway and any(one.public_ip_address for one in configurations)):
         raise _unknown(pool.id, f"the nodes of {pool.name} have public addresses of their own, which are not collected")
     machines = (one for each in machine_interfaces(cluster, pool) for one in each.ip_configurations or ())
     own = [one.public_ip_address for one in machines if one.public_ip_address]
     if own:
-        return _public(cluster, own)
+        return gateways.union(_public(cluster, own))
     balancers = cluster.node_load_balancers.whole()
     fronts = [front for balancer in balancers for front in outbound_frontends(balancer)]
     used = [one.public_ip_address or one.public_ip_prefix for one in fronts]
     if not used:
         raise _unknown(subnet.id, f"nothing that was read gives {subnet.name} a public address of yours")
-    return _public(cluster, (one for one in used if one))
+    return gateways.union(_public(cluster, (one for one in used if one)))
+
+
+def _of_static_gateways(cluster: ManagedCluster, pool: AgentPool) -> Iterator[AddressSet]:
+    for one in cluster.estate.within(StaticGatewayConfiguration, cluster.id).whole():
+        own = one.pool
+        if one.is_public and own is not None and own.name.lower() == pool.name.lower():
+            yield AddressSet.of(one.addresses)
 
 
 def _public(of: AzureResource, links: "Iterable[Link[PublicIPAddress] | Link[AzureResource]]") -> AddressSet:

@@ -29,6 +29,7 @@ from aks_audit.facts.networking import (
     PublicIPAddress,
 )
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.static_egress import StaticGatewayConfiguration
 from aks_audit.network.flows import Passage
 from aks_audit.network.origins import interfaces, machine_interfaces
 
@@ -64,6 +65,20 @@ def firewall_translation(firewall: AzureFirewall, subnet: Subnet) -> Translation
         says = f"{firewall.name} has no public address to leave with"
         return Translation(Passage.BLOCKED, firewall.id, says, "", evidence)
     return Translation(Passage.ALLOWED, firewall.id, f"It leaves as {addresses}", "", evidence)
+
+
+def gateway_translation(gateway: StaticGatewayConfiguration, subnet: Subnet) -> Translation:
+    """How pods leave the subnet of a static egress gateway's nodes: as its addresses, where these are public.
+
+    Source: https://learn.microsoft.com/azure/aks/configure-static-egress-gateway
+    """
+    evidence = (gateway.at(StaticGatewayConfiguration.egress_ip_prefix), subnet.at(Subnet.nat_gateway))
+    by = f"static egress gateway {gateway.name}"
+    addresses = ", ".join(map(str, gateway.addresses))
+    if gateway.is_public:
+        return Translation(Passage.ALLOWED, gateway.id, f"It leaves as {addresses} of {by}", by, evidence)
+    says = f"What gives {addresses}, the private addresses of {by}, a public one is not known here"
+    return Translation(Passage.UNKNOWN, gateway.id, says, by, evidence)
 
 
 def node_translation(cluster: ManagedCluster, pool: AgentPool, subnet: Subnet) -> Translation:

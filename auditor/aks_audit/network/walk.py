@@ -27,11 +27,13 @@ from aks_audit.facts import (
 from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.static_egress import StaticGatewayConfiguration
 from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet
 from aks_audit.network.destinations import ends_at_once, named
 from aks_audit.network.endpoint_routes import Found, endpoint_at, past_user_routes
 from aks_audit.network.firewall import FirewallAction, KnownDestination, SourceVerdict, judge_sources
 from aks_audit.network.flows import Address, Destination, Flow, Passage
+from aks_audit.network.gateway_nodes import way_of
 from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
 from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
@@ -39,7 +41,7 @@ from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, e
 from aks_audit.network.security_decisions import Behind, Decision, Surroundings, decide
 from aks_audit.network.senders import masquerade, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
-from aks_audit.network.translation import firewall_translation, node_translation, of_icmp
+from aks_audit.network.translation import firewall_translation, gateway_translation, node_translation, of_icmp
 from aks_audit.network.vendors import vendor_of
 
 _MOST_ROUTES = 8
@@ -72,6 +74,7 @@ class _Under(NamedTuple):
     flow: Flow
     known: Knowledge
     firewall: AzureFirewall | None = None
+    gateway: StaticGatewayConfiguration | None = None
 
     @property
     def estate_network(self) -> VirtualNetwork:
@@ -108,15 +111,19 @@ def _walk(origin: Origin, destination: Destination, known: Knowledge, policies: 
     resolved = yield from told(HopKind.NAME, origin.subnet.virtual_network_id, named(origin, destination))
     if resolved is None:
         return
-    if origin.pod:
+    way = yield from told(HopKind.MASQUERADE, origin.cluster.id, way_of(origin, resolved))
+    if way is None:
+        return
+    if origin.pod and not way.gateway:
         yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, policies(origin, resolved))
+    origin = way.origin or origin
     if (yield from ends_at_once(origin, resolved)) or (yield from without_its_family(origin, resolved)):
         return
     sender = yield from told(HopKind.MASQUERADE, origin.cluster.id, masquerade(origin, resolved))
     if sender is None:
         return
     flow = Flow(sender.example, resolved.address, resolved.name, resolved.protocol, resolved.port)
-    under = _Under(origin, sender, flow, known)
+    under = _Under(origin, sender, flow, known, gateway=way.gateway)
     yield from told(HopKind.SECURITY_GROUP, origin.pool.id, _on_interfaces(under))
     yield from _on_subnet(under, sender.subnet, OUTBOUND)
     for _ in range(_MOST_ROUTES):
@@ -333,6 +340,8 @@ def _translated(under: _Under, route: EffectiveRoute) -> Steps[None]:
     found = (
         firewall_translation(firewall, subnet)
         if firewall
+        else gateway_translation(under.gateway, subnet)
+        if under.gateway and not subnet.nat_gateway
         else node_translation(under.origin.cluster, under.origin.pool, subnet)
     )
     if under.flow.protocol == "icmp":
