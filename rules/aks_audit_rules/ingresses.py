@@ -1,11 +1,14 @@
-"""Ingresses: who takes them up, whether what they name is there, and whether they ask for TLS and for hosts of their own."""
+"""Ingresses: who takes them up, whether what they name is there, and whether they ask for TLS and for hosts of their own.
+
+Whether Gateways ask for TLS is here, too, since it is the same question.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from aks_audit.facts import Evidence, Malformed, ManagedCluster, NotCollected, Unread
-from aks_audit.facts.gateways import GatewayClass
+from aks_audit.facts.gateways import Gateway, GatewayClass, WebEntry
 from aks_audit.facts.images import read_reference
 from aks_audit.facts.platform import is_component
 from aks_audit.facts.services import (
@@ -23,6 +26,8 @@ from aks_audit.facts.workloads import Container, Workload, workloads
 from aks_audit.results import Missing, Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, the_aks_checklist
+from aks_audit_rules.load_balancers import images_of
+from aks_audit_rules.plain_listeners import gateway_https_only
 from aks_audit_rules.retirements import Component, retiring
 
 _NGINX = "nginx.ingress.kubernetes.io/"
@@ -43,7 +48,7 @@ _HEEDS_ALLOW_HTTP = frozenset({"ingress.k8s.io/gce", "k8s.io/ingress-gce", "proj
 
 @rule(
     "AKS-ING-08",
-    title="Ingresses take HTTPS alone",
+    title="Ingresses and Gateways take HTTPS alone",
     severity=Severity.HIGH,
     controls=(
         azure_policy("1a5b4dca-0b6f-4cf5-907c-56316bc1bf3d"),
@@ -52,7 +57,7 @@ _HEEDS_ALLOW_HTTP = frozenset({"ingress.k8s.io/gce", "k8s.io/ingress-gce", "proj
         the_aks_checklist("74e42965-8bbd-46fb-b027-ccad9c3933a4"),
     ),
 )
-def https_only(ingress: Ingress) -> Verdict:
+def https_only(entry: WebEntry) -> Verdict:
     """Whoever is on the way reads and changes what goes over plain HTTP: passwords, sessions, files.
 
     Severity: it takes a place on the way, as in any public network; then everything is open.
@@ -62,14 +67,30 @@ def https_only(ingress: Ingress) -> Verdict:
     requests to HTTPS wherever there is TLS, unless `nginx.ingress.kubernetes.io/ssl-redirect` is "false" and
     `force-ssl-redirect` not "true"; the application gateway's controller opens port 80 only to send on from it; Contour
     and GCE close it for `kubernetes.io/ingress.allow-http: "false"`, which others do not heed. What other controllers do
-    with plain requests, or a controller's own ConfigMap changes, is not in an Ingress: for others it is unknown.
-    Fix: kubectl edit ingress --namespace {namespace} {name}
-    Bicep: none; in the manifest: spec.tls, metadata.annotations
+    with plain requests, or a controller's own ConfigMap changes, is not in an Ingress: for others it is unknown. So it is
+    without a class of the cluster, unless the Ingress has the address of a Service whose pods run ingress-nginx.
+    Of a Gateway: no listener of protocol HTTP answers. Its routes are those whose `parentRefs` name it (without
+    `sectionName` and `port` all listeners of the Gateway), whose hosts meet its own, that `allowedRoutes` lets in (where
+    labels decide, only by what the controller says), and that the controller does not refuse. Each of their rules has a
+    filter RequestRedirect with `scheme: https`; a redirect without a scheme keeps plain HTTP, and a GRPCRoute has none.
+    A listener for HTTP without routes answers nothing, and is not applicable. Listeners in a ListenerSet are not read.
+    Fix: kubectl edit {kind} --namespace {namespace} {name}
+    Bicep: none; in the manifest: spec.tls, metadata.annotations; of a Gateway spec.listeners[].protocol and an HTTPRoute that redirects
     Change: in place; clients that do not follow a redirect must change their addresses
     References: https://kubernetes.io/docs/concepts/services-networking/ingress/
         https://kubernetes.github.io/ingress-nginx/user-guide/tls/
         https://azure.github.io/application-gateway-kubernetes-ingress/annotations/
+        https://gateway-api.sigs.k8s.io/guides/http-redirect-rewrite/
+        https://gateway-api.sigs.k8s.io/reference/spec/
     """
+    if isinstance(entry, Gateway):
+        return gateway_https_only(entry)
+    if isinstance(entry, Ingress):
+        return _of_ingress(entry)
+    raise AssertionError(entry)  # pragma: no cover - no other kind is asked about
+
+
+def _of_ingress(ingress: Ingress) -> Verdict:
     shown = ingress.at(Ingress.tls)
     plain = _without_certificate(ingress)
     if plain:
@@ -100,7 +121,7 @@ def _covers(name: str, host: str) -> bool:
 def _redirects(ingress: Ingress, *shown: Evidence) -> Verdict:
     controller = ingress.controlled_by
     if controller is None:
-        return undecided(f"No class tells which controller takes up {ingress.name}", *shown)
+        return _by_address(ingress, shown)
     if _is_nginx(controller):
         return _by_nginx(ingress, shown)
     if controller == _APPLICATION_GATEWAY:
@@ -110,6 +131,20 @@ def _redirects(ingress: Ingress, *shown: Evidence) -> Verdict:
             return passes(f"{ingress.name} takes HTTPS alone", *shown)
         return fails(f"{ingress.name} takes plain HTTP as well", *shown)
     return undecided(f"What {controller} does with plain requests is not in the Ingress {ingress.name}", *shown)
+
+
+def _by_address(ingress: Ingress, shown: tuple[Evidence, ...]) -> Verdict:
+    """What is done with plain requests to an Ingress without a class: by the controller whose address it has."""
+    told = ingress.at(Ingress.load_balancer_ingress)
+    if not ingress.addresses:
+        return undecided(f"No class and no address tell which controller takes up {ingress.name}", *shown, told)
+    wanted = set(ingress.addresses)
+    services = [one for one in ingress.estate.within(Service, ingress.cluster_id) if wanted & set(one.addresses)]
+    images = [name for one in services for name in images_of(one)]
+    if any(fnmatchcase(name, pattern) for name in images for pattern in _COMMUNITY):
+        return _by_nginx(ingress, (*shown, told, *(one.at(Service.load_balancer_ingress) for one in services)))
+    message = f"No class tells which controller takes up {ingress.name}, and whose its address is cannot be told"
+    return undecided(message, *shown, told)
 
 
 def _by_nginx(ingress: Ingress, shown: tuple[Evidence, ...]) -> Verdict:

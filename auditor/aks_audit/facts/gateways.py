@@ -1,12 +1,25 @@
 """Facts about the Gateway API, as the Kubernetes API sends it: Gateways, the routes that they take, and grants."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aks_audit.facts.estate import Estate
-from aks_audit.facts.field import View, number, part, parts, text
+from aks_audit.facts.field import View, number, part, parts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject
 
 GROUP = "gateway.networking.k8s.io"
+
+
+class WebEntry(KubernetesObject):
+    """An object that has a controller take requests from outside the cluster: an Ingress or a Gateway."""
+
+    __slots__ = ()
+
+    TYPE = ""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names that a fix needs."""
+        return {**super().labels, "kind": self.TYPE}
 
 
 class Condition(View):
@@ -42,6 +55,7 @@ class Listener(View):
     port = number("port")
     protocol = text("protocol")
     tls_mode = text("tls.mode")
+    namespaces_from = text("allowedRoutes.namespaces.from")
     certificates = parts("tls.certificateRefs", ObjectReference)
 
 
@@ -75,7 +89,7 @@ class GatewayClass(KubernetesObject):
     conditions = parts("status.conditions", Condition)
 
 
-class Gateway(KubernetesObject):
+class Gateway(WebEntry):
     """A Gateway of the Gateway API."""
 
     __slots__ = ()
@@ -89,11 +103,21 @@ class Gateway(KubernetesObject):
     listener_statuses = parts("status.listeners", ListenerStatus)
 
 
+class RouteFilter(View):
+    """What is done with requests on their way; a redirect without a scheme keeps that of the request."""
+
+    __slots__ = ()
+
+    type = text("type")
+    redirect_scheme = text("requestRedirect.scheme")
+
+
 class RouteRule(View):
     """A rule of a route."""
 
     __slots__ = ()
 
+    filters = parts("filters", RouteFilter)
     backends = parts("backendRefs", ObjectReference)
 
 
@@ -113,6 +137,7 @@ class HTTPRoute(KubernetesObject):
 
     TYPE = f"httproutes.{GROUP}"
 
+    hostnames = texts("spec.hostnames")
     parents = parts("spec.parentRefs", ObjectReference)
     rules = parts("spec.rules", RouteRule)
     parent_statuses = parts("status.parents", RouteParentStatus)

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.field import Field, View, flag, named_texts, networks, number, part, parts, text, texts
+from aks_audit.facts.gateways import WebEntry
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.platform import is_component, marked, system_namespaces
 from aks_audit.facts.unread import Malformed, Unread
@@ -276,7 +277,7 @@ class IngressClass(KubernetesObject):
         return (self.annotations or {}).get("ingressclass.kubernetes.io/is-default-class") == "true"
 
 
-class Ingress(KubernetesObject):
+class Ingress(WebEntry):
     """An Ingress."""
 
     __slots__ = ()

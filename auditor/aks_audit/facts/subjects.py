@@ -13,6 +13,7 @@ from aks_audit.facts.cluster import AgentPool, ClusterAccess, ManagedCluster, St
 from aks_audit.facts.cluster_services import ClusterService, used_services
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.firewall import AzureFirewall
+from aks_audit.facts.gateways import Gateway, WebEntry
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.link import Link
 from aks_audit.facts.name_resolution import PrivateDnsZone, api_server_zone_id
@@ -20,11 +21,16 @@ from aks_audit.facts.networking import NetworkSecurityGroup, RouteTable, Subnet,
 from aks_audit.facts.policies import PolicyObject, policy_kinds
 from aks_audit.facts.rbac import ACCESS
 from aks_audit.facts.resource_id import parse, within
+from aks_audit.facts.services import Ingress
 from aks_audit.facts.unread import Malformed, NotCollected, Unread, UnreadSubject
 from aks_audit.facts.workloads import Workload, workloads
 from aks_audit.results import Missing
 
-_SEVERAL: Mapping[type[KubernetesObject], Sequence[type[KubernetesObject]]] = {**ACCESS, **ADMISSION}
+_SEVERAL: Mapping[type[KubernetesObject], Sequence[type[KubernetesObject]]] = {
+    **ACCESS,
+    **ADMISSION,
+    WebEntry: (Gateway, Ingress),
+}
 """The kinds inside clusters that a kind made of several stands for."""
 
 _DEFAULT_ROUTES = frozenset({"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"})
