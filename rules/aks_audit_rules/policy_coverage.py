@@ -11,7 +11,8 @@ from aks_audit.facts.workloads import Namespace
 from aks_audit.policies.coverage import Coverage, Default, Inmate, coverage
 from aks_audit.policies.enforcement import Engine
 from aks_audit.policies.evaluate import Verdict as Answer
-from aks_audit.policies.model import Direction, Policy
+from aks_audit.policies.model import ANY_PORT, EVERYONE, Action, Direction, Policy, Rule, Side
+from aks_audit.policies.ports import KUBERNETES_TRAFFIC
 from aks_audit.policies.words import policy_in_words
 from aks_audit.results import Evidence, Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
@@ -116,7 +117,8 @@ def some_policy(namespace: Namespace) -> Verdict:
     Severity: policies are the only barrier between pods.
     Decided: at least one policy that the cluster's engine enforces selects a pod of the namespace and restricts it: of
     Kubernetes' own kinds, Calico's or Cilium's, in the namespace or of the whole cluster. A policy that isolates
-    nothing, or that no engine enforces, does not count. Namespaces of AKS's own, and those without pods that have an
+    nothing, or that no engine enforces, does not count; nor do policies of which one allows everything in each
+    direction that they are about, for they are as good as none. Namespaces of AKS's own, and those without pods that have an
     address of their own, are not asked about. Templates of workloads without pods count as a pod.
     Fix: kubectl create --namespace {name} --filename default-deny.yaml
     Bicep: none; in the manifest: a NetworkPolicy with podSelector: {{}} and policyTypes: [Ingress, Egress]
@@ -128,13 +130,40 @@ def some_policy(namespace: Namespace) -> Verdict:
     if isinstance(asked, Verdict):
         return asked
     found = [asked.cover.restricting(pod.number) for pod in asked.pods]
-    sure = tuple(dict.fromkeys(policy for policies, _ in found for policy in policies))
+    closed = [sure for pod, (sure, _) in zip(asked.pods, found, strict=True) if not _is_open(asked, pod, sure)]
+    sure = tuple(dict.fromkeys(policy for policies in closed for policy in policies))
     if sure:
         return passes(f"{namespace.name} has {_named(sure)}", *_cited(asked, sure))
     unsure = tuple(dict.fromkeys(policy for _, policies in found for policy in policies))
     if unsure:
         return _unsure(asked, f"it is not known whether {_named(unsure)} restricts pods of {namespace.name}")
-    return fails(f"no policy restricts the pods of {namespace.name}: {asked.engine}", *asked.evidence)
+    undone = tuple(dict.fromkeys(policy for policies, _ in found for policy in policies))
+    why = f"{_named(undone)} let everything through" if undone else asked.engine
+    return fails(f"no policy restricts the pods of {namespace.name}: {why}", *_cited(asked, undone))
+
+
+def _is_open(asked: Asked, pod: Inmate, policies: Sequence[Policy]) -> bool:
+    """Whether the policies that select a pod let everything through, since one allows all that the others close."""
+    for direction in Direction:
+        sides = [one.ingress if direction is Direction.INGRESS else one.egress for one in policies]
+        if not _allow_all([side for side in sides if side]):
+            return False
+    people = asked.cover.people
+    peers = (people.stranger, people.internet, people.metadata)
+    ways = [(direction, peer) for direction in Direction for peer in peers]
+    return all(asked.cover.seen(pod.number, *way, KUBERNETES_TRAFFIC) <= {Answer.ALLOWED} for way in ways)
+
+
+def _allow_all(sides: Sequence[Side]) -> bool:
+    """Whether of these sides nothing is denied but by isolation, and one of their rules allows everything."""
+    rules = [one for side in sides for one in side.rules]
+    if any(one.action is not Action.ALLOW for one in rules):
+        return False
+    return any(map(_is_everything, rules)) or not any(side.isolates for side in sides)
+
+
+def _is_everything(rule: Rule) -> bool:
+    return rule.ports == ANY_PORT and rule.own == EVERYONE and EVERYONE in rule.peers and not rule.conditions
 
 
 @rule(
