@@ -172,6 +172,13 @@ def test_any_json_is_trimmed_without_harm_and_twice_is_once(body: dict[str, Any]
     assert trim(copy.deepcopy(once)) == once
 
 
+@pytest.mark.parametrize("said", ['secret "db" not found', "couldn't find key password in Secret shop/db"])
+def test_which_secret_a_container_waits_for_stays(said: str) -> None:
+    waiting = {"reason": "CreateContainerConfigError", "message": said}
+    status = {"containerStatuses": [{"name": "web", "state": {"waiting": waiting}}]}
+    assert trim({"status": copy.deepcopy(status)}) == {"status": status}
+
+
 def test_a_hostile_command_line_takes_no_longer_than_its_length() -> None:
     # Patterns that try again from every letter would take minutes here.
     of_container(args=["secret" * 2700, "a" * LONGEST_TEXT, "a=" * 8000, "-" * LONGEST_TEXT])

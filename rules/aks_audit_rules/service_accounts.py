@@ -2,12 +2,22 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from aks_audit.facts import Evidence
-from aks_audit.facts.environment import Environment, EnvSource, EnvVar, environment, tokens
+from aks_audit.facts.environment import (
+    ContainerStatus,
+    Environment,
+    EnvSource,
+    EnvVar,
+    environment,
+    mounted_secrets,
+    statuses,
+    tokens,
+)
 from aks_audit.facts.platform import is_component, system_namespaces
 from aks_audit.facts.rbac import AnyBinding, ServiceAccount, Subject, TokenSecret
-from aks_audit.facts.workloads import Container, PodSpec, Workload
+from aks_audit.facts.workloads import Container, Pod, PodSpec, Workload
 from aks_audit.rbac.accounts import DEFAULT, account_name, automount, users
 from aks_audit.rbac.authorizer import service_account
 from aks_audit.rbac.bindings import Bindings, bindings, existing
@@ -25,11 +35,16 @@ _AUTOMATIC = re.compile(r"kube-api-access-\w{5}")
 """The volume that admission puts into pods; its token lives as long as the API server wants."""
 
 _SECRET = re.compile(
-    r"(?:^|_)(?:PASS(?:WORD|WD|PHRASE)|PWD|SECRET|TOKEN|CREDENTIALS?|(?:ACCESS|ACCOUNT|API|PRIVATE|SAS)_?KEY"
-    r"|CONNECTION_?STRING)$",
+    r"(?:^|[-_.:]|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
+    r"(?:PASS(?:WORD|WD|PHRASE)|PWD|SECRET|TOKEN|CREDENTIALS?|CONNECTION_?STRING"
+    r"|(?:ACCESS|ACCOUNT|API|ENCRYPTION|PRIVATE|SAS|SECRET|SHARED|SIGNING)[-_.]?KEY)$"
+    r"|^CONNECTIONSTRINGS(?:__|:)",
     re.IGNORECASE,
 )
 """How variables are called that hold a secret itself, and not the name of a file or of an object with one."""
+
+_NO_SECRET = frozenset({"applicationinsights_connection_string"})
+"""Called like a secret, and none: https://learn.microsoft.com/azure/azure-monitor/app/connection-strings."""
 
 _TAKEN_OUT = re.compile(r"(?:^|[=:\s])\*\*\*$")
 """A word of a command line from which a secret was taken when the cluster was read."""
@@ -122,14 +137,17 @@ def short_tokens(workload: Workload) -> Verdict:
 
     Severity: it needs a token to be stolen first.
     Decided: each `serviceAccountToken` of a projected volume has `expirationSeconds` of at most a day (absent means an
-    hour), and the service account names no Secret called `<its name>-token-<five letters>`. Without an `audience` the
-    token is for the API server, which is what some pods mount it for. The volume that admission puts into pods is not
-    asked about, nor are workloads without any token; `serviceAccount`, the old name of `serviceAccountName`, is sent
-    by the API server whatever the manifest says.
+    hour; less than ten minutes, or more than 2^32, no API server takes), and neither does the service account name nor
+    a volume hold a Secret called `<its name>-token-<five letters>`. Without an `audience` the token is for the API
+    server, which is what some pods mount it for. The volume that admission puts into pods is not asked about, nor are
+    workloads without any token. Secrets are not read, so that a token that somebody made in one of another name is not
+    seen; nor is `serviceAccount`, the old name of `serviceAccountName`, which the API server sends whatever the
+    manifest says.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: volumes.projected.sources.serviceAccountToken.expirationSeconds: 3600
     Change: replaces the workload's pods, by its own update strategy
     References: https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/ https://kubernetes.io/docs/concepts/security/service-accounts/
+        https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken
     """
     if is_component(workload):
         return component(workload)
@@ -156,12 +174,15 @@ def secrets_in_files(workload: Workload) -> Verdict:
     Key Vault, is read by who opens its file, and changes without a restart.
 
     Severity: a secret in the manifest is as good as published inside the company. One that a Secret gives to an
-    environment is a smaller step, and of low weight.
+    environment is a smaller step, and of low weight, as is one that is not there, for which pods wait.
     Decided: no environment variable that is called like a secret (it ends in PASSWORD, TOKEN, API_KEY, CONNECTION_STRING
-    and the like) has a value of its own, even an empty one, and no word of a command line had a secret, which is taken
-    out when a cluster is read, as values are. No variable comes from a Secret. A container without variables and
-    without a command is not asked about. Secrets and other ConfigMaps than a few of kube-system are never read: whether
-    one is missing, unused or about to expire, or holds what it should not, is not decided.
+    and the like, or is one of .NET's ConnectionStrings) has a value of its own, even an empty one, and no word of a
+    command line had a secret, which is taken out when a cluster is read, as values are. The connection string of
+    Application Insights is none. No variable comes from a Secret, and no live pod waits for one that its environment
+    names and that is not there, as its kubelet says. A container without variables and without a command is not asked
+    about. Secrets are never read, nor are other ConfigMaps than a few of kube-system: whether a Secret that a volume
+    names is missing, whether one is of no use, whether a certificate in one is about to expire, and what ConfigMaps
+    hold is not decided.
     Fix: kubectl edit --namespace {namespace} {kind}/{name}
     Bicep: none; in the manifest: volumes with a secret, or with csi and the SecretProviderClass of a key vault, in place of env
     Change: replaces the workload's pods, by its own update strategy; the program reads a file
@@ -170,7 +191,8 @@ def secrets_in_files(workload: Workload) -> Verdict:
     if is_component(workload):
         return component(workload)
     containers = [container for _, held in of_workload(workload) for container in held]
-    return each(containers, _secrets)
+    waiting = [partial(_absent, pod) for pod in workload.pods]
+    return each([*waiting, *(partial(_secrets, one) for one in containers)], lambda judge: judge())
 
 
 def _token(workload: Workload, spec: PodSpec) -> Verdict:
@@ -211,11 +233,15 @@ def _default_token(workload: Workload, spec: PodSpec) -> Verdict:
 def _lifetimes(workload: Workload, spec: PodSpec) -> Verdict:
     volumes = [volume for volume in spec.volumes or () if not _AUTOMATIC.fullmatch(volume.name or "")]
     held = [token for volume in volumes for token in tokens(volume)]
-    long = [token for token in held if (token.expiration_seconds or 0) > _DAY]
+    long = [token for token in held if token.lifetime > _DAY]
     if long:
-        hours = max(token.expiration_seconds or 0 for token in long) // 3600
+        hours = max(token.lifetime for token in long) // 3600
         return fails(f"A token lives for {hours} hours", *(token.itself for token in long))
     name = account_name(spec)
+    mounted = dict(found for volume in volumes for found in mounted_secrets(volume) if _of_account(name, found[0]))
+    if mounted:
+        secret, evidence = next(iter(mounted.items()))
+        return fails(f"The pod has a token of {name} that lives for ever, in {secret}", evidence)
     old = _eternal(workload, name)
     if old:
         return fails(f"{name} has a token that lives for ever, in {old[0].name}", *(secret.itself for secret in old))
@@ -228,16 +254,29 @@ def _eternal(workload: Workload, name: str) -> tuple[TokenSecret, ...]:
     """The Secrets with tokens that Kubernetes made for a service account before 1.24."""
     path = f"api/v1/namespaces/{workload.namespace}/{ServiceAccount.TYPE}/{name}"
     account = existing(workload, ServiceAccount, f"{workload.cluster_id}/{path}")
-    called = re.compile(rf"{re.escape(name)}-token-\w{{5}}")
     secrets = (account.secrets if account else None) or ()
-    return tuple(secret for secret in secrets if called.fullmatch(secret.name or ""))
+    return tuple(secret for secret in secrets if _of_account(name, secret.name or ""))
+
+
+def _of_account(name: str, secret: str) -> bool:
+    """Whether a Secret is called as those are in which Kubernetes put tokens of a service account before 1.24."""
+    return bool(re.fullmatch(rf"{re.escape(name)}-token-\w{{5}}", secret))
+
+
+def _absent(pod: Pod) -> Verdict:
+    waiting = [one for one in statuses(pod) if one.absent_secret]
+    if not waiting:
+        return not_applicable("No container waits for a Secret")
+    told = ", ".join(f"{one.name} waits for {one.absent_secret}" for one in waiting)
+    evidence = (one.at(ContainerStatus.waiting_message) for one in waiting)
+    return fails(f"A Secret is not there, or lacks a key: {told}", *evidence, severity=Severity.LOW)
 
 
 def _secrets(container: Container) -> Verdict:
     env = environment(container)
     variables, sources = env.env or (), env.env_from or ()
     words = (*(container.command or ()), *(container.args or ()))
-    written = [one for one in variables if one.value_from is None and _SECRET.search(one.name or "")]
+    written = [one for one in variables if one.value_from is None and _is_secret(one.name or "")]
     if written:
         names = ", ".join(one.name or "" for one in written)
         message = f"{_whose(container)} sets {names} in the manifest"
@@ -253,6 +292,10 @@ def _secrets(container: Container) -> Verdict:
     if not variables and not sources and not words:
         return not_applicable(f"{_whose(container)} sets no variables and no command")
     return passes(f"{_whose(container)} has no secret in its environment or command", *_shown(container, env))
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET.search(name)) and name.lower() not in _NO_SECRET
 
 
 def _whose(container: Container) -> str:

@@ -129,6 +129,7 @@ class PodSpec(View):
     host_users = flag("hostUsers")
     share_process_namespace = flag("shareProcessNamespace")
     service_account_name = text("serviceAccountName")
+    service_account = text("serviceAccount")
     automount_service_account_token = flag("automountServiceAccountToken")
     node_selector = named_texts("nodeSelector")
     os = text("os.name")

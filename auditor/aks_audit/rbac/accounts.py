@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from aks_audit.facts import Evidence, ManagedCluster, NotCollected, Unread
 from aks_audit.facts.rbac import ServiceAccount
+from aks_audit.facts.unread import Malformed
 from aks_audit.facts.workloads import PodSpec, Workload, workloads
 from aks_audit.rbac.bindings import existing
 from aks_audit.results import Missing
@@ -37,10 +38,18 @@ def users(cluster: ManagedCluster) -> Users:
 def account_name(spec: PodSpec) -> str:
     """The name of the service account that a pod runs as.
 
+    `serviceAccount` is the old name of `serviceAccountName`. The API server stores the new one, and sends both alike.
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#scheduling
+
     Raises:
-        Malformed: it is no name.
+        Malformed: it is no name, or the two differ.
     """
-    return spec.service_account_name or DEFAULT
+    name, old = spec.service_account_name, spec.service_account
+    if name and old and name != old:
+        pointer = spec.at(PodSpec.service_account).pointer
+        raise Malformed(spec.document.id, pointer, "another service account than serviceAccountName says")
+    return name or old or DEFAULT
 
 
 class Automount(NamedTuple):
