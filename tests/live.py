@@ -48,6 +48,7 @@ def environment(url: str, ca_file: Path, folder: Path) -> dict[str, str]:
         "PATH": f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}",
         "SSL_CERT_FILE": str(ca_file),
         "AKS_AUDIT_CLOUD": url,
+        "AKS_AUDIT_GRAPH": url,
         "KUBECONFIG": str(folder / "kubeconfig"),
     }
 

@@ -47,6 +47,11 @@ for jobs. The exit code is 0 where nothing is missing, and 3 where something is 
 """
 
 
+_GRAPH = """\
+No role of Azure holds it, so neither the printed roles nor `--check` are about it. An administrator of Entra ID grants
+it to the identity that scans, or consents to it for people; whoever owns an application may read it without."""
+
+
 def page() -> bytes:
     """`docs/permissions.md`."""
     listed = load()
@@ -64,6 +69,11 @@ def _tables(listed: Permissions) -> Iterator[str]:
         f"| `{one.action}` | {'<br>'.join(one.reads)} | {one.call} | {_rules(one, trial)} | {_note(one)} |"
         for one in listed.arm
     )
+    yield from ("", "## Microsoft Graph", "", "| permission | gives | asked for | by |", "|---|---|---|---|")
+    yield from (
+        f"| `{one.permission}` | {', '.join(one.reads)} | {one.call} | `--read {one.read}` |" for one in listed.graph
+    )
+    yield from ("", _GRAPH)
     yield from ("", "## The cluster", "", "| API group | resources | verbs | data actions |", "|---|---|---|---|")
     yield from (_row(read) for read in listed.kubernetes)
 

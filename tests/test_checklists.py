@@ -14,7 +14,7 @@ CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
 RULES = {rule.id for rule in load_rules()}
 NOT_COVERED = {
     "aks-review-networking": 0,
-    "aks-security-summit": 1,
+    "aks-security-summit": 0,
     "aviatrix-firenet-kubenet": 0,
     "azure-firewall-egress": 0,
     "checkpoint-per-pod-egress": 0,

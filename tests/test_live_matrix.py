@@ -5,6 +5,7 @@ and whatever it asks for besides, through the SDK's pipeline to the server; the 
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -124,7 +125,8 @@ async def through_pipeline(server: ResourceManager, scan: Callable[[Getter], Awa
 async def audited(get: Getter, seconds: float | None = None) -> Report:
     deadline = Deadline()
     timer = asyncio.get_running_loop().call_later(seconds, deadline.end, "the time was up") if seconds else None
-    records = await Collector(get, Scope(optional=tuple(OPTIONAL)), deadline, lambda _: None).collect()
+    scope = Scope(optional=tuple(OPTIONAL))
+    records = await Collector(get, scope, deadline, lambda _: None, directory=get).collect()
     if timer:
         timer.cancel()
     found = snapshot.of(records)
@@ -147,7 +149,7 @@ def about(url: str) -> Target:
 
 
 def fault(url: str, effect: Effect) -> Fault:
-    return Fault(f"^{urlsplit(url).path}\\?", effect, times=None)
+    return Fault(f"^{re.escape(urlsplit(url).path)}\\?", effect, times=None)
 
 
 async def strike(clean: Clean, effect: Callable[[Target], Effect]) -> dict[str, Report]:

@@ -89,6 +89,7 @@ IN_CLUSTER = ("auto", "kubeconfig", "aad", "run-command", "service-account", "no
 AUTH = ("cli", "workload", "managed", "environment", "browser")
 OPTIONAL_READS = {
     "alerts": "3 calls a subscription",
+    "app-credentials": "1 call a service principal of a cluster",
     "custom-roles": "1 call a subscription",
     "defender-plans": "1 call a subscription",
     "deployment-safeguards": "1 call a cluster",

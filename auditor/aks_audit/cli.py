@@ -373,6 +373,8 @@ def _permissions(arguments: "Namespace", progress: Progress) -> int:
     asked = [read for read in listed.arm if arguments.optional or not read.optional]
     for action in [read.action for read in asked if not read.published] if "arm" in made else []:
         progress.note(f"left out, being in no published list of Azure's actions; needs Reader: {action}")
+    for one in listed.graph if "arm" in made and arguments.optional else ():
+        progress.note(f"left out, being of no role of Azure: Microsoft Graph's {one.permission}, for --read {one.read}")
     progress.note("how to apply: aks-audit permissions --help")
     return OK
 

@@ -39,6 +39,15 @@ class AzureRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     published: bool = True
 
 
+class GraphRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A permission of Microsoft Graph, which no role of Azure holds. `read` is the optional read that needs it."""
+
+    permission: str
+    reads: tuple[str, ...]
+    call: str
+    read: str
+
+
 class KubernetesRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Resources of an API group; with `namespace`, only the objects called `names` there.
 
@@ -58,6 +67,7 @@ class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     as_of: dt.date
     sources: tuple[str, ...]
     arm: tuple[AzureRead, ...]
+    graph: tuple[GraphRead, ...]
     kubernetes: tuple[KubernetesRead, ...]
 
 

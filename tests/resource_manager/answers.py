@@ -53,6 +53,19 @@ def authorization_failed(action: str, scope: str) -> Answer:
     )
 
 
+def graph_denied() -> Answer:
+    """403 of Microsoft Graph, which names no permission."""
+    return error(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+
+
+def graph_not_found(application: str) -> Answer:
+    """404 of Microsoft Graph: the tenant has no such application."""
+    message = (
+        f"Resource '{application}' does not exist or one of its queried reference-property objects are not present."
+    )
+    return error(404, "Request_ResourceNotFound", message)
+
+
 def missing_token() -> Answer:
     """401: there is no bearer token."""
     challenge = (

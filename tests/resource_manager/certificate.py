@@ -3,6 +3,7 @@
 import ipaddress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,7 +23,7 @@ def make(folder: Path) -> tuple[Path, Path]:
 
 
 def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Resource Manager on loopback")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Resource Manager on loopback, {token_hex(8)}")])
     now = datetime.now(UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     return (

@@ -1,4 +1,4 @@
-"""The server itself: what it answers to a request."""
+"""The server itself: what it answers to a request. It is the Microsoft Graph of its cloud, too."""
 
 import asyncio
 import ssl
@@ -24,6 +24,9 @@ from resource_manager.loopback import Loopback, bearer, send
 from resource_manager.paging import Paging
 from resource_manager.state import Denials, State
 from resource_manager.targets import Target, target
+
+HINT = "7Qx"
+"""The first letters of each secret, which Microsoft Graph tells, and no snapshot may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +140,29 @@ class ResourceManager:
         token, api_version = bearer(request), request.query.get("api-version", "")
         if token is None:
             return answers.missing_token()
+        about = target(request.path)
+        if about and request.path.startswith("/v1.0/"):
+            return self._application(about)
         if not api_version:
             return answers.missing_api_version()
-        about = target(request.path)
         if about is None:
             return answers.no_such_type(request.path.strip("/"), api_version)
         refused, headers = self._throttle.take(about, token) if self._throttle else (None, {})
         if request.method == "POST" and request.path.lower() == GRAPH:
             return refused or self._queries.answer(body)
         return refused or self._state.missing(about, api_version) or self._permitted(request, about, headers, body)
+
+    def _application(self, about: Target) -> Answer:
+        """What Microsoft Graph gives of an application, of which clients keep less."""
+        if self._denials.refuses(about.action("GET"), about.scope):
+            return answers.graph_denied()
+        found = self._state.get(about)
+        if isinstance(found, Answer):
+            return answers.graph_not_found(about.path.rpartition("/")[2])
+        more = {"displayName": "rbac", "hint": HINT, "secretText": None, "customKeyIdentifier": None}
+        context = f"{self._url}/v1.0/$metadata#applications(appId,passwordCredentials)/$entity"
+        secrets = [{**one, **more} for one in found["passwordCredentials"]]
+        return answers.document({"@odata.context": context, "appId": found["appId"], "passwordCredentials": secrets})
 
     def _permitted(self, request: web.BaseRequest, about: Target, headers: Mapping[str, str], body: bytes) -> Answer:
         action = about.action(request.method)

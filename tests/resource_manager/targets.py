@@ -1,11 +1,16 @@
 """What a request is about: the path of a Resource Manager URL, taken apart."""
 
+import re
 from dataclasses import dataclass
 
 from aks_audit.facts.resource_id import parse
 
 _SUBSCRIPTIONS = "Microsoft.Resources/subscriptions"
 _GROUPS = "Microsoft.Resources/subscriptions/resourceGroups"
+APPLICATIONS = "Microsoft.Graph/applications"
+"""What a path of Microsoft Graph is about, which has one application."""
+
+_APPLICATION = re.compile(r"/v1\.0/applications\(appId='(?P<id>[^']+)'\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +36,23 @@ class Target:
         return parse(self.path).group
 
     def action(self, method: str) -> str:
-        """The permission that Azure asks for."""
+        """The permission that Azure, or Microsoft Graph, asks for."""
+        if self.type == APPLICATIONS:
+            return "Application.Read.All"
         if method == "GET":
             return f"{self.type}/read"
         return f"{self.type}/{'action' if method == 'POST' else 'delete' if method == 'DELETE' else 'write'}"
 
 
 def target(path: str) -> Target | None:
-    """Take a path apart; None if it is none that Resource Manager has."""
+    """Take a path apart; None if it is none that Resource Manager or Microsoft Graph has."""
+    if application := _APPLICATION.fullmatch(path):
+        own = f"/providers/{APPLICATIONS}/{application['id']}"
+        return Target(own, APPLICATIONS, own, collection=False)
+    return _of_resource_manager(path)
+
+
+def _of_resource_manager(path: str) -> Target | None:
     path = "/" + path.strip("/")
     parts = path.split("/")[1:]
     lower = [part.lower() for part in parts]

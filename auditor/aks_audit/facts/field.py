@@ -9,6 +9,7 @@ Property names are matched without case, as Azure treats them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, overlo
 
 from aks_audit.facts.unread import Malformed, UnheardOf
 from aks_audit.results import Evidence, JsonValue
+from aks_audit.snapshot import instant
 
 if TYPE_CHECKING:
     from aks_audit.facts.document import Document
@@ -174,6 +176,11 @@ def text(path: str) -> Field[str]:
     return Field(path, _read_text)
 
 
+def moment(path: str) -> Field[datetime]:
+    """A time, as RFC 3339 writes it."""
+    return Field(path, lambda _view, value, _pointer: _moment(_text(value)))
+
+
 def texts(path: str) -> Field[tuple[str, ...]]:
     """A list of strings."""
     return Field(path, lambda _view, value, _pointer: tuple(_text(item) for item in _of(list, value)))
@@ -248,6 +255,13 @@ def parse_network(value: str) -> Network:
         return ip_network(value.strip(), strict=False)
     except ValueError:
         raise _WrongShapeError(f"expected an address prefix, found {value!r}") from None
+
+
+def _moment(value: str) -> datetime:
+    try:
+        return instant(value)
+    except ValueError as problem:
+        raise _WrongShapeError(str(problem)) from None
 
 
 def _of(kind: type[T], value: object) -> T:

@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -15,8 +15,8 @@ from aks_audit.progress import Progress, one_line
 from aks_audit.snapshot import Collected, Gap, Header, Resource
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, RUN_COMMAND, USER_CREDENTIAL, Pipeline
-from aks_audit.sources.azure.plan import CLUSTERS, describe
-from aks_audit.sources.azure.sign_in import SignInError, cloud, credential, sign_in
+from aks_audit.sources.azure.plan import APP_CREDENTIALS, CLUSTERS, describe
+from aks_audit.sources.azure.sign_in import Cloud, SignInError, cloud, credential, sign_in
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import ways
 from aks_audit.sources.kubernetes.collect import Inside
@@ -180,16 +180,36 @@ async def _signed_in(request: Request, progress: Progress, ask: Callable[[_Sessi
             Pipeline(
                 signed_in, where.resource_manager, where.scope, called=progress.called, posts=request.posts
             ) as pipeline,
+            _directory(signed_in, where, request, progress) as directory,
         ):
             await _sign_in(signed_in, where.scope, deadline)
-            post = pipeline.post if request.graph else None
-            collector = Collector(pipeline.get, request.scope, deadline, progress.note, progress.read, post=post)
+            collector = Collector(
+                pipeline.get,
+                request.scope,
+                deadline,
+                progress.note,
+                progress.read,
+                post=pipeline.post if request.graph else None,
+                directory=directory.get if directory else None,
+            )
             return await ask(_Session(collector, pipeline, signed_in, deadline))
     finally:
         ticking.cancel()
         timer.cancel()
         with suppress(NotImplementedError):
             loop.remove_signal_handler(signal.SIGINT)
+
+
+def _directory(
+    signed_in: Any,  # noqa: ANN401 - one of several kinds
+    where: Cloud,
+    request: Request,
+    progress: Progress,
+) -> AbstractAsyncContextManager[Pipeline | None]:
+    """Calls to the cloud's Microsoft Graph, with tokens of its own; None where nobody asked for what it tells."""
+    if where.graph is None or APP_CREDENTIALS not in request.scope.optional:
+        return nullcontext()
+    return Pipeline(signed_in, where.graph, f"{where.graph}/.default", called=progress.called)
 
 
 async def _sign_in(signed_in: Any, scope: str, deadline: Deadline) -> None:  # noqa: ANN401 - one of several kinds

@@ -53,7 +53,7 @@ def records() -> list[Record]:
     )
     attach([network], [routes, guard])
     bodies = [network, routes, guard, *_firewall(network), *_of_2019(network), *_successor(network)]
-    bodies += defender_plans(SUBSCRIPTION)
+    bodies += [*defender_plans(SUBSCRIPTION), _application(guid("aks-5", "service principal"))]
     return [*recorded([SUBSCRIPTION], bodies, day="2026-11-20"), *asked_for([SUBSCRIPTION], bodies)]
 
 
@@ -100,6 +100,17 @@ def _sites(name: str, *fqdns: str) -> Body:
 def _translated(port: int) -> Body:
     ports = {"destinationPorts": [str(port)], "translatedPort": str(port)}
     return _rule(f"port{port}", **ports, destinationAddresses=[FIREWALL], translatedAddress=INGRESS, protocols=["TCP"])
+
+
+def _application(client_id: str) -> Body:
+    """The application of a cluster's service principal, whose secret was made to last."""
+    secret = {
+        "keyId": guid(client_id, "secret"),
+        "startDateTime": "2019-04-01T09:00:00Z",
+        "endDateTime": "2299-12-31T00:00:00Z",
+    }
+    own = f"/providers/Microsoft.Graph/applications/{client_id}"
+    return {"id": own, "appId": client_id, "passwordCredentials": [secret]}
 
 
 def _of_2019(network: Body) -> list[Body]:

@@ -11,11 +11,15 @@ from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import parse, scopes
 from aks_audit.progress import one_line
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
+from aks_audit.sources.azure.errors import failed
 from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
 from aks_audit.sources.azure.graph import Graph, merged
 from aks_audit.sources.azure.pipeline import CONNECTIONS, RESOURCE_GRAPH, Getter, Poster
 from aks_audit.sources.azure.plan import (
+    APP_CREDENTIALS,
+    APPLICATIONS,
     CLUSTERS,
+    DIRECTORY,
     FOLLOWED,
     GRAPH_SUBSCRIPTIONS,
     IF_RESOLVER,
@@ -31,7 +35,7 @@ from aks_audit.sources.azure.plan import (
     optional,
 )
 from aks_audit.sources.azure.reader import Reader
-from aks_audit.sources.azure.references import reachable, served
+from aks_audit.sources.azure.references import client_id, reachable, served
 from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
 from aks_audit.sources.deadline import Deadline
 
@@ -79,7 +83,7 @@ class Scope(NamedTuple):
 class Collector:
     """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came.
 
-    With a `post`, lists are read by Resource Graph where it has them whole.
+    With a `post`, lists are read by Resource Graph where it has them whole. `directory` gets of Microsoft Graph.
     """
 
     def __init__(  # noqa: PLR0913 - each is needed, and the last two can stay as they are
@@ -91,8 +95,10 @@ class Collector:
         read: Callable[[int], None] = lambda _resources: None,
         *,
         post: Poster | None = None,
+        directory: Getter | None = None,
     ) -> None:
         self._reader = Reader(get)
+        self._directory = Reader(directory) if directory else None
         self._graph = Graph(post, self._reader) if post else None
         self._indexed: set[Listing] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
@@ -115,7 +121,7 @@ class Collector:
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
         more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
-        parts = _flat(await asyncio.gather(*more))
+        parts = _flat(await asyncio.gather(*more, self._applications(records)))
         parts += _flat(await asyncio.gather(*self._early))
         records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
@@ -302,6 +308,20 @@ class Collector:
         found = _flat(await asyncio.gather(*lists))
         return [*found, *await self._parts(found)]
 
+    async def _applications(self, records: Iterable[Record]) -> list[Record]:
+        """What Microsoft Graph tells of the applications that the clusters sign in as, where that was asked for."""
+        if APP_CREDENTIALS not in self._scope.optional:
+            return []
+        clusters = [one for one in records if isinstance(one, Resource) and one.type.lower() == CLUSTERS.lower()]
+        found = {client for one in clusters if (client := client_id(one.body))}
+        return _flat(await asyncio.gather(*(self._application(one) for one in sorted(found))))
+
+    async def _application(self, client: str) -> list[Record]:
+        own = f"{DIRECTORY}/applications/{client}"
+        if self._directory is None:
+            return [failed(own, APPLICATIONS, "no Microsoft Graph is known for this cloud; AKS_AUDIT_GRAPH names it")]
+        return await self._bound(self._directory.application(client), own, APPLICATIONS)
+
     def _not_asked(self) -> list[Record]:
         """What rules ask for and nobody has asked for here: one gap a read, whatever the number of resources."""
         names = [name for name in OPTIONAL if name not in self._scope.optional]
@@ -325,7 +345,8 @@ def _some(names: Iterable[str]) -> str:
 
 def _not_asked(name: str, read: Read) -> Gap:
     reason = f"{name} were not asked for; add --read {name}, {read.price}"
-    return Gap(id=_EVERYWHERE, type=read.type, cause="not-asked", reason=reason)
+    everywhere = DIRECTORY if read.type == APPLICATIONS else _EVERYWHERE
+    return Gap(id=everywhere, type=read.type, cause="not-asked", reason=reason)
 
 
 def _reads(names: Iterable[str]) -> dict[str, list[Read]]:

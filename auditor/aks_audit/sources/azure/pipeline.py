@@ -60,7 +60,7 @@ class TrustError(AuditError):
 
 
 class ForbiddenRequestError(AzureError):
-    """A request that aks-audit never makes: a write, or one to a host that is not Azure Resource Manager's."""
+    """A request that aks-audit never makes: a write, or one to another host than the pipeline is for."""
 
 
 class _Guard(policies.AsyncHTTPPolicy[Any, Any]):
@@ -72,7 +72,7 @@ class _Guard(policies.AsyncHTTPPolicy[Any, Any]):
         self._posts = tuple(path.lower() for path in posts)
 
     async def send(self, request: Any) -> Any:  # noqa: ANN401 - the SDK's own generic types
-        """Send on what is a read to Azure Resource Manager.
+        """Send on what is a read of the one host.
 
         Raises:
             ForbiddenRequestError: it is not.
@@ -131,7 +131,7 @@ class _Patience(policies.AsyncRetryPolicy[Any, Any]):
 
 
 class Pipeline:
-    """Calls to one Azure Resource Manager. Use it as an asynchronous context manager."""
+    """Calls to one Azure Resource Manager, or one Microsoft Graph. Use it as an asynchronous context manager."""
 
     def __init__(  # noqa: PLR0913 - each is needed, and most stay as they are
         self,

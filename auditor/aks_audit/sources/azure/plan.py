@@ -23,6 +23,18 @@ ROLE_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 SCALE_SETS = "Microsoft.Compute/virtualMachineScaleSets"
 SUBSCRIPTION = "Microsoft.Resources/subscriptions"
 
+APPLICATIONS = "Microsoft.Graph/applications"
+"""The type by which a snapshot knows applications, of which Microsoft Graph tells, and not Azure Resource Manager."""
+
+DIRECTORY = "/providers/Microsoft.Graph"
+"""What the ids of these applications begin with; Microsoft Graph has none of this form."""
+
+SERVICE_PRINCIPAL = "aks-audit/servicePrincipal"
+"""Stands for what a cluster signs in as where it has no managed identity; no resource is of this type."""
+
+APP_CREDENTIALS = "app-credentials"
+"""The name of the one optional read that is made of Microsoft Graph."""
+
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 FIREWALLS = "Microsoft.Network/azureFirewalls"
 GATEWAYS = "Microsoft.Network/virtualNetworkGateways"
@@ -141,6 +153,7 @@ _CALLED = {
     RESOLVERS: "DNS resolver",
     RULESETS: "DNS forwarding ruleset",
     SUBSCRIPTION: "subscription",
+    SERVICE_PRINCIPAL: "service principal of a cluster",
     VIRTUAL_HUBS: "Virtual WAN hub",
 }
 
@@ -195,6 +208,7 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
         _list("Microsoft.Insights/scheduledQueryRules", "2023-12-01"),
         _list("Microsoft.AlertsManagement/prometheusRuleGroups", "2023-03-01"),
     ),
+    APP_CREDENTIALS: (Read("applications", APPLICATIONS, "v1.0", (SERVICE_PRINCIPAL,), missed=True),),
     "custom-roles": (
         _list("Microsoft.Authorization/roleDefinitions", "2022-04-01", "&$filter=type%20eq%20'CustomRole'"),
     ),

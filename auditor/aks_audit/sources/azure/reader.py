@@ -11,6 +11,7 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Gap, Listing, Record, Resource, decode
 from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.pipeline import Answer, Getter
+from aks_audit.sources.azure.plan import APPLICATIONS, DIRECTORY
 from aks_audit.sources.scrub import scrub
 
 MOST_PAGES = 10_000
@@ -33,6 +34,21 @@ class _Page(msgspec.Struct, rename={"next_link": "nextLink"}):
 
     value: list[msgspec.Raw]
     next_link: str | None = None
+
+
+class _PasswordCredential(msgspec.Struct, rename="camel"):
+    """What is kept of a client secret."""
+
+    key_id: str | None = None
+    start_date_time: str | None = None
+    end_date_time: str | None = None
+
+
+class _Application(msgspec.Struct, rename="camel"):
+    """What is kept of an application."""
+
+    app_id: str
+    password_credentials: list[_PasswordCredential]
 
 
 class Reader:
@@ -73,6 +89,23 @@ class Reader:
             return [errors.failed(resource_id, kind, f"the answer is not JSON: {problem}")]
         return [_record(body, kind, resource_id, self._now().strftime(TIME))]
 
+    async def application(self, client_id: str) -> list[Record]:
+        """When the secrets of an application begin and end, of Microsoft Graph; or the gap that says why not.
+
+        Nothing else of it is kept: Graph gives no secrets, but three letters of each.
+        """
+        own = f"{DIRECTORY}/applications/{client_id}"
+        url = f"/v1.0/applications(appId='{client_id}')?$select=appId,passwordCredentials"
+        answer = await self._answer(url, own, APPLICATIONS, "Application.Read.All")
+        if isinstance(answer, Gap):
+            return [answer]
+        try:
+            found = msgspec.json.decode(answer.body, type=_Application)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+            return [errors.failed(own, APPLICATIONS, f"the answer is not an application: {problem}")]
+        body = {"id": own, **msgspec.to_builtins(found)}
+        return [Resource(id=own, type=APPLICATIONS, body=body, read=self._now().strftime(TIME))]
+
     async def whole(self, url: str, own: str, kind: str) -> list[Record]:
         """A list whose items have no ids, as one resource called `own`; or the gap that says why not."""
         items = await self.items(url, own, kind)
@@ -99,14 +132,14 @@ class Reader:
                 return items
         return errors.failed(about, kind, f"the list did not end after {MOST_PAGES:,} pages")
 
-    async def _answer(self, url: str | None, scope: str, kind: str) -> Answer | Gap:
+    async def _answer(self, url: str | None, scope: str, kind: str, action: str | None = None) -> Answer | Gap:
         try:
             answer = await self._get(url or "")
         except AzureError as problem:
             return errors.failed(scope, kind, f"no answer: {problem.message or type(problem).__name__}")
         if answer.status == _OK:
             return answer
-        return errors.refused(scope, kind, answer.status, answer.body)
+        return errors.refused(scope, kind, answer.status, answer.body, action)
 
 
 def _record(body: object, kind: str, scope: str, read: str) -> Record:

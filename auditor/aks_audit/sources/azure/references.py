@@ -4,6 +4,7 @@ And which services: those that clusters name, that a private endpoint in their o
 one of their identities has a role.
 """
 
+import re
 from itertools import repeat
 from typing import Any
 
@@ -13,6 +14,9 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.facts.service_use import SERVICES, uses_by_role
 from aks_audit.snapshot import Resource, of
 from aks_audit.sources.azure.plan import CLUSTERS, FOLLOWED, ROLE_ASSIGNMENTS
+
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""What a client id looks like; nothing else is put into an address."""
 
 _MOST = 500
 """How many resources are followed to; more is no hub but a whole company."""
@@ -36,6 +40,14 @@ def served(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...]:
     known = {*resources, *asked, *(one.lower() for one in reachable(resources, asked))}
     found = {one.lower(): one for one in sorted(used) if one.lower() not in known}
     return tuple(found[one] for one in sorted(found))
+
+
+def client_id(cluster: dict[str, Any]) -> str | None:
+    """The client id, in lower case, of a cluster's service principal; None where it has a managed identity."""
+    properties = cluster.get("properties")
+    profile = properties.get("servicePrincipalProfile") if isinstance(properties, dict) else None
+    found = profile.get("clientId") if isinstance(profile, dict) else None
+    return found.lower() if isinstance(found, str) and _GUID.fullmatch(found) else None
 
 
 def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...]:

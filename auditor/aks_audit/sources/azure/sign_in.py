@@ -1,6 +1,8 @@
 """Clouds, and how to sign in to them.
 
-Source: the clouds of azure-core's `AzureClouds`, and the credentials of azure-identity 1.25.
+Source: the clouds of azure-core's `AzureClouds`, and the credentials of azure-identity 1.25; for Microsoft Graph
+https://learn.microsoft.com/graph/deployments. The Department of Defense's, dod-graph.microsoft.us, is named by
+AKS_AUDIT_GRAPH.
 """
 
 import asyncio
@@ -22,41 +24,54 @@ class SignInError(AuditError):
 
 
 class Cloud(NamedTuple):
-    """The Resource Manager of a cloud, the scope of its tokens, and who gives them (None: by environment)."""
+    """The Resource Manager of a cloud, the scope of its tokens, and who gives them (None: by environment).
+
+    `graph`: its Microsoft Graph; None where it is not known.
+    """
 
     resource_manager: str
     scope: str
     authority: str | None
+    graph: str | None = None
 
 
 _CLOUDS = {
     "azurecloud": Cloud(
-        "https://management.azure.com", "https://management.core.windows.net//.default", "login.microsoftonline.com"
+        "https://management.azure.com",
+        "https://management.core.windows.net//.default",
+        "login.microsoftonline.com",
+        "https://graph.microsoft.com",
     ),
     "azureusgovernment": Cloud(
         "https://management.usgovcloudapi.net",
         "https://management.core.usgovcloudapi.net//.default",
         "login.microsoftonline.us",
+        "https://graph.microsoft.us",
     ),
     "azurechinacloud": Cloud(
         "https://management.chinacloudapi.cn",
         "https://management.core.chinacloudapi.cn//.default",
         "login.chinacloudapi.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
     ),
 }
 
 
 def cloud(name: str) -> Cloud:
-    """A cloud by name, without case, or by the address of its Resource Manager.
+    """A cloud by name, without case, or by the address of its Resource Manager; AKS_AUDIT_GRAPH names another Graph.
 
     Raises:
-        SignInError: it is neither.
+        SignInError: it is neither, or what AKS_AUDIT_GRAPH names is no address.
     """
+    graph = os.environ.get("AKS_AUDIT_GRAPH", "").rstrip("/")
+    if graph and not graph.startswith("https://"):
+        raise SignInError(f"AKS_AUDIT_GRAPH is {graph!r}, and not the https:// address of a Microsoft Graph")
     if name.lower() in _CLOUDS:
-        return _CLOUDS[name.lower()]
+        known = _CLOUDS[name.lower()]
+        return known._replace(graph=graph or known.graph)
     if name.startswith("https://"):
         address = name.rstrip("/")
-        return Cloud(address, f"{address}/.default", None)
+        return Cloud(address, f"{address}/.default", None, graph or None)
     raise SignInError(
         f"no cloud {name!r}; there are AzureCloud, AzureUSGovernment, AzureChinaCloud, or an https:// address"
     )
