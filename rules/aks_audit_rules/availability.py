@@ -18,9 +18,8 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
-from aks_audit_rules.upgrades import nodes_of
+from aks_audit_rules.live_nodes import ZONE, nodes_of
 
-_ZONE = "topology.kubernetes.io/zone"
 _ALL_ZONES = 3
 _TWO_ZONES = 2
 _SYSTEM_NODES = 3
@@ -90,8 +89,8 @@ def pools_span_zones(cluster: ManagedCluster) -> Verdict:
     single-zone pools of the same mode and operating system cover three zones together. Absent or empty means that Azure
     chose no zone, and fails. Pools that Microsoft runs (ManagedSystem) are not asked about. Zones are where nodes may
     be, not where they are: a pool of one node is in one zone (AKS-ND-04 counts system nodes). Where the nodes of the
-    cluster were read, a pool with two nodes or more fails as medium if all of them are in one zone. Which regions have zones
-    is not in the body: in a region without them, accept this finding as an exception or choose another region.
+    cluster were read, a pool with two nodes or more fails as medium if all of them are in one zone, and any pool of which a
+    node says that it is in none of the pool's zones. Which regions have zones is not in the body: in a region without them, accept this finding as an exception or choose another region.
     Fix: az aks nodepool add --resource-group {group} --cluster-name {name} --name <new-pool> --zones 1 2 3
     Bicep: properties.agentPoolProfiles[].availabilityZones: ['1', '2', '3']
     Change: replaces nodes; the zones of a pool are fixed, so move the work to a new pool and delete the old one
@@ -108,19 +107,32 @@ def _spans_zones(pool: AgentPool, pools: Iterable[AgentPool]) -> Verdict:
     evidence = pool.at(AgentPool.availability_zones)
     zones = _zones(pool)
     if len(zones) >= _TWO_ZONES:
-        return _in_zones(pool) or passes(f"Pool {pool.name} spans zones {', '.join(sorted(zones))}", evidence)
+        spans = passes(f"Pool {pool.name} spans zones {', '.join(sorted(zones))}", evidence)
+        return _in_zones(pool) or _elsewhere(pool, zones) or spans
     if pool.mode is AgentPoolMode.MANAGED_SYSTEM:
         return not_applicable(f"Microsoft runs pool {pool.name}", evidence)
     if not zones:
         return fails(f"Pool {pool.name} is in no availability zone", evidence)
     if len(_aligned_zones(pool, pools)) >= _ALL_ZONES:
-        return passes(f"Pool {pool.name} is one of several that cover {_ALL_ZONES} zones together", evidence)
+        aligned = passes(f"Pool {pool.name} is one of several that cover {_ALL_ZONES} zones together", evidence)
+        return _elsewhere(pool, zones) or aligned
     return fails(f"Pool {pool.name} is in zone {', '.join(zones)} alone", evidence)
+
+
+def _elsewhere(pool: AgentPool, zones: frozenset[str]) -> Verdict | None:
+    """The failure of a pool of which a node, as far as they were read, is in none of its zones."""
+    for node in nodes_of(pool, pool.cluster.read()):
+        zone = (node.object_labels or {}).get(ZONE)
+        if zone and zone.rpartition("-")[2] not in zones:
+            message = f"Node {node.name} of pool {pool.name} is in {zone}, and the pool in {', '.join(sorted(zones))}"
+            evidence = (node.at(Node.object_labels), pool.at(AgentPool.availability_zones))
+            return fails(message, *evidence, severity=Severity.MEDIUM)
+    return None
 
 
 def _in_zones(pool: AgentPool) -> Verdict | None:
     """The failure of a pool whose nodes, as far as they were read, are all in one of its zones."""
-    found = [(node, (node.object_labels or {}).get(_ZONE)) for node in nodes_of(pool, pool.cluster.read())]
+    found = [(node, (node.object_labels or {}).get(ZONE)) for node in nodes_of(pool, pool.cluster.read())]
     zones = {zone for _, zone in found if zone}
     if len(found) < _TWO_ZONES or len(zones) != 1 or not all(zone for _, zone in found):
         return None

@@ -18,6 +18,7 @@ from aks_audit.facts import (
     NetworkPolicy,
     OSType,
 )
+from aks_audit.facts.services import ServiceCIDR
 from aks_audit.network.addresses import PRIVATE, AddressSet
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule, undecided
@@ -390,7 +391,8 @@ def cidrs_private(cluster: ManagedCluster) -> Verdict:
     192.168.0.0/16 (RFC 1918), 100.64.0.0/10 (RFC 6598) or fc00::/7 (RFC 4193), and touches none of 169.254.0.0/16,
     172.30.0.0/16, 172.31.0.0/16, 192.0.2.0/24, so that all of 172.16.0.0/12 fails too. No pod CIDR is as it should be
     where pods live in subnets (Azure CNI without overlay), and unknown with overlay, kubenet and a CNI of your own. A
-    dual-stack cluster (`ipFamilies`) whose body names no IPv6 range is unknown.
+    dual-stack cluster (`ipFamilies`) whose body names no IPv6 range is unknown. The ranges of ServiceCIDR objects in the
+    cluster are asked about, too, where they were read.
     Fix: az aks create --resource-group {group} --name NEWCLUSTER --service-cidr 10.0.0.0/16 --dns-service-ip 10.0.0.10 --pod-cidr 10.244.0.0/16
     Bicep: properties.networkProfile: serviceCidr '10.0.0.0/16', dnsServiceIP '10.0.0.10', podCidr '10.244.0.0/16'
     Change: new cluster; these ranges cannot be changed (a pod CIDR can, once, when the cluster moves to Azure CNI Overlay)
@@ -405,7 +407,10 @@ def _service_cidrs_private(cluster: ManagedCluster) -> Verdict:
     networks = _service_networks(cluster)
     if not networks:
         return undecided("The body names no service CIDR", *evidence)
-    return _private(cluster, "service", networks, evidence)
+    inside = [one for one in cluster.estate.within(ServiceCIDR, cluster.id) if set(one.cidrs or ()) - set(networks)]
+    shown = (*evidence, *(one.at(ServiceCIDR.cidrs) for one in inside))
+    further = (cidr for one in inside for cidr in one.cidrs or ())
+    return _private(cluster, "service", tuple(dict.fromkeys((*networks, *further))), shown)
 
 
 def _pod_cidrs_private(cluster: ManagedCluster) -> Verdict:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import assert_never
 
 from aks_audit.facts import (
@@ -51,6 +52,7 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
+from aks_audit_rules.live_nodes import pods_outside
 
 CONTAINERD = (1, 19)
 FEWEST_PODS = 30
@@ -266,8 +268,9 @@ def pod_cidr_apart(cluster: ManagedCluster) -> Verdict:
     Decided: with overlay and kubenet, every range of `podCidrs` and `podCidr` against the same networks as AKS-SUB-14:
     the cluster's virtual networks, their peers, and the routes of its subnets but for those that kubenet itself makes (whose
     next hop is in the subnet). Unknown too where a gateway gives learned routes to the cluster's subnets, where the body
-    names no pod CIDR, or does not tell overlay from node subnet. Not applicable where pods have addresses of the virtual
-    network, and with a CNI plugin of your own.
+    names no pod CIDR, or does not tell overlay from node subnet. It fails, too, where a node that was read gives its pods
+    addresses (`spec.podCIDRs`) outside these ranges, about which all of this says nothing. Not applicable where pods have
+    addresses of the virtual network, and with a CNI plugin of your own.
     Fix: az aks create --resource-group {group} --name NEWCLUSTER --network-plugin azure --network-plugin-mode overlay --pod-cidr <free range>
     Bicep: properties.networkProfile.podCidr: a range that no connected network uses
     Change: new cluster; a pod CIDR is chosen when the cluster is made, or when it moves to Azure CNI Overlay
@@ -277,7 +280,9 @@ def pod_cidr_apart(cluster: ManagedCluster) -> Verdict:
     """
     if verdict := _no_pod_cidr(cluster):
         return verdict
-    return _apart(cluster, "pod", _pod_cidrs(cluster), _pod_cidr_evidence(cluster), ())
+    ranges = _pod_cidrs(cluster)
+    overlap = partial(_apart, kind="pod", ranges=ranges, evidence=_pod_cidr_evidence(cluster), beside=())
+    return each((overlap, partial(pods_outside, ranges=ranges)), lambda judge: judge(cluster))
 
 
 def _apart(

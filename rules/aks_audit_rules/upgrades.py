@@ -13,8 +13,10 @@ from aks_audit.facts import (
     Malformed,
     ManagedCluster,
     NodeOSUpgradeChannel,
+    NotCollected,
     UpgradeChannel,
 )
+from aks_audit.facts.kubernetes import ServerVersion
 from aks_audit.facts.workloads import Node
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
@@ -26,8 +28,8 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
+from aks_audit_rules.live_nodes import IMAGE, nodes_apart, nodes_of, plain_version
 
-_IMAGE = "kubernetes.azure.com/node-image-version"
 _DAY = re.compile(r"-(20\d\d)(\d\d)\.(\d\d)\.\d+$", re.ASCII)
 _OLDEST_IMAGE = dt.timedelta(days=90)
 _SUPPORTED_SKEW = 2  # minor versions that AKS lets a pool be behind; agentPoolProfiles[].orchestratorVersion says so
@@ -98,21 +100,31 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
     for a reboot that nobody is in charge of, and Windows nodes get none.
     Decided: `properties.autoUpgradeProfile.nodeOSUpgradeChannel` is SecurityPatch or NodeImage. Absent is unknown:
     api-versions before 2023-06-01 leave it out, and a cluster made with one of them had no such default. AKS Automatic
-    always has NodeImage, and says so in the field. Where the nodes of the cluster were read, one fails as medium whose
-    image (the label `kubernetes.azure.com/node-image-version`) is more than 90 days older than the snapshot: the channel
-    did not reach it. AKS makes an image a week.
+    always has NodeImage, and says so in the field. Where the nodes of the cluster were read, and the channel is NodeImage,
+    one fails as medium whose image (the label `kubernetes.azure.com/node-image-version`) is more than 90 days older than
+    the snapshot: the channel did not reach it. AKS makes an image a week for Linux and one a month for Windows, and brings
+    it to all regions in about two weeks; no page of Azure's names an age that is too old, so the 90 days are this
+    rule's own, and leave room for a maintenance window a month. SecurityPatch patches nodes as they run and leaves their
+    image as it is, so that its age says nothing there. So does one fail that AKS patches not at all: its label names no pool of
+    `agentPoolProfiles`, node auto-provisioning did not make it and it is no virtual node, or its `spec.providerID` is in
+    another resource group than `nodeResourceGroup`. One with another image than the `nodeImageVersion` of its pool fails
+    as low: an upgrade is under way, or stuck.
     Fix: az aks update --resource-group {group} --name {name} --node-os-upgrade-channel NodeImage
     Bicep: properties.autoUpgradeProfile.nodeOSUpgradeChannel: 'NodeImage'
     Change: in place; each new image replaces nodes one by one, so set a maintenance window
     (aksManagedNodeOSUpgradeSchedule)
     References: https://learn.microsoft.com/azure/aks/auto-upgrade-node-os-image
+    https://learn.microsoft.com/azure/aks/node-image-upgrade
+    Disagreement: some tools call every other channel medium, Azure's review checklist high. Each is right of some: nodes
+    that nothing patches stay open for good, those that patch themselves for a while.
     """
     evidence = cluster.at(ManagedCluster.node_os_upgrade_channel)
     channel = cluster.node_os_upgrade_channel
     match channel:
         case NodeOSUpgradeChannel.SECURITY_PATCH | NodeOSUpgradeChannel.NODE_IMAGE:
             patched = passes(f"AKS patches nodes on the channel {channel}", evidence)
-            return each((patched, *_old_images(cluster)), lambda verdict: verdict)
+            old = _old_images(cluster) if channel is NodeOSUpgradeChannel.NODE_IMAGE else ()
+            return each((patched, *old, *nodes_apart(cluster)), lambda verdict: verdict)
         case NodeOSUpgradeChannel.UNMANAGED:
             message = (
                 "Nodes patch themselves (Unmanaged): new nodes start unpatched, and nobody reboots for kernel fixes"
@@ -133,7 +145,7 @@ def _old_images(cluster: ManagedCluster) -> Iterator[Verdict]:
     as_of = cluster.estate.as_of
     for node in cluster.estate.within(Node, cluster.id) if as_of else ():
         with suppress(Malformed):  # labels that cannot be read are no proof of an old image
-            image = (node.object_labels or {}).get(_IMAGE, "")
+            image = (node.object_labels or {}).get(IMAGE, "")
             made = _day_of(image)
             if made and as_of and dt.date.fromisoformat(as_of[:10]) - made > _OLDEST_IMAGE:
                 message = f"Node {node.name} runs the image {image}, which the channel did not renew"
@@ -164,9 +176,9 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
     Decided: the pool's `currentOrchestratorVersion` equals the cluster's `properties.currentKubernetesVersion`, to the
     patch. Where either is absent it is unknown: the wanted versions (`orchestratorVersion`, `kubernetesVersion`) may
     not have been reached. During an upgrade a difference is normal; ask again afterwards. Pools that Microsoft runs
-    (ManagedSystem) are not applicable when behind, and nodes of node auto-provisioning belong to no pool. Where the nodes
-    of the cluster were read, the kubelet of each that is labelled as the pool's must be of the control plane's version,
-    too: Azure's answer names the version that the pool is to have.
+    (ManagedSystem) are not applicable when behind, and nodes of node auto-provisioning belong to no pool. Where the inside
+    of the cluster was read, the API server must say this version of itself (`/version`), and the kubelet of each node that
+    is labelled as the pool's must be of it, too: Azure's answer names the versions that both are to have.
     Fix: az aks nodepool upgrade --resource-group {group} --cluster-name {cluster} --name {pool} --kubernetes-version <version>
     Bicep: properties.agentPoolProfiles[].orchestratorVersion: '<version>'
     Change: replaces nodes, one by one with surge
@@ -185,27 +197,27 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
         return not_applicable("Microsoft runs and upgrades this pool", *evidence)
     if ours != theirs:
         return fails(f"The pool runs {ours}, the control plane {theirs}", *evidence, severity=_severity(ours, theirs))
-    behind = [node for node in nodes_of(pool, cluster) if (node.kubelet_version or theirs).removeprefix("v") != theirs]
+    if server := _server_apart(cluster, theirs):
+        running = plain_version(server.git_version or "")
+        message = f"The API server runs {running}, where Azure says {theirs}, and the pool {ours}"
+        shown = (server.at(ServerVersion.git_version), *evidence)
+        return fails(message, *shown, severity=_severity(ours, running))
+    behind = [node for node in nodes_of(pool, cluster) if plain_version(node.kubelet_version or theirs) != theirs]
     if behind:
         return each(behind, lambda node: _behind(node, theirs, evidence[1]))
     return passes(f"Pool and control plane run {ours}", *evidence)
 
 
-def nodes_of(pool: AgentPool, cluster: ManagedCluster) -> tuple[Node, ...]:
-    """The nodes of a pool, as far as they were read."""
-    return cluster.estate.once(_nodes_by_pool, cluster).get(pool.name.lower(), ())
-
-
-def _nodes_by_pool(cluster: ManagedCluster) -> dict[str, tuple[Node, ...]]:
-    found: dict[str, list[Node]] = {}
-    for node in cluster.estate.within(Node, cluster.id):
-        with suppress(Malformed):  # a node that cannot be read is told of where nodes themselves are judged
-            found.setdefault((node.agent_pool or "").lower(), []).append(node)
-    return {pool: tuple(nodes) for pool, nodes in found.items()}
+def _server_apart(cluster: ManagedCluster, version: str) -> ServerVersion | None:
+    """What the API server says of itself, where it was asked and says another version than Azure."""
+    with suppress(NotCollected):
+        server = cluster.estate.resource(ServerVersion, f"{cluster.id}/version")
+        return server if plain_version(server.git_version or version) != version else None
+    return None
 
 
 def _behind(node: Node, control_plane: str, shown: Evidence) -> Verdict:
-    version = (node.kubelet_version or "").removeprefix("v")
+    version = plain_version(node.kubelet_version or "")
     message = f"Node {node.name} runs {version}, the control plane {control_plane}"
     return fails(message, node.at(Node.kubelet_version), shown, severity=_severity(version, control_plane))
 

@@ -124,6 +124,7 @@ class AgentPool(AzureResource):
     enable_node_public_ip = flag("enableNodePublicIP")
     enable_encryption_at_host = flag("enableEncryptionAtHost")
     availability_zones = texts("availabilityZones")
+    node_image_version = text("nodeImageVersion")
     node_taints = texts("nodeTaints")
     current_orchestrator_version = text("currentOrchestratorVersion")
     ssh_access = Choice("securityProfile.sshAccess", SSHAccess)

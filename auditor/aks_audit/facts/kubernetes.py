@@ -70,6 +70,16 @@ class KubernetesObject(AzureResource):
         return {**names, "subscription": cluster.subscription, "namespace": self.namespace, "name": self.name}
 
 
+class ServerVersion(KubernetesObject):
+    """What the API server of a cluster says that it is."""
+
+    __slots__ = ()
+
+    TYPE = "version"
+
+    git_version = text("gitVersion")
+
+
 class ConfigMap(KubernetesObject):
     """A ConfigMap; only a few of `kube-system` are read, by name."""
 

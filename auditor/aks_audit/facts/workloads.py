@@ -9,7 +9,7 @@ import msgspec
 
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
-from aks_audit.facts.field import View, flag, named_texts, number, part, parts, text, texts
+from aks_audit.facts.field import View, flag, named_texts, network, networks, number, part, parts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject, OwnerReference
 from aks_audit.facts.link import Holding
 from aks_audit.facts.resource_id import parse
@@ -201,6 +201,9 @@ class Node(KubernetesObject):
 
     kubelet_version = text("status.nodeInfo.kubeletVersion")
     os_image = text("status.nodeInfo.osImage")
+    provider_id = text("spec.providerID")
+    pod_cidr = network("spec.podCIDR")
+    pod_cidrs = networks("spec.podCIDRs")
 
     @property
     def agent_pool(self) -> str | None:
