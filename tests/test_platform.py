@@ -50,12 +50,24 @@ def test_extensions_are_components_in_their_own_namespaces_and_their_open_projec
     )
 
 
+def test_pods_of_a_controller_that_is_not_read_are_known_by_it() -> None:
+    path = "/api/v1/namespaces/kube-system/pods/eraser-aks-user-x7k2p"
+    owner = '{"apiVersion":"eraser.sh/v1","kind":"ImageJob","name":"imagejob-d84l6","controller":true}'
+    metadata = f'{{"name":"eraser-aks-user-x7k2p","ownerReferences":[{owner}]}}'
+    spec = '{"containers":[{"name":"remover","image":"mcr.microsoft.com/oss/v2/eraser/remover:v1.4.0"}]}'
+    added = f'{{"path":"{path}","metadata":{metadata},"spec":{spec},"status":{{"phase":"Running"}}}}'
+    subjects = Subjects(estate_of(Case(name="", expect="", add=(added,)))).of(Workload)
+    (found,) = [one for one in subjects if isinstance(one, Workload) and one.name == "imagejob-d84l6"]
+    assert is_component(found)
+
+
 def test_each_name_stands_once_beside_its_source() -> None:
     components, access = (
         tomllib.loads((files("aks_audit") / "data" / name).read_text(encoding="utf-8"))
         for name in ("components.toml", "access.toml")
     )
-    entries = [*components["component"], *components["mark"], *components["object"], *access["names"], *access["users"]]
+    parts = ("component", "mark", "object", "release")
+    entries = [*(one for part in parts for one in components[part]), *access["names"], *access["users"]]
     assert all(one["source"].strip() for one in [*entries, access["administrators"]])
     named = [(one["namespace"], name) for one in components["component"] for name in one["names"]]
     bound = [name for one in access["names"] for name in one["of"]]

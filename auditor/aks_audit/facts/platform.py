@@ -35,6 +35,12 @@ class _Mark(msgspec.Struct, frozen=True):
     source: str
 
 
+class _Release(msgspec.Struct, frozen=True):
+    prefix: str
+    namespace: str
+    source: str
+
+
 class _Object(msgspec.Struct, frozen=True):
     type: str
     names: tuple[str, ...]
@@ -47,6 +53,7 @@ class _Components(msgspec.Struct, frozen=True, rename="kebab"):
     registries: tuple[str, ...]
     bootstrap_repository: str
     mark: tuple[_Mark, ...]
+    release: tuple[_Release, ...]
     object: tuple[_Object, ...]
     component: tuple[_Component, ...]
 
@@ -77,10 +84,23 @@ def system_namespaces() -> frozenset[str]:
     return frozenset(_names()) | {"kube-node-lease", "kube-public"}
 
 
+def release(one: KubernetesObject) -> tuple[str, str] | None:
+    """The Helm release that an object belongs to, by name and namespace; None where Helm did not make it.
+
+    Source: what AKS's own add-ons bear, at https://learn.microsoft.com/azure/aks/keda-deploy-add-on-cli
+    """
+    annotations = one.annotations or {}
+    name = annotations.get("meta.helm.sh/release-name")
+    return (name, annotations.get("meta.helm.sh/release-namespace", "")) if name else None
+
+
 def marked(one: KubernetesObject) -> bool:
     """Whether an object bears AKS's mark, as what AKS keeps in its state does. Whoever may write it may set it, too."""
     labels = one.object_labels or {}
-    return any(labels.get(one.label) in one.values for one in _components().mark)
+    if any(labels.get(mark.label) in mark.values for mark in _components().mark):
+        return True
+    name, namespace = release(one) or ("", "")
+    return any(name.startswith(known.prefix) and namespace == known.namespace for known in _components().release)
 
 
 def of_aks(one: KubernetesObject) -> bool:

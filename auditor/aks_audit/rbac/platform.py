@@ -1,6 +1,7 @@
 """Which roles, bindings and service accounts are Kubernetes' own or AKS's, and what people changed in them."""
 
 import tomllib
+from contextlib import suppress
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
@@ -8,8 +9,10 @@ from importlib.resources import files
 
 import msgspec
 
-from aks_audit.facts.platform import is_component, marked, system_namespaces
+from aks_audit.facts import ManagedCluster, Unread
+from aks_audit.facts.platform import is_component, marked, release, system_namespaces
 from aks_audit.facts.rbac import AccessObject, AnyBinding, AnyRole, Permission, PolicyRule, Subject
+from aks_audit.facts.workloads import workloads
 from aks_audit.rbac.accounts import DEFAULT, users
 from aks_audit.rbac.authorizer import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNTS, UNAUTHENTICATED
 
@@ -61,8 +64,13 @@ def built_in(one: AccessObject) -> bool:
 
 
 def of_platform(one: AccessObject) -> bool:
-    """Whether a role or binding is Kubernetes' own, or AKS's by its mark or its name."""
-    return built_in(one) or marked(one) or _known(one.name)
+    """Whether a role or binding is Kubernetes' own, or AKS's by its mark, its name or its Helm release.
+
+    Raises:
+        Malformed: its labels or annotations cannot be read.
+        NotCollected: Helm made it, and Azure's side of the cluster was not read.
+    """
+    return built_in(one) or marked(one) or _known(one.name) or _released(one)
 
 
 def everybody(subject: Subject) -> bool:
@@ -93,6 +101,23 @@ def added_wildcard(role: AnyRole, rule: PolicyRule) -> bool:
         Malformed: the rule cannot be read.
     """
     return _written(rule.permission) not in _access().wildcards.get(role.name, ())
+
+
+def _released(one: AccessObject) -> bool:
+    """Whether the Helm release that made it is one of an extension, whose workloads are all components."""
+    by = release(one)
+    return by is not None and by in one.estate.once(_extensions, one.cluster)
+
+
+def _extensions(cluster: ManagedCluster) -> frozenset[tuple[str, str]]:
+    """The Helm releases of components that nothing of people's belongs to."""
+    of_components: set[tuple[str, str]] = set()
+    others: set[tuple[str, str]] = set()
+    for workload in workloads(cluster).known:
+        with suppress(Unread):
+            if by := release(workload):
+                (of_components if is_component(workload) else others).add(by)
+    return frozenset(of_components - others)
 
 
 def _expected(binding: AnyBinding, subject: Subject) -> bool:
