@@ -21,13 +21,13 @@ from aks_audit.facts.application_gateway import (
     HttpListener,
     PathRule,
     UrlPathMap,
-    WebApplicationFirewallPolicy,
 )
 from aks_audit.facts.cluster import AddOn
-from aks_audit.facts.enumerations import ApplicationGatewayTier, FirewallMode, Switch
+from aks_audit.facts.enumerations import ApplicationGatewayTier, FirewallMode
 from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import FrontendIPConfiguration, VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.services import Ingress
 from aks_audit.network.addresses import RangeSet, public_part
 from aks_audit.network.firewall_rules import NAT, PlacedRule, placed_rules
 from aks_audit.network.neighbours import virtual_networks
@@ -37,6 +37,8 @@ from aks_audit.network.virtual_hubs import is_virtual_hub
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import aks_health_check, azure_policy, review_checklist, the_aks_checklist
+from aks_audit_rules.ingresses import APPLICATION_GATEWAY
+from aks_audit_rules.web_entries import behind, of_containers, prevents
 
 WEB = RangeSet([(80, 80), (443, 443)])
 _WITH_FIREWALL = frozenset(
@@ -69,8 +71,14 @@ def web_application_firewall(cluster: ManagedCluster) -> Verdict:
     own, or the gateway's; path rules may have theirs) with `state` Enabled, `mode` Prevention and a managed rule set; or
     without policies the older `webApplicationFirewallConfiguration`. DNAT rules of firewalls in the subscriptions of the
     cluster's networks and their peers that translate to an internal front end with a rule for port 80 or 443: fail. A public
-    front end with such a rule is unknown: whether the ingress controller behind it has a WAF, or takes traffic from Front
-    Door alone, only the Kubernetes API tells. Not applicable where Azure shows none of these ways.
+    front end with such a rule is unknown where only the Kubernetes API tells what takes its traffic up. Where that was
+    read, the Service with its address: pods that are no ingress controller's fail, taking requests as they are; so does
+    ingress-nginx with an Ingress that has ModSecurity off (annotation `enable-modsecurity` "false", or `SecRuleEngine` in
+    `modsecurity-snippet`) or only detect. That ModSecurity prevents stands in the controller's ConfigMap, which is not read,
+    so that ingress-nginx never passes, nor do other controllers, or Services for Front Door or listed sources alone: unknown.
+    Gateways that a controller in the cluster runs without the add-on are known by the tag that it writes on them. Gateways
+    of Application Gateway for Containers: a WebApplicationFirewallPolicy for the Gateway, all its listeners or all its
+    routes, whose policy in Azure prevents. Not applicable where nothing shows any of these ways.
     Fix: az network application-gateway waf-policy policy-setting update --policy-name <policy> --resource-group <group> --mode Prevention --state Enabled
     Bicep: ApplicationGatewayWebApplicationFirewallPolicies properties.policySettings: {{ state: 'Enabled', mode: 'Prevention' }}
     Change: in place; run in Detection for a week first and read what it would have stopped. In place of a DNAT rule: an
@@ -78,8 +86,11 @@ def web_application_firewall(cluster: ManagedCluster) -> Verdict:
     References: https://learn.microsoft.com/azure/web-application-firewall/ag/policy-overview
     https://learn.microsoft.com/azure/application-gateway/ingress-controller-overview
     https://learn.microsoft.com/azure/architecture/example-scenario/gateway/firewall-application-gateway
+    https://learn.microsoft.com/azure/application-gateway/for-containers/web-application-firewall
+    https://kubernetes.github.io/ingress-nginx/user-guide/third-party-addons/modsecurity/
     """
-    verdict = each((_controlled, _of_front_ends), lambda question: question(cluster))
+    questions = (_controlled, _of_own_controllers, _of_front_ends, of_containers)
+    verdict = each(questions, lambda question: question(cluster))
     if verdict.outcome is Outcome.NOT_APPLICABLE:
         return not_applicable("Azure shows no way for web traffic to the cluster", *verdict.evidence)
     return verdict
@@ -91,6 +102,34 @@ def _controlled(cluster: ManagedCluster) -> Verdict:
         shown = cluster.at(ManagedCluster.ingress_application_gateway)
         return not_applicable("No add-on runs an application gateway", shown)
     return _guarded(gateway.read())
+
+
+def _of_own_controllers(cluster: ManagedCluster) -> Verdict:
+    """Application gateways that a controller in the cluster runs without the add-on: it writes the cluster into a tag."""
+    if cluster.controlled_gateway is not None:
+        shown = cluster.at(ManagedCluster.ingress_application_gateway)
+        return not_applicable("The add-on runs the application gateway", shown)
+    own = cluster.id.lower()
+    gateways = [
+        one
+        for one in cluster.estate.every(ApplicationGateway)
+        if (one.controller_cluster or "").lower().rstrip("/") == own
+    ]
+    if gateways:
+        return each(gateways, _guarded)
+    ingresses = cluster.estate.within(Ingress, cluster.id)
+    return each(ingresses, _of_unread_gateway)
+
+
+def _of_unread_gateway(ingress: Ingress) -> Verdict:
+    """An Ingress of an application gateway's controller, where no gateway that was read names the cluster."""
+    shown = (ingress.at(Ingress.ingress_class_name), ingress.at(Ingress.annotations))
+    if ingress.controlled_by != APPLICATION_GATEWAY:
+        return not_applicable("Ingresses are of other controllers", *shown)
+    message = (
+        f"Ingress {ingress.namespace}/{ingress.name} is an application gateway's, and no gateway says that it is it"
+    )
+    return undecided(message, *shown)
 
 
 def _of_front_ends(cluster: ManagedCluster) -> Verdict:
@@ -115,11 +154,7 @@ def _ways_to(cluster: ManagedCluster, balancer: LoadBalancer, found: LoadBalanci
     if frontend is None:
         raise Malformed(balancer.id, found.pointer, "a rule whose front end is not among the load balancer's")
     if frontend.public_ip_address or frontend.public_ip_prefix:
-        shown = (found.at(LoadBalancingRule.frontend_port), frontend.at(FrontendIPConfiguration.public_ip_address))
-        message = (
-            f"{balancer.name} takes web traffic from the internet, and only the Kubernetes API tells what takes it up"
-        )
-        return undecided(message, *shown)
+        return behind(cluster, balancer.name, frontend, found.at(LoadBalancingRule.frontend_port))
     address = stated(frontend, FrontendIPConfiguration.private_ip_address)
     shown_address = frontend.at(FrontendIPConfiguration.private_ip_address)
     gateways = [one for one in cluster.estate.every(ApplicationGateway) if _leads_to(one, address)]
@@ -209,22 +244,11 @@ def _guards(gateway: ApplicationGateway, place: HttpListener | PathRule) -> Verd
     if own is None and isinstance(place, PathRule):
         return not_applicable("Path rules have no policies of their own", place.at(PathRule.firewall_policy))
     policy = own or gateway.firewall_policy
-    return _prevents(policy.read(), gateway) if policy else _older_configuration(gateway, place)
-
-
-def _prevents(policy: WebApplicationFirewallPolicy, gateway: ApplicationGateway) -> Verdict:
-    state, mode = (
-        policy.at(field) for field in (WebApplicationFirewallPolicy.state, WebApplicationFirewallPolicy.mode)
+    return (
+        prevents(policy.read(), f"application gateway {gateway.name}")
+        if policy
+        else _older_configuration(gateway, place)
     )
-    named = f"Policy {policy.name} of application gateway {gateway.name}"
-    if stated(policy, WebApplicationFirewallPolicy.state) is Switch.DISABLED:
-        return fails(f"{named} is disabled", state)
-    if stated(policy, WebApplicationFirewallPolicy.mode) is FirewallMode.DETECTION:
-        return fails(f"{named} only detects", mode, severity=Severity.MEDIUM)
-    sets = policy.at(WebApplicationFirewallPolicy.managed_rule_sets)
-    if not stated(policy, WebApplicationFirewallPolicy.managed_rule_sets):
-        return fails(f"{named} has no managed rule set", sets)
-    return passes(f"{named} prevents", state, mode, sets)
 
 
 def _older_configuration(gateway: ApplicationGateway, place: HttpListener | PathRule) -> Verdict:

@@ -36,12 +36,14 @@ _CERT_MANAGER = ("cert-manager.io/cluster-issuer", "cert-manager.io/issuer", "ku
 _GATEWAY_CERTIFICATE = "appgw.ingress.kubernetes.io/appgw-ssl-certificate"
 
 
-def _is_nginx(controller: str) -> bool:
+def is_nginx(controller: str) -> bool:
+    """Whether a controller, by its name in a class, is ingress-nginx: of one's own, or of AKS's application routing."""
     return controller == "k8s.io/ingress-nginx" or controller.startswith(_APP_ROUTING)
 
 
 _APP_ROUTING = "approuting.kubernetes.azure.com/"
-_APPLICATION_GATEWAY = "azure/application-gateway"
+APPLICATION_GATEWAY = "azure/application-gateway"
+"""The controller of application gateways, by its name in a class."""
 _HEEDS_ALLOW_HTTP = frozenset({"ingress.k8s.io/gce", "k8s.io/ingress-gce", "projectcontour.io/ingress-controller"})
 """Controllers that close port 80 for `kubernetes.io/ingress.allow-http`."""
 
@@ -80,8 +82,8 @@ def https_only(entry: WebEntry) -> Verdict:
     References: https://kubernetes.io/docs/concepts/services-networking/ingress/
         https://kubernetes.github.io/ingress-nginx/user-guide/tls/
         https://azure.github.io/application-gateway-kubernetes-ingress/annotations/
-        https://gateway-api.sigs.k8s.io/guides/http-redirect-rewrite/
-        https://gateway-api.sigs.k8s.io/reference/spec/
+        https://github.com/kubernetes-sigs/gateway-api/blob/main/apis/v1/httproute_types.go
+        https://github.com/kubernetes-sigs/gateway-api/blob/main/apis/v1/shared_types.go
     """
     if isinstance(entry, Gateway):
         return gateway_https_only(entry)
@@ -122,9 +124,9 @@ def _redirects(ingress: Ingress, *shown: Evidence) -> Verdict:
     controller = ingress.controlled_by
     if controller is None:
         return _by_address(ingress, shown)
-    if _is_nginx(controller):
+    if is_nginx(controller):
         return _by_nginx(ingress, shown)
-    if controller == _APPLICATION_GATEWAY:
+    if controller == APPLICATION_GATEWAY:
         return passes(f"{ingress.name} has certificates for its hosts, and its gateway takes HTTPS for them", *shown)
     if controller in _HEEDS_ALLOW_HTTP:
         if (ingress.annotations or {}).get("kubernetes.io/ingress.allow-http") == "false":

@@ -136,7 +136,7 @@ def one_entry_point(cluster: ManagedCluster) -> Verdict:
     """
     held = cluster.estate.within(Service, cluster.id)
     known = [service for service in held if service.balanced]
-    alone = [service for service in known if not _of_controller(service)]
+    alone = [service for service in known if not of_controller(service)]
     shown = [service.at(Service.type) for service in (alone or known)[:_MOST]]
     beside = f"besides {len(known) - len(alone)} of ingress controllers" if len(known) > len(alone) else ""
     if len(alone) > 1 or (alone and beside):
@@ -154,7 +154,13 @@ def one_entry_point(cluster: ManagedCluster) -> Verdict:
 _MOST = 12
 
 
-def _of_controller(service: Service) -> bool:
+def of_controller(service: Service) -> bool:
+    """Whether a Service of type LoadBalancer is that of an ingress controller or gateway.
+
+    Raises:
+        Malformed: a pod's containers, or an address, cannot be read.
+        NotCollected: not all was read that may tell.
+    """
     if "gateway.networking.k8s.io/gateway-name" in (service.object_labels or {}) or service.of_platform:
         return True
     if any(fnmatchcase(name, pattern) for name in images_of(service) for pattern in _CONTROLLERS):
