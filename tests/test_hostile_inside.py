@@ -78,6 +78,7 @@ DEFAULTS = {
     "addonmanager.kubernetes.io/mode": "as above",
     "kubernetes.azure.com/managedby": "as above",
     "kubernetes.io/bootstrapping": "as above",
+    "pod-security.kubernetes.io/enforce-version": "absent, it means the latest",
     "metadata": "a pod without an owner is a workload of its own, which fails in its controller's place",
     "metadata/ownerReferences": "as above",
     "ownerReferences/#/controller": "as above",

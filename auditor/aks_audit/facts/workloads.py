@@ -452,7 +452,8 @@ def _outermost(
 def _native(owner: OwnerReference) -> bool:
     """Whether a controller is of a kind of Kubernetes' own; others have kinds so called, too, in groups of theirs."""
     _, path = CONTROLLERS.get(owner.kind or "", (None, ""))
-    return bool(path) and path.split("/")[2] == (owner.api_version or "").partition("/")[0]
+    group = owner.api_version.partition("/")[0] if owner.api_version else None
+    return bool(path) and group in {None, path.split("/")[2]}
 
 
 def _maker(one: KubernetesObject) -> OwnerReference | None:
