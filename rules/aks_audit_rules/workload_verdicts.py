@@ -21,6 +21,9 @@ T = TypeVar("T")
 _MOST = 12
 """How many values a verdict cites; the rest repeats them."""
 
+_NAMED, _LONGEST = 3, 60
+"""How many values of a pod a message names, and how long each may be."""
+
 _POD = "the pod"
 _ENFORCED = "pod-security.kubernetes.io/enforce"
 
@@ -83,12 +86,28 @@ def judge_specs(
     return msgspec.structs.replace(verdict, evidence=tuple(cited[:_MOST]))
 
 
-def _told(looked: Iterable[Look]) -> str:
+def _told(looked: Sequence[Look]) -> str:
     """Whose values these are, each once: the template's, or the first live pod's that differs from it."""
     pods: dict[str, str] = {}
     for look in looked:
         pods.setdefault(look.whose, look.pod)
-    return ", ".join((pod if whose == _POD else f"{whose} of {pod}") if pod else whose for whose, pod in pods.items())
+    what = _values(look.evidence for look in looked if look.whose == _POD)
+    return ", ".join(
+        f"{pod or whose}{what}" if whose == _POD else f"{whose} of {pod}" if pod else whose
+        for whose, pod in pods.items()
+    )
+
+
+def _values(looked: Iterable[Evidence]) -> str:
+    """Values of a pod as a whole in words: a text as it is, of others the field, such as `hostPID`."""
+    told = (
+        one.value if isinstance(one.value, str) else one.pointer.rpartition("/")[2]
+        for one in looked
+        if one.value is not None
+    )
+    found = list(dict.fromkeys(one if len(one) <= _LONGEST else f"{one[:_LONGEST]}…" for one in told))
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f" ({', '.join(found[:_NAMED])}{more})" if found else ""
 
 
 def _cited(looked: Iterable[Look]) -> list[Evidence]:
