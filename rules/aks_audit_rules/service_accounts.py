@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import partial
 
 from aks_audit.facts import Evidence
 from aks_audit.facts.environment import (
@@ -191,8 +190,10 @@ def secrets_in_files(workload: Workload) -> Verdict:
     if is_component(workload):
         return component(workload)
     containers = [container for _, held in of_workload(workload) for container in held]
-    waiting = [partial(_absent, pod) for pod in workload.pods]
-    return each([*waiting, *(partial(_secrets, one) for one in containers)], lambda judge: judge())
+    verdict = each(containers, _secrets)
+    if verdict.outcome is not Outcome.FAIL:
+        return verdict
+    return each((verdict, each(workload.pods, _absent)), lambda one: one)
 
 
 def _token(workload: Workload, spec: PodSpec) -> Verdict:
