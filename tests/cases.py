@@ -117,6 +117,8 @@ INSIDE_ALIASES = {
         "role": f"{_RBAC}/namespaces/shop/roles/reader",
         "role-binding": f"{_RBAC}/namespaces/shop/rolebindings/readers",
         "static-gateway": f"{_GATEWAYS}/shop/staticgatewayconfigurations/partner",
+        "web-gateway": "/apis/gateway.networking.k8s.io/v1/namespaces/ingress/gateways/public",
+        "web-route": "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/web",
         "service-cidr": "/apis/networking.k8s.io/v1/servicecidrs/kubernetes",
     }.items()
 }

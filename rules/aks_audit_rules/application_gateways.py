@@ -116,7 +116,11 @@ def _of_own_controllers(cluster: ManagedCluster) -> Verdict:
         if (one.controller_cluster or "").lower().rstrip("/") == own
     ]
     if gateways:
-        return each(gateways, _guarded)
+        verdict = each(gateways, _guarded)
+        if verdict.outcome is Outcome.PASS:
+            for home in sorted({one.parsed.subscription.lower() for one in (*gateways, cluster)}):
+                cluster.estate.within(ApplicationGateway, f"/subscriptions/{home}").whole()
+        return verdict
     ingresses = cluster.estate.within(Ingress, cluster.id)
     return each(ingresses, _of_unread_gateway)
 

@@ -82,21 +82,19 @@ def _taken_up(service: Service, cited: tuple[Evidence, ...]) -> Verdict:
 
 def _by_nginx(service: Service, named: str, shown: tuple[Evidence, ...]) -> Verdict:
     """Whether an Ingress of ingress-nginx has the firewall off, or only detect; that it prevents cannot be seen."""
-    own = set(service.addresses)
-    ingresses = [
-        one
-        for one in service.estate.within(Ingress, service.cluster_id)
-        if is_nginx(one.controlled_by or "") and (not one.addresses or own & set(one.addresses))
-    ]
-    verdict = each(ingresses, _mod_security)
+    ingresses = service.estate.within(Ingress, service.cluster_id)
+    verdict = each(ingresses, lambda ingress: _mod_security(service, ingress))
     if verdict.outcome is Outcome.FAIL:
         return verdict
     message = f"{named} leads to ingress-nginx: whether ModSecurity is on and prevents, its ConfigMap tells, which is not read"
     return undecided(message, *shown)
 
 
-def _mod_security(ingress: Ingress) -> Verdict:
+def _mod_security(service: Service, ingress: Ingress) -> Verdict:
     annotations, shown = ingress.annotations or {}, ingress.at(Ingress.annotations)
+    elsewhere = ingress.addresses and not set(service.addresses) & set(ingress.addresses)
+    if elsewhere or not is_nginx(ingress.controlled_by or ""):
+        return not_applicable("Ingresses are of other controllers", shown)
     named = f"Ingress {ingress.namespace}/{ingress.name}"
     if annotations.get("nginx.ingress.kubernetes.io/enable-modsecurity") == "false":
         return fails(f"{named} has ModSecurity off", shown)
@@ -110,8 +108,17 @@ def _mod_security(ingress: Ingress) -> Verdict:
 
 def of_containers(cluster: ManagedCluster) -> Verdict:
     """Whether a policy is in front of each Gateway of Application Gateway for Containers."""
-    gateways = [one for one in cluster.estate.within(Gateway, cluster.id) if _controller(one) == FOR_CONTAINERS]
-    return each(gateways, _guarded)
+    gateways = cluster.estate.within(Gateway, cluster.id)
+    verdict = each(gateways, _of_gateway)
+    if verdict.outcome is Outcome.PASS:
+        gateways.whole()
+    return verdict
+
+
+def _of_gateway(gateway: Gateway) -> Verdict:
+    if _controller(gateway) == FOR_CONTAINERS:
+        return _guarded(gateway)
+    return not_applicable("Gateways are of other controllers", gateway.at(Gateway.gateway_class_name))
 
 
 def _controller(gateway: Gateway) -> str | None:
@@ -152,10 +159,19 @@ def _guarded(gateway: Gateway) -> Verdict:
     return each([*of_gateway, *(one for found in of_routes.values() for one in found)], _policy)
 
 
-def _targets(one: FirewallObject, kind: str, namespace: str, name: str) -> bool:
-    target = one.target
-    if target is None:
+def _target(one: FirewallObject) -> TargetReference:
+    """What a policy is for.
+
+    Raises:
+        Malformed: it does not say.
+    """
+    if one.target is None:
         raise Malformed(one.id, one.at(FirewallObject.target).pointer, "a policy without its target")
+    return one.target
+
+
+def _targets(one: FirewallObject, kind: str, namespace: str, name: str) -> bool:
+    target = _target(one)
     return (target.group, target.kind, target.name) == (GROUP, kind, name) and (
         target.namespace or one.namespace
     ) == namespace
@@ -163,7 +179,7 @@ def _targets(one: FirewallObject, kind: str, namespace: str, name: str) -> bool:
 
 def _sections(one: FirewallObject, listeners: set[str | None]) -> set[str | None]:
     """The listeners that a policy of a Gateway is for; without names, all of them."""
-    named = one.target.section_names if one.target else None
+    named = _target(one).section_names
     return set(named) if named else set(listeners)
 
 
@@ -178,6 +194,4 @@ def _policy(one: FirewallObject) -> Verdict:
     policy = one.policy
     if policy is None:
         raise Malformed(one.id, one.at(FirewallObject.policy).pointer, "a policy that names none of Azure's")
-    target = one.target.at(TargetReference.name) if one.target else one.at(FirewallObject.target)
-    verdict = prevents(policy.read(), f"{one.namespace}/{one.name}")
-    return verdict if verdict.outcome is not Outcome.PASS else passes(verdict.message, *verdict.evidence, target)
+    return prevents(policy.read(), f"{one.namespace}/{one.name}")
