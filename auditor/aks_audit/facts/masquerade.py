@@ -172,6 +172,7 @@ class CiliumSettings(KubernetesObject):
 
     masquerade = text("data.enable-ipv4-masquerade")
     native_routing_cidr = text("data.ipv4-native-routing-cidr")
+    ip_masq_agent = text("data.enable-ip-masq-agent")
     egress_gateway = text("data.enable-ipv4-egress-gateway")
 
 

@@ -253,7 +253,16 @@ def _masquerades(settings: CiliumSettings) -> bool:
 
 
 def _native(cluster: ManagedCluster, settings: CiliumSettings | None, *, flat: bool) -> AddressSet:
-    """The destinations that Cilium leaves alone, with all of IPv6, whose own switch is not read."""
+    """The destinations that Cilium leaves alone, with all of IPv6, whose own switch is not read.
+
+    Raises:
+        NotCollected: it is not told, or Cilium exempts further ones by an ip-masq agent of its own. AKS has that on for
+            eBPF host routing (https://github.com/Azure/azure-container-networking, test/integration/manifests/cilium),
+            and which files it reads, and how, Azure does not document.
+    """
+    if settings and (settings.ip_masq_agent or "").lower() == "true":
+        reason = f"Cilium's own ip-masq agent in {cluster.id} exempts destinations by files that are not known"
+        raise NotCollected(Missing(what=cluster.id, kind="not-sent", reason=reason))
     written = settings.native_routing_cidr if settings else None
     if settings is None or not written:
         if not flat:
