@@ -72,7 +72,7 @@ def test_volumes_and_secret_providers_keep_the_names_of_what_they_lead_to() -> N
     volume = {"spec": {"csi": csi, "azureFile": {"secretName": "azure-secret"}}}
     objects = [{"secretName": "db", "data": [{"key": "password", "objectName": "db"}]}]
     parameters = {"keyvaultName": "kv-shop", "tenantId": "99999999-0000-4000-8000-000000000009", "clientSecret": SECRET}
-    provider = {"spec": {"provider": "azure", "parameters": parameters, "secretObjects": objects}}
+    provider: dict[str, Any] = {"spec": {"provider": "azure", "parameters": parameters, "secretObjects": objects}}
     assert trim(copy.deepcopy(volume)) == volume
     del (kept := copy.deepcopy(provider))["spec"]["parameters"]["clientSecret"]
     assert trim(provider) == kept
