@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from aks_audit import snapshot
 from aks_audit.facts import Estate, Subjects, UnreadSubject
 from aks_audit.facts.resource_id import parse
@@ -144,6 +146,20 @@ def test_what_could_not_be_read_is_missing_and_loses_nothing_else() -> None:
     workloads = found(thing(f"{SHOP}/agent-1", owner="DaemonSet agent"), unread=("daemonsets.apps",))
     assert ids(workloads) == ["/apis/apps/v1/namespaces/shop/daemonsets/agent"]
     assert [missing.reason for missing in workloads.missing] == ["cannot list daemonsets.apps"]
+
+
+@pytest.mark.parametrize("odd", [{"status": "x"}, {"metadata": {"ownerReferences": "x"}}])
+def test_one_odd_pod_is_missing_and_makes_no_other_workload_vanish(odd: dict[str, Any]) -> None:
+    lost = thing(f"{SHOP}/lost", **{"spec": MADE_OF, **odd})
+    workloads = found(thing(f"{APPS}/deployments/web", spec=TEMPLATE), lost, thing(f"{SHOP}/lone", spec=MADE_OF))
+    assert ids(workloads) == [f"{SHOP}/lone", f"{APPS}/deployments/web"]
+    assert [(missing.kind, missing.what) for missing in workloads.missing] == [("malformed", lost.id)]
+
+
+def test_a_controller_whose_group_was_lost_is_taken_for_one_of_kubernetes_own() -> None:
+    pod = thing(f"{SHOP}/web-0", owner="StatefulSet web", spec=MADE_OF)
+    del pod.body["metadata"]["ownerReferences"][0]["apiVersion"]
+    assert ids(found(thing(f"{APPS}/statefulsets/web", spec=TEMPLATE), pod)) == [f"{APPS}/statefulsets/web"]
 
 
 def test_a_cluster_that_was_not_read_inside_is_an_unread_subject() -> None:

@@ -406,6 +406,7 @@ def workloads_of(estate: Estate, cluster_id: str) -> Workloads:
     """The workloads of a cluster: controllers without one of their own, and pods without one that was read.
 
     A ReplicaSet that keeps no pod, as a Deployment leaves them behind, is none; nor is a pod that has run to its end.
+    One whose owner or state cannot be read counts as missing, and loses no other.
     """
     missing: list[Missing] = []
     controllers = {kind: _known(estate.within(one, cluster_id), missing) for kind, (one, _) in CONTROLLERS.items()}
@@ -413,16 +414,29 @@ def workloads_of(estate: Estate, cluster_id: str) -> Workloads:
     pods: dict[str, list[Pod]] = defaultdict(list)
     outermost: dict[str, KubernetesObject] = {}
     for one in (*by_name.values(), *_known(estate.within(Pod, cluster_id), missing)):
-        if isinstance(one, Pod) and one.over:
+        try:
+            if _is_over(one):
+                continue
+            top, key = _outermost(one, by_name)
+        except Malformed as unread:
+            missing += unread.missing
             continue
-        if isinstance(one, ReplicaSet) and one.replicas == 0 and not one.running:
-            continue
-        top, key = _outermost(one, by_name)
         outermost.setdefault(key, top)
         if isinstance(one, Pod):
             pods[key].append(one)
     known = (_workload(top, pods[key]) for key, top in outermost.items())
     return Workloads(tuple(sorted(known, key=lambda one: one.id)), tuple(missing))
+
+
+def _is_over(one: KubernetesObject) -> bool:
+    """Whether nothing runs of it, nor will.
+
+    Raises:
+        Malformed: its state cannot be read.
+    """
+    if isinstance(one, ReplicaSet):
+        return one.replicas == 0 and not one.running
+    return isinstance(one, Pod) and one.over
 
 
 def _found(cluster: ManagedCluster) -> Workloads:
@@ -462,8 +476,8 @@ def _maker(one: KubernetesObject) -> OwnerReference | None:
     Whoever writes an object may write owners into it. Of controllers of Kubernetes' own only the one counts that makes
     such objects, so that nothing hides behind another workload, and no two are each other's owners.
     """
-    owner = one.controller
-    if owner is None or one.document.type not in _MADE:
+    owner = one.controller if one.document.type in _MADE else None
+    if owner is None:
         return None
     if one.document.type == Pod.TYPE:
         return None if owner.kind == "Node" else owner
