@@ -103,6 +103,7 @@ READ_BY_RULES = [
     "Microsoft.Network/publicIPAddresses/read",
     "Microsoft.Network/routeTables/read",
     "Microsoft.Network/virtualNetworks/read",
+    "Microsoft.Security/pricings/read",
     "Microsoft.Sql/servers/firewallRules/read",
     "Microsoft.Sql/servers/read",
     "Microsoft.Storage/storageAccounts/read",
