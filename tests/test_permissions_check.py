@@ -246,6 +246,10 @@ The check says "at least" for their sake.
 """
 
 
+LOST_INSIDE = {"Microsoft.ContainerRegistry/registries/read": {"AKS-PAAS-15"}}
+"""What only a scan loses that reads inside clusters, as the check has the demo estate: images there name registries."""
+
+
 @pytest.mark.parametrize("action", READ_BY_RULES)
 def test_the_rules_told_are_those_that_a_scan_then_leaves_unknown(
     action: str, whole: dict[tuple[str, str], str], tmp_path: Path
@@ -256,7 +260,8 @@ def test_the_rules_told_are_those_that_a_scan_then_leaves_unknown(
     (missing,) = told.report["missing"]
     assert told.code == 3
     assert (missing["action"], set(missing["scopes"])) == (action, {HUB, APPS})
-    assert ids(missing["rules"]) == ids(told.report["unknown"]) == lost(whole, after) != set()
+    assert ids(missing["rules"]) == ids(told.report["unknown"]) == lost(whole, after) | LOST_INSIDE.get(action, set())
+    assert lost(whole, after)
 
 
 def test_what_no_rule_asks_for_leaves_none_unknown(whole: dict[tuple[str, str], str], tmp_path: Path) -> None:
