@@ -9,6 +9,8 @@ import pytest
 from azure.core.exceptions import AzureError
 
 from aks_audit import snapshot
+from aks_audit.facts import Estate, ManagedCluster, NotCollected
+from aks_audit.facts.applications import application_of
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Getter, Pipeline
 from aks_audit.sources.azure.plan import APP_CREDENTIALS, APPLICATIONS
@@ -68,6 +70,13 @@ def test_a_refusal_leaves_the_rule_unknown_and_names_the_permission(tmp_path: Pa
     (finding,) = of_rule(done.report)
     assert finding["outcome"] == "unknown"
     assert json.dumps(finding["missing"]).count("Application.Read.All") == 1
+
+
+def test_a_snapshot_that_says_nothing_of_it_names_the_permission_too() -> None:
+    found = [one for one in records() if not isinstance(one, snapshot.Gap) and one is not APPLICATION]
+    with pytest.raises(NotCollected) as unread:
+        application_of(Estate(snapshot.of(found)).resource(ManagedCluster, CLUSTER))
+    assert [missing.action for missing in unread.value.missing] == ["Application.Read.All"]
 
 
 def test_nothing_is_asked_where_nobody_asked(tmp_path: Path) -> None:

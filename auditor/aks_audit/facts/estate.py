@@ -18,6 +18,8 @@ INSIDE = "kubernetes"
 """The type of a gap that stands for everything inside a cluster."""
 
 _ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
+_OTHER_ACTIONS = {"microsoft.graph/applications": "Application.Read.All"}
+"""What permits the reading of types that are none of Azure Resource Manager's."""
 
 R = TypeVar("R", bound=AzureResource)
 T = TypeVar("T")
@@ -192,7 +194,8 @@ class Estate:
         reason = (
             f"{about} is not in the snapshot" if itself else f"the list of {kind} in {about} is not in the snapshot"
         )
-        return Missing(what=about, kind="not-read", reason=reason, action=f"{kind}/read", scope=about)
+        action = _OTHER_ACTIONS.get(kind.lower(), f"{kind}/read")
+        return Missing(what=about, kind="not-read", reason=reason, action=action, scope=about)
 
 
 def _subnets_by_name(network: VirtualNetwork) -> dict[str, Subnet]:
