@@ -1,16 +1,18 @@
 """Which engine enforces the policies of a cluster, and which of them."""
 
 import json
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from aks_audit import snapshot
 from aks_audit.facts import Estate, ManagedCluster, NotCollected, Unread
+from aks_audit.network.addresses import AddressSet
 from aks_audit.policies.enforcement import Enforced, Engine, enforced
 from aks_audit.policies.evaluate import Evaluation, Verdict
 from aks_audit.policies.inhabitants import inhabitants
-from aks_audit.policies.model import Direction, Kind
+from aks_audit.policies.model import Direction, Endpoint, Kind
 from aks_audit.policies.ports import traffic
 from aks_audit.policies.reach import Reach
 from aks_audit.policies.universe import Universe
@@ -56,6 +58,17 @@ def verdicts(case_: Case, source: str = "ingress", destination: str = "shop", po
     pods = [[at for at, one in enumerate(endpoints) if one.namespace == name] for name in (source, destination)]
     passages = (one for a in pods[0] for b in pods[1] for one in reach.between(a, b))
     return {passage.verdict for passage in passages if passage.traffic & wanted}
+
+
+def internet(case_: Case, source: str = "ingress") -> set[Verdict]:
+    """What becomes of a port from every pod of a namespace to an address of the internet."""
+    asked = cluster(case_)
+    outside = Endpoint(Kind.ADDRESS, "", labels={}, addresses=AddressSet.of([ip_network("192.0.2.1")]))
+    endpoints = (outside, *inhabitants(asked).endpoints)
+    reach = Reach(endpoints, enforced(asked).ruleset)
+    pods = [at for at, one in enumerate(endpoints) if one.namespace == source]
+    passages = (one for pod in pods for one in reach.between(pod, 0))
+    return {passage.verdict for passage in passages if passage.traffic & traffic(6, 443, 443)}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +143,37 @@ def test_cilium_takes_cluster_network_policies_only_where_they_are_switched_on()
     assert verdicts(case({}, closed_too, agent, on)) == {Verdict.DENIED}
     assert verdicts(case({}, closed_too, agent)) == {Verdict.ALLOWED}
     assert verdicts(case({}, closed_too, on)) == {Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("networking", "by_name", "by_request"),
+    [
+        ({}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+        ({"enabled": False, "security": {"enabled": True}}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+        ({"enabled": True}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+        ({"enabled": True, "security": {"enabled": False, "advancedNetworkPolicies": "L7"}}, *[Verdict.UNKNOWN] * 2),
+        ({"enabled": True, "security": {"enabled": True}}, Verdict.CONDITIONAL, Verdict.UNKNOWN),
+        (
+            {"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "fqdn"}},
+            *(Verdict.CONDITIONAL, Verdict.UNKNOWN),
+        ),
+        (
+            {"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "L7"}},
+            *(Verdict.CONDITIONAL, Verdict.CONDITIONAL),
+        ),
+        ({"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "L8"}}, *[Verdict.UNKNOWN] * 2),
+        ({"enabled": "yes", "security": {"enabled": True}}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+    ],
+)
+def test_azure_says_what_cilium_enforces_above_layer_4(
+    networking: dict[str, Any], by_name: Verdict, by_request: Verdict
+) -> None:
+    settings = {"cluster properties.networkProfile.advancedNetworking": networking}
+    path = "/apis/cilium.io/v2/namespaces/ingress/ciliumnetworkpolicies/closed"
+    names = [{"toFQDNs": [{"matchName": "example.com"}]}]
+    requests = [{"toPorts": [{"ports": [{"port": "443"}], "rules": {"http": [{"method": "GET"}]}}]}]
+    assert internet(case(settings, added(path, {"endpointSelector": {}, "egress": names}))) == {by_name}
+    assert internet(case(settings, added(path, {"endpointSelector": {}, "egress": requests}))) == {by_request}
 
 
 def test_an_engine_that_is_told_to_enforce_nothing_enforces_nothing() -> None:

@@ -78,7 +78,7 @@ def test_names_are_conditions() -> None:
         "metadata": {"name": "names", "namespace": "kube-system"},
         "spec": {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": "mcr.microsoft.com"}]}]},
     }
-    networking = {"enabled": True, "security": {"advancedNetworkPolicies": "FQDN"}}
+    networking = {"enabled": True, "security": {"enabled": True}}
     case = Case(
         name="",
         expect="",

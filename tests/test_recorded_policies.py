@@ -88,7 +88,6 @@ def cluster(engine: str) -> ManagedCluster:
     body = copy.deepcopy(own.body)
     profile = body["properties"]["networkProfile"]
     profile["networkPolicy"], profile["networkDataplane"] = engine, "cilium" if engine == "cilium" else "azure"
-    profile["advancedNetworking"] = {"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "L7"}}
     changed = msgspec.structs.replace(own, body=body)
     estate = Estate(snapshot.of([changed if one is own else one for one in found]))
     return estate.resource(ManagedCluster, own.id)

@@ -253,8 +253,9 @@ def names_and_requests(cluster: ManagedCluster) -> Verdict:
     Severity: mostly it denies too much, which somebody then fixes by allowing everything.
     Decided: for each policy of Cilium with `toFQDNs`, itself or another policy of Cilium has a rule of `rules.dns` for
     the same pods; and `networkProfile.advancedNetworking` is enabled, its `security.enabled` true, and
-    `advancedNetworkPolicies` FQDN or L7, and L7 for rules of HTTP or Kafka. Azure's default for both switches is false,
-    and FQDN once they are on. Without such rules, or another engine, the question does not arise.
+    `advancedNetworkPolicies` FQDN or L7, and L7 for rules of HTTP or Kafka. Azure's default for the first switch is
+    false, and FQDN once both are on. Of the second alone being absent Azure documents both, false and that it comes with
+    the first, so that is unknown. Without such rules, or another engine, the question does not arise.
     Fix: az aks update --resource-group {group} --name {name} --enable-acns --acns-advanced-networkpolicies L7
     Bicep: properties.networkProfile.advancedNetworking.security.advancedNetworkPolicies: 'L7'
     Change: in place; restarts Cilium's agents, one node after the other
@@ -278,23 +279,18 @@ def _seen(policy: PolicyObject, cluster: ManagedCluster, held: Held) -> Verdict:
         settings.at(PolicySettings.advanced_security),
         policy.at(PolicyObject.spec),
     )
-    level = _level(settings)
+    level = settings.above_layer_4
     needed = {"http", "kafka"} & uses
     if level == "none" or (needed and level == "fqdn"):
         told = ", ".join(sorted(uses))
         return fails(f"{policy.name} has rules of {told}, and AKS does not enforce them ({level})", *evidence)
+    if level is None:
+        return undecided("advanced networking is on, and whether its security is on is not said", *evidence)
     if level not in {"fqdn", "l7"}:
         return undecided(f"advancedNetworkPolicies is {level!r}, which is not known", *evidence)
     if "toFQDNs" in uses and "dns" not in uses and not _answers_seen(policy, cluster, held):
         return fails(f"{policy.name} allows names, and no policy lets Cilium see the answers of DNS", *evidence)
     return passes(f"{policy.name} has what it needs", *evidence)
-
-
-def _level(settings: PolicySettings) -> str:
-    """What AKS enforces above layer 4, by its documented defaults."""
-    if not settings.advanced_networking or not settings.advanced_security:
-        return "none"
-    return (settings.advanced_network_policies or "FQDN").lower()
 
 
 def _uses(policy: PolicyObject) -> set[str]:

@@ -218,6 +218,17 @@ def cilium() -> Body:
     return {"networkPolicy": "cilium", "networkDataplane": "cilium"}
 
 
+def advanced_networking(policies: str = "L7") -> Body:
+    """The part of a network profile that says: Advanced Container Networking Services, all of them."""
+    security = {
+        "enabled": True,
+        "advancedNetworkPolicies": policies,
+        "transitEncryption": {"type": "WireGuard"},
+    }
+    everything = {"enabled": True, "observability": {"enabled": True}, "security": security}
+    return {"advancedNetworking": everything}
+
+
 def private_link(group: Group, name: str, zone: str = "system", **changes: object) -> Body:
     """The properties of a private cluster over Private Link; `zone` is `system`, `none` or a private DNS zone's id."""
     if zone == "system":

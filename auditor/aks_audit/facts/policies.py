@@ -120,7 +120,10 @@ POLICY_KINDS: tuple[type[PolicyObject], ...] = (KubernetesPolicy, *ADMIN_KINDS, 
 
 
 class PolicySettings(View):
-    """What Azure's body of a cluster says that policies, and what they are to stop, depend on."""
+    """What Azure's body of a cluster says that policies, and what they are to stop, depend on.
+
+    https://learn.microsoft.com/dotnet/api/azure.resourcemanager.containerservice.models.managedclusteradvancednetworking
+    """
 
     __slots__ = ()
 
@@ -128,6 +131,22 @@ class PolicySettings(View):
     advanced_security = flag("properties.networkProfile.advancedNetworking.security.enabled")
     advanced_network_policies = text("properties.networkProfile.advancedNetworking.security.advancedNetworkPolicies")
     pod_link_local_access = text("properties.networkProfile.podLinkLocalAccess")
+
+    @property
+    def above_layer_4(self) -> str | None:
+        """What AKS has Cilium enforce above layer 4, in lower case: `none`, `fqdn` or `l7`, or a level that is newer.
+
+        Advanced networking is off by default, and with it its security. Where security is on, FQDN is the default.
+        None: advanced networking is on and does not say whether its security is; Azure documents both for that.
+
+        Raises:
+            Malformed: a switch is not a boolean, or the level not a text.
+        """
+        if not self.advanced_networking:
+            return "none"
+        if self.advanced_security is None:
+            return None
+        return (self.advanced_network_policies or "FQDN").lower() if self.advanced_security else "none"
 
 
 def policy_settings(cluster: ManagedCluster) -> PolicySettings:

@@ -255,7 +255,9 @@ def _conditions(port: Body, direction: Direction, around: Surroundings) -> Itera
 
 def _enforced(kind: str, around: Surroundings) -> None:
     enforced = around.settings.layer_7
-    if enforced is not None and kind not in enforced:
+    if enforced is None:
+        raise Undecided(f"it is not known whether rules about {kind.upper()} are enforced in this cluster")
+    if kind not in enforced:
         raise Undecided(
             f"rules about {kind.upper()} are not enforced in this cluster, which Cilium may refuse them for"
         )

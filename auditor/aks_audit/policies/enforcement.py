@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from aks_audit.facts import (
     Estate,
+    Malformed,
     ManagedCluster,
     Missing,
     NetworkDataplane,
@@ -21,6 +22,7 @@ from aks_audit.facts import (
     NotCollected,
 )
 from aks_audit.facts.kubernetes import KubernetesObject, config_map
+from aks_audit.facts.policies import policy_settings
 from aks_audit.facts.workloads import DaemonSet, PodSpec
 from aks_audit.policies import calico, cilium
 from aks_audit.policies.body import Body
@@ -228,19 +230,19 @@ def _cilium_settings(cluster: ManagedCluster) -> tuple[Settings, tuple[str, ...]
     Raises:
         NotCollected: the configuration was not read, and Azure does not say that Cilium enforces policies.
     """
-    profile = "properties.networkProfile.advancedNetworking"
-    advanced = cluster.find(f"{profile}.security.advancedNetworkPolicies")[0]
-    if cluster.find(f"{profile}.enabled")[0] is not True:
-        advanced = ""
+    try:
+        advanced = policy_settings(cluster).above_layer_4
+    except Malformed:
+        advanced = None
     try:
         found = config_map(cluster.estate, cluster.id, CONFIGURATION)
     except NotCollected:
         if cluster.network_policy is not NetworkPolicy.CILIUM:
             raise
-        return read_settings(None, advanced if isinstance(advanced, str) else None), None
+        return read_settings(None, advanced), None
     data = Body(found.id, found.node).part("data") if found else None
     switches = tuple(name for name in data.names if data.text(name).lower() == "true") if data else ()
-    return read_settings(data, advanced if isinstance(advanced, str) else None), switches
+    return read_settings(data, advanced), switches
 
 
 def _supported(cluster: ManagedCluster, engine: Engine, switches: Sequence[str] | None) -> dict[str, bool]:
