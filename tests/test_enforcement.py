@@ -131,6 +131,18 @@ def test_where_the_version_is_not_known_what_hangs_on_it_is_unknown() -> None:
     assert verdicts(case(CALICO, closed), port=8443) == {Verdict.DENIED}
 
 
+def test_what_every_version_that_may_run_agrees_on_is_known() -> None:
+    """No version of Calico takes the baseline without AdminNetworkPolicies, one of which allows it before."""
+    baseline = added(
+        "/apis/policy.networking.k8s.io/v1alpha1/baselineadminnetworkpolicies/default",
+        {"subject": CLOSED, "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}]},
+    )
+    rule = {"action": "Allow", "from": [{"namespaces": {}}]}
+    opened = added(ADMIN, {"priority": 1, "subject": CLOSED, "ingress": [rule]})
+    assert verdicts(case(CALICO, baseline), "ingress", "kube-system", 53) == {Verdict.UNKNOWN}
+    assert verdicts(case(CALICO, baseline, opened), "ingress", "kube-system", 53) == {Verdict.ALLOWED}
+
+
 def test_cilium_takes_cluster_network_policies_only_where_they_are_switched_on() -> None:
     spec = {"tier": "Admin", "priority": 1, "subject": CLOSED}
     closed_too = added(

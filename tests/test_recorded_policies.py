@@ -36,9 +36,10 @@ EXPECTED = {
         f"{API0} -> 198.51.100.7 TCP 443: denied",
         f"{API0} -> 192.0.2.1 TCP 443: denied",
         # Nothing recorded tells the version of Calico, so the policies of administrators are enforced or not. Only
-        # baselines say anything of kube-system. The cache could be reached either way, but each rule of isolate-data
-        # is doubted for itself, so that its Deny might be there without the Pass above it.
-        f"{API0} -> {CACHE0} TCP 6379: unknown",
+        # baselines say anything of kube-system. The cache is reached either way: where isolate-data is enforced, it
+        # passes what comes from orders to the NetworkPolicy that allows it.
+        f"{API0} -> {CACHE0} TCP 6379: allowed",
+        f"{WEB0} -> {CACHE0} TCP 6379: denied",
         f"{WEB0} -> {DNS} UDP 53: unknown",
         f"{DNS} -> 169.254.169.254 TCP 80: unknown",
         f"{DNS} -> 192.0.2.1 TCP 443: unknown",

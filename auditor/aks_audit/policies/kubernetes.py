@@ -355,6 +355,9 @@ _DIALECTS = {
         _cluster_port,
     ),
 }
+KINDS: Mapping[str, str] = {type_: dialect.kind for type_, dialect in _DIALECTS.items()}
+"""The kinds of the policies of administrators, by their types."""
+
 _COMPILERS: Mapping[str, Callable[[Object, Placing], Iterator[Policy]]] = {
     NETWORK_POLICIES: _network_policy,
     **dict.fromkeys(_DIALECTS, _administrators),
