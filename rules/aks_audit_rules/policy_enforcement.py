@@ -1,6 +1,6 @@
 """Whether what the policies of a cluster say is enforced at all, and by what."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from aks_audit.facts import ManagedCluster, Missing, NetworkPlugin, NotCollected
@@ -289,7 +289,7 @@ def _seen(policy: PolicyObject, cluster: ManagedCluster, held: Held) -> Verdict:
     if level not in {"fqdn", "l7"}:
         return undecided(f"advancedNetworkPolicies is {level!r}, which is not known", *evidence)
     if "toFQDNs" in uses and "dns" not in uses and not _answers_seen(policy, cluster, held):
-        return fails(f"{policy.name} allows names, and no policy lets Cilium see the answers of DNS", *evidence)
+        return _unseen(policy, held, evidence)
     return passes(f"{policy.name} has what it needs", *evidence)
 
 
@@ -310,6 +310,12 @@ def _of_rule(entry: Body) -> Iterator[str]:
     for ports in entry.parts("toPorts"):
         if rules := ports.part("rules"):
             yield from (name for name in rules.names if rules.length(name))
+
+
+def _unseen(policy: PolicyObject, held: Held, evidence: Sequence[Evidence]) -> Verdict:
+    if held.missing:
+        return undecided(held.missing[0].reason, *evidence, missing=held.missing)
+    return fails(f"{policy.name} allows names, and no policy lets Cilium see the answers of DNS", *evidence)
 
 
 def _answers_seen(policy: PolicyObject, cluster: ManagedCluster, held: Held) -> bool:

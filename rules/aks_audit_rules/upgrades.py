@@ -100,7 +100,7 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
     api-versions before 2023-06-01 leave it out, and a cluster made with one of them had no such default. AKS Automatic
     always has NodeImage, and says so in the field. Where the nodes of the cluster were read, one fails as medium whose
     image (the label `kubernetes.azure.com/node-image-version`) is more than 90 days older than the snapshot: the channel
-    did not reach it. AKS makes an image a week.
+    did not reach it. AKS makes an image a week. Where they were asked for and not all read, it is unknown.
     Fix: az aks update --resource-group {group} --name {name} --node-os-upgrade-channel NodeImage
     Bicep: properties.autoUpgradeProfile.nodeOSUpgradeChannel: 'NodeImage'
     Change: in place; each new image replaces nodes one by one, so set a maintenance window
@@ -129,8 +129,10 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
 
 
 def _old_images(cluster: ManagedCluster) -> Iterator[Verdict]:
-    """The nodes, as far as they were read, whose image is too old."""
+    """The nodes, as far as they were read, whose image is too old; and that there may be more, where they were not."""
     as_of = cluster.estate.as_of
+    if as_of and (missing := cluster.estate.unlisted(Node, cluster.id)):
+        yield undecided(missing[0].reason, missing=missing)
     for node in cluster.estate.within(Node, cluster.id) if as_of else ():
         with suppress(Malformed):  # labels that cannot be read are no proof of an old image
             image = (node.object_labels or {}).get(_IMAGE, "")
@@ -166,7 +168,8 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
     not have been reached. During an upgrade a difference is normal; ask again afterwards. Pools that Microsoft runs
     (ManagedSystem) are not applicable when behind, and nodes of node auto-provisioning belong to no pool. Where the nodes
     of the cluster were read, the kubelet of each that is labelled as the pool's must be of the control plane's version,
-    too: Azure's answer names the version that the pool is to have.
+    too: Azure's answer names the version that the pool is to have. Where they were asked for and not all read, it is
+    unknown.
     Fix: az aks nodepool upgrade --resource-group {group} --cluster-name {cluster} --name {pool} --kubernetes-version <version>
     Bicep: properties.agentPoolProfiles[].orchestratorVersion: '<version>'
     Change: replaces nodes, one by one with surge
@@ -188,6 +191,8 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
     behind = [node for node in nodes_of(pool, cluster) if (node.kubelet_version or theirs).removeprefix("v") != theirs]
     if behind:
         return each(behind, lambda node: _behind(node, theirs, evidence[1]))
+    if missing := cluster.estate.unlisted(Node, cluster.id):
+        return undecided(missing[0].reason, *evidence, missing=missing)
     return passes(f"Pool and control plane run {ours}", *evidence)
 
 
