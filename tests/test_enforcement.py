@@ -226,6 +226,24 @@ def test_a_damaged_pod_is_missing_and_not_taken_for_another() -> None:
     assert [missing.kind for missing in inhabitants(asked).missing] == ["malformed"]
 
 
+def test_what_is_staged_stops_nothing_and_is_named() -> None:
+    spec = {"selector": "all()", "types": ["Ingress", "Egress"], "ingress": [{"action": "Deny"}], "stagedAction": "Set"}
+    path = "/apis/projectcalico.org/v3/stagedglobalnetworkpolicies/closed"
+    asked = case(CALICO, added(path, spec))
+    assert verdicts(asked) == verdicts(case(CALICO)) == {Verdict.ALLOWED}
+    assert [(one.type, one.reason) for one in enforced(cluster(asked)).ignored] == [
+        ("stagedglobalnetworkpolicies.projectcalico.org", "it is staged, which only shows what it would do")
+    ]
+    assert not enforced(cluster(case(CALICO, added(path, {**spec, "stagedAction": "Delete"})))).ignored
+    assert not enforced(cluster(case(CALICO, added(path, spec), added(path.replace("staged", ""), spec)))).ignored
+
+
+def test_staged_policies_that_were_not_read_leave_nothing_unknown() -> None:
+    records = records_of(case(CALICO), BASE, INSIDE)
+    without = [one for one in records if not (isinstance(one, snapshot.Listing) and "staged" in one.type)]
+    assert not enforced(Estate(snapshot.of(without)).resource(ManagedCluster, CLUSTER)).missing
+
+
 def test_a_pod_is_selected_by_the_policies_of_its_namespace() -> None:
     asked = cluster(case(AZURE))
     endpoints = inhabitants(asked).endpoints

@@ -106,3 +106,8 @@ def test_both_engines_do_with_the_recorded_policies_what_a_person_expects(engine
         ends[name] = Endpoint(Kind.ADDRESS, name, labels={}, addresses=AddressSet.of([ip_network(name)]))
     found = decide(enforced(cluster(engine)).ruleset, ends, wanted)
     assert [(asked, answer) for asked, answer in found if asked.verdict != answer] == []
+
+
+def test_calico_only_shows_what_the_recorded_staged_policy_would_do() -> None:
+    staged = [one for one in enforced(cluster("calico")).ignored if "staged" in one.type]
+    assert [one.id.rpartition("/")[2] for one in staged] == ["platform.trial"]

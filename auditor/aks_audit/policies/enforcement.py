@@ -53,6 +53,7 @@ from aks_audit.policies.model import (
     Side,
     Tier,
 )
+from aks_audit.policies.staged import STAGED_TYPES, only_staged, without_staged
 
 _SHOWN, _STORED = "projectcalico.org", "crd.projectcalico.org"
 _CALICO = tuple(
@@ -171,7 +172,7 @@ class _Read(NamedTuple):
 def _read(estate: Estate, cluster_id: str) -> _Read:
     objects: list[Object] = []
     missing: dict[str, Missing] = {}
-    for type_ in (*POLICY_TYPES, *REFERRED_TYPES):
+    for type_ in (*POLICY_TYPES, *STAGED_TYPES, *REFERRED_TYPES):
         held = estate.within(_kind(type_), cluster_id)
         objects += [Object(one.id, type_, one.node) for one in held]
         try:
@@ -308,8 +309,11 @@ def _put_together(cluster: ManagedCluster, engine: Engine, read: _Read, taken: _
     return Enforced(
         engine,
         Ruleset(tuple(tiers.values()), policies, taken.own_node, worlds),
-        tuple(Ignored(one.id, one.type, why) for one in ignored),
-        tuple(dict.fromkeys((*lost.values(), *read.missing.values()))) if taken.types else (),
+        (
+            *(Ignored(one.id, one.type, why) for one in ignored),
+            *(Ignored(one.id, one.type, _STAGED) for one in only_staged(read.objects, read.missing).only),
+        ),
+        tuple(dict.fromkeys((*lost.values(), *without_staged(read.missing)))) if taken.types else (),
     )
 
 
@@ -322,6 +326,9 @@ def _unread(cluster: ManagedCluster, type_: str, missing: Missing, taken: _Taken
     side = Side((rule,), isolates=False)
     tier, order = (taken.placing.network_policy, inf) if type_ == NETWORK_POLICIES else (_BEFORE, 0)
     return Policy(cluster.id, type_, "", "", tier.name, order, (Selection(CLUSTER),), side, side, "")
+
+
+_STAGED = "it is staged, which only shows what it would do"
 
 
 def _why_ignored(engine: Engine, taken: _Taken) -> str:
