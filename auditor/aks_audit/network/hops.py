@@ -16,6 +16,7 @@ class HopKind(StrEnum):
 
     SOURCE = "source"
     NAME = "name"
+    SERVICE = "service"
     NETWORK_POLICY = "network policy"
     MASQUERADE = "masquerade"
     SECURITY_GROUP = "security group"
@@ -67,7 +68,9 @@ class Walk(NamedTuple):
         return self.decided_by.passage or Passage.ALLOWED
 
 
-_LEADING = frozenset({HopKind.SOURCE, HopKind.NAME, HopKind.MASQUERADE, HopKind.ROUTE, HopKind.APPLIANCE})
+_LEADING = frozenset(
+    {HopKind.SOURCE, HopKind.NAME, HopKind.SERVICE, HopKind.MASQUERADE, HopKind.ROUTE, HopKind.APPLIANCE}
+)
 
 Steps: TypeAlias = Generator[Hop, None, T]
 """Hops, and what is known after them."""

@@ -7,6 +7,7 @@ from typing import Any
 from aks_audit.facts import Estate, Evidence, ManagedCluster, NotCollected
 from aks_audit.facts.workloads import Pod
 from aks_audit.network.addresses import PUBLIC, AddressSet, RangeSet
+from aks_audit.network.backends import is_of_services
 from aks_audit.network.flows import Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
 from aks_audit.network.origins import Origin
@@ -26,14 +27,13 @@ _IPV4 = 4
 def network_policies(origin: Origin, destination: Destination) -> Steps[None]:
     """Whether the policies about a pod, and those about a pod that it goes to, let a connection go.
 
-    There is no hop for the address of a Service: which pod it stands for, and so what policies say, is not known.
+    They see connections to Services as these were handed on; there is no hop for the address of an unknown Service.
 
     Raises:
         Unread: what enforces policies is not known.
     """
     cluster, pod = origin.cluster, origin.pod
-    services = (*(cluster.service_cidrs or ()), *([cluster.service_cidr] if cluster.service_cidr else ()))
-    if pod is None or (destination.address and any(destination.address in prefix for prefix in services)):
+    if pod is None or (destination.address and is_of_services(cluster, destination.address)):
         return
     policies = enforced(cluster)
     if policies.engine is Engine.NONE:
