@@ -131,6 +131,25 @@ def test_where_the_version_is_not_known_what_hangs_on_it_is_unknown() -> None:
     assert verdicts(case(CALICO, closed), port=8443) == {Verdict.DENIED}
 
 
+@pytest.mark.parametrize(("order", "verdict"), [(5, Verdict.ALLOWED), (20, Verdict.DENIED)])
+def test_policies_of_calico_stand_among_those_of_administrators_by_their_order(order: int, verdict: Verdict) -> None:
+    """From 3.32 on in the tier kube-admin; what is nowhere decided there is passed on."""
+    closed_too = added(
+        "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies/closed",
+        {"tier": "Admin", "priority": 10, "subject": CLOSED, "ingress": [{"action": "Deny", "from": [CLOSED]}]},
+    )
+    objects = (
+        on_nodes("calico-node", "calico-node", "mcr.microsoft.com/oss/v2/calico/node:v3.32.0"),
+        added("/apis/projectcalico.org/v3/tiers/kube-admin", {"order": 1000, "defaultAction": "Pass"}),
+        added(
+            "/apis/projectcalico.org/v3/globalnetworkpolicies/kube-admin.open",
+            {"tier": "kube-admin", "order": order, "types": ["Ingress"], "ingress": [{"action": "Allow"}]},
+        ),
+        closed_too,
+    )
+    assert verdicts(case(CALICO, *objects)) == {verdict}
+
+
 def test_what_every_version_that_may_run_agrees_on_is_known() -> None:
     """No version of Calico takes the baseline without AdminNetworkPolicies, one of which allows it before."""
     baseline = added(
