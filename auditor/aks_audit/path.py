@@ -290,6 +290,7 @@ class HopRecord(Record, frozen=True):
     by: str
     evidence: tuple[Evidence, ...]
     missing: tuple[Missing, ...]
+    conditions: tuple[str, ...]
 
 
 class WalkRecord(Record, frozen=True):
@@ -349,15 +350,19 @@ def _text(question: Question, walked: Walk, pen: Pen) -> Iterator[str]:
         yield from _hop(hop, pen, last=number == len(walked.hops) - 1)
     yield ""
     mark, style = _OF_PASSAGE[walked.end]
-    first, *others = _end(walked.end, decides)
+    first, *others = _end(walked, decides)
     yield from pen.wrapped(f"{mark} {first}", style, "", "  ")
     for other in others:
         yield from pen.wrapped(other, Style.NONE, "  ", "  ")
 
 
-def _end(end: Passage, decides: Hop) -> Iterator[str]:
+def _end(walked: Walk, decides: Hop) -> Iterator[str]:
     """How it ends, and by what; then why, where that says more."""
-    where = parse(decides.where).name
+    where, end = parse(decides.where).name, walked.end
+    if decides.conditions and not [one for one in walked.hops if one.passage is Passage.UNKNOWN and one != decides]:
+        yield f"allowed only if {', or if '.join(decides.conditions)}"
+        yield decides.says
+        return
     if end is Passage.ALLOWED:
         translated = decides.kind is HopKind.TRANSLATION
         yield f"allowed: {decides.says[:1].lower()}{decides.says[1:]}" if translated else f"allowed: {decides.says}"

@@ -137,7 +137,7 @@ def _external(asked: _Asked, destination: Destination) -> Steps[tuple[Destinatio
         raise Malformed(asked.service.id, asked.service.at(Service.external_name).pointer, "no name")
     evidence = (asked.service.at(Service.external_name),)
     yield Hop(HopKind.SERVICE, asked.service.id, None, f"{asked.called} is another name for {name}", evidence=evidence)
-    return (destination._replace(name=name, address=None),)
+    return (destination._replace(name=name, address=None, asked=cluster_name(asked.service)),)
 
 
 def _port(service: Service, destination: Destination) -> ServicePort | None:

@@ -31,7 +31,8 @@ class HopKind(StrEnum):
 class Hop(NamedTuple):
     """A step on the way: what it is, the ARM id of where, whether it lets the connection through, and why in words.
 
-    `passage` is None where the hop only leads on. `by` names the rule or route that decides.
+    `passage` is None where the hop only leads on. `by` names the rule or route that decides. Of `conditions`, one
+    has to hold for it to let the connection through; none is there where that hangs on none, or on more than that.
     """
 
     kind: HopKind
@@ -41,6 +42,7 @@ class Hop(NamedTuple):
     by: str = ""
     evidence: tuple[Evidence, ...] = ()
     missing: tuple[Missing, ...] = ()
+    conditions: tuple[str, ...] = ()
 
 
 class Walk(NamedTuple):
