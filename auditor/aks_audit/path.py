@@ -238,7 +238,11 @@ def _pool(cluster: ManagedCluster, wanted: str) -> AgentPool:
         if pool.name.lower() == wanted.lower():
             return pool
     names = _listed([pool.name for pool in cluster.pools])
-    raise PathError(f"no pool {wanted!r} in {cluster.name}; there are: node (any), {names}, or a pod as NAMESPACE/POD")
+    close = get_close_matches(wanted.lower(), [pool.name.lower() for pool in cluster.pools], 1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise PathError(
+        f"no pool {wanted!r} in {cluster.name}; {meant}there are: node (any), {names}, or a pod as NAMESPACE/POD"
+    )
 
 
 def _pod(estate: Estate, cluster: ManagedCluster, wanted: str, *others: type[Service]) -> Pod:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, ManagedCluster, Missing, Network, Unread
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.services import Service
 from aks_audit.facts.workloads import workloads_of
 from aks_audit.network.addresses import PRIVATE, PUBLIC, AddressSet, RangeSet
 from aks_audit.policies.enforcement import POLICY_TYPES, Enforced, Engine, Ignored, enforced
@@ -138,6 +140,8 @@ class _People:
         if wanted.lower() in {NODES, INTERNET, API_SERVER}:
             return self._where(lambda number: self.places[number] == wanted.lower())
         if (addresses := _addresses(wanted)) is not None:
+            if service := self._service(lambda one: wanted in (one.cluster_ips or ())):
+                raise ReachError(f"{wanted} is an address of {service}")
             return self._with(wanted, addresses)
         namespace, _, name = wanted.partition("/")
         pods = self._where(lambda number: bool(namespace) and self.endpoints[number].namespace == namespace)
@@ -206,16 +210,40 @@ class _People:
             return f"nodes of pool {pool}" if pool else "nodes of no pool"
         return API_SERVER
 
+    def _service(self, is_meant: Callable[[Service], bool]) -> str | None:
+        """What to ask about instead of a Service inside the cluster; None where none is meant that can be read."""
+        with suppress(Unread):
+            for service in self._cluster.estate.within(Service, self._cluster.id):
+                if is_meant(service):
+                    pods = " or ".join(f"{one.namespace}/{one.name}" for one in service.targets)
+                    ask = f"ask about {pods}" if pods else "it has none that are known"
+                    return f"Service {service.namespace}/{service.name}; policies are about its pods: {ask}; {_BY_PATH}"
+        return None
+
     def _nothing(self, wanted: str, namespace: str, pods: Sequence[int]) -> str:
         names = sorted({self._names[number].partition("/")[2] for number in pods})
+        if service := self._service(lambda one: f"{one.namespace}/{one.name}" == wanted):
+            return f"{wanted!r} is a name of {service}"
         if names:
-            return f"no pod or workload {wanted!r} in {self._cluster.name}; in {namespace} there are: {_listed(names)}"
+            near = _near(wanted, [f"{namespace}/{called}" for number in pods for called in self._called(number)])
+            there = f"in {namespace} there are: {_listed(names)}"
+            return f"no pod or workload {wanted!r} in {self._cluster.name}; {near}{there}"
         namespaces = sorted({one.namespace for one in self.endpoints if one.namespace})
         unread = f" (not all was read: {self.missing[0].reason})" if self.missing else ""
+        near = _near(namespace, namespaces)
         return (
-            f"{wanted!r} has no pods in {self._cluster.name}{unread}; give a namespace, NAMESPACE/POD, an address or "
-            f"CIDR, {INTERNET}, {NODES} or {API_SERVER}; namespaces with pods: {_listed(namespaces)}"
+            f"{wanted!r} has no pods in {self._cluster.name}{unread}; {near}give a namespace, NAMESPACE/POD, an "
+            f"address or CIDR, {INTERNET}, {NODES} or {API_SERVER}; namespaces with pods: {_listed(namespaces)}"
         )
+
+
+_BY_PATH = "aks-audit path walks through Services"
+
+
+def _near(wanted: str, there: Sequence[str]) -> str:
+    """The name that may be meant, as a question; nothing where none is near."""
+    close = get_close_matches(wanted, dict.fromkeys(there), 1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def _owners(estate: Estate, cluster: ManagedCluster) -> dict[tuple[str, str], str]:
