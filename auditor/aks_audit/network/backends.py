@@ -250,12 +250,12 @@ def _handed_on(asked: _Asked, found: Sequence[_Backend], destination: Destinatio
     many = f" one of {len(found)}" if len(found) > 1 else ""
     at = f" ({asked.address})" if asked.address else ""
     wanted = f"{destination.protocol.upper()} {destination.port or ''}".strip()
-    way = "is the name of" if service.headless else f"hands {wanted} on to"
+    past = ", past its load balancer," if asked.outer else ""
+    way = "is the name of" if service.headless else f"hands {wanted} on{past} to"
     says = f"{asked.called}{at} {way}{many}{port}: {shown}" if many or port else f"{asked.called}{at} {way} {shown}"
     evidence = [service.at(Service.cluster_ips), found[0].evidence]
     passage = None
     if asked.outer:
-        says = f"{says}, past its load balancer"
         evidence.append(service.at(Service.load_balancer_ingress))
     if asked.outer and service.load_balancer_source_ranges:
         passage = Passage.UNKNOWN
