@@ -135,6 +135,22 @@ def test_the_address_of_a_load_balancer_leads_past_it_from_inside() -> None:
     assert "ingress" in policy.says
 
 
+def test_a_name_that_is_the_address_of_a_load_balancer_leads_past_it_too() -> None:
+    record = {
+        "record properties.aRecords.0.ipv4Address": "10.40.4.10",
+    }
+    name = "aks-prod-a1b2c3d4.privatelink.westeurope.azmk8s.io"
+    _, walk = walked("kube-system/coredns-5c8d6f-aaaaa", f"{name}:443", changed(set=record))
+    assert [one.kind for one in walk.hops[1:3]] == [HopKind.NAME, HopKind.SERVICE]
+    assert "past its load balancer" in hop(walk).says
+
+
+def test_an_address_may_be_a_load_balancers_where_services_were_not_read() -> None:
+    _, walk = walked("kube-system/coredns-5c8d6f-aaaaa", "10.40.4.11:443", changed(refuse=("service",)))
+    assert walk.end is Passage.UNKNOWN
+    assert hop(walk).missing
+
+
 def test_source_ranges_leave_the_address_of_a_load_balancer_unknown() -> None:
     ranges = {"gateway-service spec.loadBalancerSourceRanges": ["203.0.113.0/24"]}
     _, walk = walked("kube-system/coredns-5c8d6f-aaaaa", "10.40.4.10:443", changed(set=ranges))

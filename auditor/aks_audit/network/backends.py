@@ -116,8 +116,7 @@ def _asked(origin: Origin, destination: Destination) -> _Asked | None:
             return _Asked(service, destination.address)
         if written in (service.external_ips or ()) or destination.address in service.addresses:
             return _Asked(service, destination.address, outer=True)
-    if is_of_services(cluster, destination.address):
-        services.whole()
+    services.whole()
     return None
 
 

@@ -4,7 +4,7 @@ The way out alone is walked: answers come back, since security groups and firewa
 through. Whether anything listens at the other end is not asked.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple, TypeAlias
@@ -107,8 +107,12 @@ def walk(
 def _walk(origin: Origin, destination: Destination, known: Knowledge, policies: Policies) -> Iterator[Hop]:
     yield source(origin)
     ends = yield from told(HopKind.SERVICE, origin.cluster.id, behind_service(origin, destination))
-    if not ends:
-        return
+    if ends:
+        yield from _each(origin, ends, known, policies)
+
+
+def _each(origin: Origin, ends: Sequence[Destination], known: Knowledge, policies: Policies) -> Iterator[Hop]:
+    """The way to all that a connection may be handed on to: one of those that are alike."""
     ways = [(end, Walk(tuple(_onward(origin, end, known, policies)))) for end in ends]
     shown = next((walk for _, walk in ways if walk.end is not Passage.BLOCKED), ways[0][1])
     yield from shown.hops
@@ -128,6 +132,12 @@ def _onward(origin: Origin, destination: Destination, known: Knowledge, policies
     resolved = yield from told(HopKind.NAME, origin.subnet.virtual_network_id, named(origin, destination))
     if resolved is None:
         return
+    if destination.name is not None and resolved.address is not None:
+        plain = resolved._replace(name=None)
+        ends = yield from told(HopKind.SERVICE, origin.cluster.id, behind_service(origin, plain))
+        if ends != (plain,):
+            yield from _each(origin, ends, known, policies) if ends else ()
+            return
     if origin.pod:
         yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, policies(origin, resolved))
     if (yield from ends_at_once(origin, resolved)) or (yield from without_its_family(origin, resolved)):
