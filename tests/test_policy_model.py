@@ -258,3 +258,16 @@ def _doubts(ruleset: Ruleset) -> bool:
     ties = any(tier.ties == "any" for tier in ruleset.tiers)
     unread = any(rule.action is Action.UNREAD for rule in every)
     return ties or unread or not all(policy.certain for policy in ruleset.policies)
+
+
+def test_what_is_conditional_in_every_world_is_conditional() -> None:
+    everyone, traffic_of_all = (Selection(ALL_KINDS),), Ports(TRAFFIC[0])
+    passing = Side((Rule(Action.PASS, everyone, traffic_of_all, "/spec"),))
+    allowing = Side((Rule(Action.ALLOW, everyone, traffic_of_all, "/spec", ("HTTP GET",)),))
+    perhaps = Policy("", "one", "perhaps", "", "first", 0, everyone, passing, None, certain=False)
+    surely = Policy("", "sure", "surely", "", "last", 0, everyone, allowing, None)
+    of_tiers = (Tier("first", 0, Action.DENY), Tier("last", 1, Action.DENY))
+    ends = Universe((Endpoint(Kind.POD, "own", labels={}), Endpoint(Kind.POD, "peer", labels={})))
+    found = Evaluation(Ruleset(of_tiers, (perhaps, surely), frozenset()), ends).parts(0, Direction.INGRESS)
+    verdicts = {part.verdict for part in found if POINTS[0] in part.traffic and part.peers >> 1 & 1}
+    assert verdicts == {Verdict.CONDITIONAL}

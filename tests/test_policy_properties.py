@@ -5,6 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -232,6 +233,35 @@ def test_what_may_not_be_enforced_is_unknown_only_where_that_makes_a_difference(
                     asked = Connection(source, destination, protocol, port)
                     answers = {allowed(some, asked) for some in enforced}
                     assert found == (_SAID[answers.pop()] if len(answers) == 1 else {Verdict.UNKNOWN})
+
+
+@pytest.mark.parametrize(
+    ("worlds", "verdict"),
+    [
+        ((frozenset({"AdminNetworkPolicy"}), frozenset({"ClusterNetworkPolicy"})), Verdict.DENIED),
+        ((frozenset[str](), frozenset({"AdminNetworkPolicy"}), frozenset({"ClusterNetworkPolicy"})), Verdict.UNKNOWN),
+        ((frozenset({"AdminNetworkPolicy"}),), Verdict.DENIED),
+        ((frozenset[str](),), Verdict.ALLOWED),
+    ],
+)
+def test_what_one_side_or_the_other_denies_is_denied(worlds: tuple[frozenset[str], ...], verdict: Verdict) -> None:
+    everywhere: Body = {"namespaces": {}}
+    leaving = {"subject": everywhere, "priority": 1, "egress": [{"action": "Deny", "to": [everywhere]}]}
+    coming = {
+        "subject": everywhere,
+        "priority": 1,
+        "tier": "Admin",
+        "ingress": [{"action": "Deny", "from": [everywhere]}],
+    }
+    version = "policy.networking.k8s.io/v1alpha1"
+    policies: list[Body] = [
+        {"apiVersion": version, "kind": "AdminNetworkPolicy", "metadata": {}, "spec": leaving},
+        {"apiVersion": version, "kind": "ClusterNetworkPolicy", "metadata": {}, "spec": coming},
+    ]
+    both = [Pod(name, "pod", {}, NAMESPACES[name], f"10.0.0.{at}", ()) for at, name in enumerate(("x", "y"), start=1)]
+    reach = _reach(policies, both, worlds)
+    assert {passage.verdict for passage in reach.between(0, 1)} == {verdict}
+    assert Matrix(reach, ["x", "y"]).cell("x", "y") == {verdict}
 
 
 @settings(max_examples=60, deadline=None)
