@@ -3,10 +3,12 @@
     python benchmarks/policies.py [--namespaces 100 250 500] [--pods 20] [--policies 2]
 
 `--pods` and `--policies` are those of a namespace. Prints the processor's seconds for reading the policies, making the
-classes and filling the matrix of namespaces, and the most memory that was held.
+classes and filling the matrix of namespaces, and the most memory that was held. Then asks as `aks-audit reach` does in
+the largest cluster, whose pods have no owners, in a fresh process each: from the snapshot in memory to the text.
 """
 
 import argparse
+import multiprocessing
 import resource
 import sys
 import time
@@ -18,11 +20,16 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from aks_audit import reach_reports, snapshot
+from aks_audit.facts import Estate
 from aks_audit.network.addresses import PUBLIC, AddressSet
+from aks_audit.path import find_cluster
 from aks_audit.policies.evaluate import Ruleset, Verdict
 from aks_audit.policies.kubernetes import compile_kubernetes
 from aks_audit.policies.model import TCP, ContainerPort, Endpoint, Kind, Object
 from aks_audit.policies.reach import Matrix, Reach, atoms
+from aks_audit.reach import Question, ask
+from cases import BASE, CLUSTER, INSIDE, Case, records_of
 from netpol import stored
 from policy_oracle import Connection, Pod, allowed
 
@@ -139,6 +146,50 @@ def timed(endpoints: list[Endpoint], objects: list[Object]) -> Timing:
     return Timing(compiled - began, classed - compiled, done - classed, reach, matrix)
 
 
+QUESTIONS = ((None, "internet"), ("internet", None), (None, "team-1"), ("team-1", None), ("team-1", "team-2"))
+
+
+def recorded(cluster: Cluster) -> Iterator[snapshot.Record]:
+    """The cluster of the base estate with other pods and NetworkPolicies in it."""
+    replaced = {"pods", "namespaces", "networkpolicies.networking.k8s.io"}
+    for record in records_of(Case(name="", expect=""), BASE, INSIDE):
+        if not isinstance(record, snapshot.Resource) or record.type not in replaced:
+            yield record
+    spaces = {pod.namespace: pod.namespace_labels for pod in cluster.pods}
+    for name, labels in spaces.items():
+        yield _object("namespaces", f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "labels": labels}})
+    for pod in cluster.pods:
+        ports = [{"name": name, "protocol": protocol, "containerPort": port} for name, protocol, port in pod.ports]
+        body = {
+            "metadata": {"name": pod.name, "namespace": pod.namespace, "labels": pod.labels},
+            "spec": {"containers": [{"name": "main", "ports": ports}]},
+            "status": {"phase": "Running", "podIP": pod.address, "podIPs": [{"ip": pod.address}]},
+        }
+        yield _object("pods", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", body)
+    for policy in cluster.policies:
+        if policy["kind"] == "NetworkPolicy":
+            name, namespace = policy["metadata"]["name"], policy["metadata"]["namespace"]
+            path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/{name}"
+            yield _object("networkpolicies.networking.k8s.io", path, dict(stored(policy).body))
+
+
+def _object(kind: str, path: str, body: dict[str, Any]) -> snapshot.Resource:
+    return snapshot.Resource(f"{CLUSTER}{path}", kind, body, "kubernetes")
+
+
+def question(sizes: tuple[int, int, int], ends: tuple[str | None, str | None]) -> str:
+    """A line on a question."""
+    estate = Estate(snapshot.of(list(recorded(make(*sizes)))))
+    began = time.process_time()
+    asked = Question(find_cluster(estate, "aks-prod"), *ends)
+    answer = ask(estate, asked)
+    text = reach_reports.as_text(asked, answer, colour=False, width=100)
+    seconds = time.process_time() - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    words = [f"--{name} {end}" for name, end in zip(("from", "to"), ends, strict=True) if end]
+    return f"{' '.join(words):26} {len(answer.flows):8,} {len(text.splitlines()):8,} {seconds:10.2f} {memory:3}"
+
+
 def brute(cluster: Cluster) -> tuple[float, dict[tuple[str, str], set[Verdict]]]:
     """Ask pair by pair and port by port; the verdicts between namespaces, and the seconds that it took."""
     began = time.process_time()
@@ -178,6 +229,11 @@ def main() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         sizes = f"{namespaces:10,} {len(cluster.pods):8,} {len(cluster.policies):8,} {len(timing.reach.classes):8,}"
         print(f"{sizes} {timing.compiled:8.2f} {timing.classed:8.2f} {timing.filled:8.2f} {total:10.2f} {memory:3}")
+    print("\nquestion                      flows    lines    total s  MB")
+    largest = max(asked.namespaces), asked.pods, asked.policies
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
+        for ends in QUESTIONS:
+            print(fresh.apply(question, (largest, ends)))
     print("\n    pods  classes s  brute force s")
     for namespaces in (3, 6, 10):
         print(compare(namespaces, 6, asked.policies))

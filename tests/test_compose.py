@@ -11,6 +11,7 @@ import pytest
 from aks_audit import snapshot
 from aks_audit.engine import audit, load_rules
 from aks_audit.facts import AzureResource, Estate, field
+from aks_audit.facts.applications import Application
 from aks_audit.facts.resource_id import parse
 from aks_audit.sources.kubernetes import plan
 from aks_audit.sources.kubernetes.trim import trim
@@ -79,7 +80,7 @@ def test_ids_agree_with_names_and_types_and_stand_once(name: str) -> None:
     for record in resources:
         parsed = parse(record.id)
         assert record.body["id"] == record.id
-        assert parsed.name == record.body["name"]
+        assert parsed.name == record.body["appId" if record.type == Application.TYPE else "name"]
         assert parsed.type.lower() == record.type.lower()
 
 

@@ -1,16 +1,18 @@
 """Which engine enforces the policies of a cluster, and which of them."""
 
 import json
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from aks_audit import snapshot
 from aks_audit.facts import Estate, ManagedCluster, NotCollected, Unread
+from aks_audit.network.addresses import AddressSet
 from aks_audit.policies.enforcement import Enforced, Engine, enforced
 from aks_audit.policies.evaluate import Evaluation, Verdict
 from aks_audit.policies.inhabitants import inhabitants
-from aks_audit.policies.model import Direction, Kind
+from aks_audit.policies.model import Direction, Endpoint, Kind
 from aks_audit.policies.ports import traffic
 from aks_audit.policies.reach import Reach
 from aks_audit.policies.universe import Universe
@@ -56,6 +58,17 @@ def verdicts(case_: Case, source: str = "ingress", destination: str = "shop", po
     pods = [[at for at, one in enumerate(endpoints) if one.namespace == name] for name in (source, destination)]
     passages = (one for a in pods[0] for b in pods[1] for one in reach.between(a, b))
     return {passage.verdict for passage in passages if passage.traffic & wanted}
+
+
+def internet(case_: Case, source: str = "ingress") -> set[Verdict]:
+    """What becomes of a port from every pod of a namespace to an address of the internet."""
+    asked = cluster(case_)
+    outside = Endpoint(Kind.ADDRESS, "", labels={}, addresses=AddressSet.of([ip_network("192.0.2.1")]))
+    endpoints = (outside, *inhabitants(asked).endpoints)
+    reach = Reach(endpoints, enforced(asked).ruleset)
+    pods = [at for at, one in enumerate(endpoints) if one.namespace == source]
+    passages = (one for pod in pods for one in reach.between(pod, 0))
+    return {passage.verdict for passage in passages if passage.traffic & traffic(6, 443, 443)}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +131,37 @@ def test_where_the_version_is_not_known_what_hangs_on_it_is_unknown() -> None:
     assert verdicts(case(CALICO, closed), port=8443) == {Verdict.DENIED}
 
 
+@pytest.mark.parametrize(("order", "verdict"), [(5, Verdict.ALLOWED), (20, Verdict.DENIED)])
+def test_policies_of_calico_stand_among_those_of_administrators_by_their_order(order: int, verdict: Verdict) -> None:
+    """From 3.32 on in the tier kube-admin; what is nowhere decided there is passed on."""
+    closed_too = added(
+        "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies/closed",
+        {"tier": "Admin", "priority": 10, "subject": CLOSED, "ingress": [{"action": "Deny", "from": [CLOSED]}]},
+    )
+    objects = (
+        on_nodes("calico-node", "calico-node", "mcr.microsoft.com/oss/v2/calico/node:v3.32.0"),
+        added("/apis/projectcalico.org/v3/tiers/kube-admin", {"order": 1000, "defaultAction": "Pass"}),
+        added(
+            "/apis/projectcalico.org/v3/globalnetworkpolicies/kube-admin.open",
+            {"tier": "kube-admin", "order": order, "types": ["Ingress"], "ingress": [{"action": "Allow"}]},
+        ),
+        closed_too,
+    )
+    assert verdicts(case(CALICO, *objects)) == {verdict}
+
+
+def test_what_every_version_that_may_run_agrees_on_is_known() -> None:
+    """No version of Calico takes the baseline without AdminNetworkPolicies, one of which allows it before."""
+    baseline = added(
+        "/apis/policy.networking.k8s.io/v1alpha1/baselineadminnetworkpolicies/default",
+        {"subject": CLOSED, "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}]},
+    )
+    rule = {"action": "Allow", "from": [{"namespaces": {}}]}
+    opened = added(ADMIN, {"priority": 1, "subject": CLOSED, "ingress": [rule]})
+    assert verdicts(case(CALICO, baseline), "ingress", "kube-system", 53) == {Verdict.UNKNOWN}
+    assert verdicts(case(CALICO, baseline, opened), "ingress", "kube-system", 53) == {Verdict.ALLOWED}
+
+
 def test_cilium_takes_cluster_network_policies_only_where_they_are_switched_on() -> None:
     spec = {"tier": "Admin", "priority": 1, "subject": CLOSED}
     closed_too = added(
@@ -130,6 +174,37 @@ def test_cilium_takes_cluster_network_policies_only_where_they_are_switched_on()
     assert verdicts(case({}, closed_too, agent, on)) == {Verdict.DENIED}
     assert verdicts(case({}, closed_too, agent)) == {Verdict.ALLOWED}
     assert verdicts(case({}, closed_too, on)) == {Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("networking", "by_name", "by_request"),
+    [
+        ({}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+        ({"enabled": False, "security": {"enabled": True}}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+        ({"enabled": True}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+        ({"enabled": True, "security": {"enabled": False, "advancedNetworkPolicies": "L7"}}, *[Verdict.UNKNOWN] * 2),
+        ({"enabled": True, "security": {"enabled": True}}, Verdict.CONDITIONAL, Verdict.UNKNOWN),
+        (
+            {"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "fqdn"}},
+            *(Verdict.CONDITIONAL, Verdict.UNKNOWN),
+        ),
+        (
+            {"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "L7"}},
+            *(Verdict.CONDITIONAL, Verdict.CONDITIONAL),
+        ),
+        ({"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "L8"}}, *[Verdict.UNKNOWN] * 2),
+        ({"enabled": "yes", "security": {"enabled": True}}, Verdict.UNKNOWN, Verdict.UNKNOWN),
+    ],
+)
+def test_azure_says_what_cilium_enforces_above_layer_4(
+    networking: dict[str, Any], by_name: Verdict, by_request: Verdict
+) -> None:
+    settings = {"cluster properties.networkProfile.advancedNetworking": networking}
+    path = "/apis/cilium.io/v2/namespaces/ingress/ciliumnetworkpolicies/closed"
+    names = [{"toFQDNs": [{"matchName": "example.com"}]}]
+    requests = [{"toPorts": [{"ports": [{"port": "443"}], "rules": {"http": [{"method": "GET"}]}}]}]
+    assert internet(case(settings, added(path, {"endpointSelector": {}, "egress": names}))) == {by_name}
+    assert internet(case(settings, added(path, {"endpointSelector": {}, "egress": requests}))) == {by_request}
 
 
 def test_an_engine_that_is_told_to_enforce_nothing_enforces_nothing() -> None:
@@ -168,6 +243,24 @@ def test_pods_in_the_network_of_their_node_are_of_another_kind() -> None:
 def test_a_damaged_pod_is_missing_and_not_taken_for_another() -> None:
     asked = cluster(case({"pod spec.hostNetwork": "yes"}))
     assert [missing.kind for missing in inhabitants(asked).missing] == ["malformed"]
+
+
+def test_what_is_staged_stops_nothing_and_is_named() -> None:
+    spec = {"selector": "all()", "types": ["Ingress", "Egress"], "ingress": [{"action": "Deny"}], "stagedAction": "Set"}
+    path = "/apis/projectcalico.org/v3/stagedglobalnetworkpolicies/closed"
+    asked = case(CALICO, added(path, spec))
+    assert verdicts(asked) == verdicts(case(CALICO)) == {Verdict.ALLOWED}
+    assert [(one.type, one.reason) for one in enforced(cluster(asked)).ignored] == [
+        ("stagedglobalnetworkpolicies.projectcalico.org", "it is staged, which only shows what it would do")
+    ]
+    assert not enforced(cluster(case(CALICO, added(path, {**spec, "stagedAction": "Delete"})))).ignored
+    assert not enforced(cluster(case(CALICO, added(path, spec), added(path.replace("staged", ""), spec)))).ignored
+
+
+def test_staged_policies_that_were_not_read_leave_nothing_unknown() -> None:
+    records = records_of(case(CALICO), BASE, INSIDE)
+    without = [one for one in records if not (isinstance(one, snapshot.Listing) and "staged" in one.type)]
+    assert not enforced(Estate(snapshot.of(without)).resource(ManagedCluster, CLUSTER)).missing
 
 
 def test_a_pod_is_selected_by_the_policies_of_its_namespace() -> None:

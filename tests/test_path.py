@@ -365,7 +365,8 @@ def test_the_json_of_the_command_is_the_walk(capsys: pytest.CaptureFixture[str])
     assert main(["path", *arguments, "--snapshot", str(recorded("aks-create-defaults"))]) == 0
     document = json.loads(capsys.readouterr().out)
     assert list(document) == ["schema", "tool", "cluster", "source", "target", "protocol", "end", "decidedBy", "hops"]
-    assert list(document["hops"][0]) == ["kind", "where", "passage", "says", "by", "evidence", "missing"]
+    keys = ["kind", "where", "passage", "says", "by", "evidence", "missing", "conditions"]
+    assert list(document["hops"][0]) == keys
 
 
 @given(st.integers(20, 130), st.booleans())

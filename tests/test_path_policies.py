@@ -8,7 +8,7 @@ from aks_audit import snapshot
 from aks_audit.facts import Estate
 from aks_audit.network.flows import FlowProtocol, Passage
 from aks_audit.network.hops import Hop, HopKind, Walk
-from aks_audit.path import Question, as_text, ask, find_cluster
+from aks_audit.path import Question, as_json, as_text, ask, find_cluster
 from cases import BASE, INSIDE, Case, records_of
 
 WEB, GATEWAY = "shop/web-6d5f7c9b8d-aaaaa", "ingress/gateway-7f8b9c6d5f-aaaaa"
@@ -78,17 +78,77 @@ def test_names_are_conditions() -> None:
         "metadata": {"name": "names", "namespace": "kube-system"},
         "spec": {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": "mcr.microsoft.com"}]}]},
     }
-    networking = {"enabled": True, "security": {"advancedNetworkPolicies": "FQDN"}}
+    networking = {"enabled": True, "security": {"enabled": True}}
     case = Case(
         name="",
         expect="",
         add=(json.dumps(policy),),
         set={"cluster properties.networkProfile.advancedNetworking": networking},
     )
-    found = hop("kube-system/coredns-5c8d6f-aaaaa", "mcr.microsoft.com", case=case)
-    assert found.passage is Passage.UNKNOWN
-    assert "under conditions" in found.says
-    assert "mcr.microsoft.com" in found.says
+    coredns = "kube-system/coredns-5c8d6f-aaaaa"
+    named = hop(coredns, "mcr.microsoft.com", case=case)
+    assert (named.passage, named.conditions) == (Passage.ALLOWED, ())
+    assert hop(coredns, "docs.microsoft.com", case=case).passage is Passage.BLOCKED
+    for target in ("internet", "203.0.113.9"):
+        found = hop(coredns, target, case=case)
+        assert found.passage is Passage.UNKNOWN
+        assert found.conditions == ("the address is one of mcr.microsoft.com",)
+        assert "under conditions" in found.says
+
+
+def test_the_name_that_a_pod_asks_for_counts_not_the_one_that_a_service_leads_to() -> None:
+    policy = {
+        "path": "/apis/cilium.io/v2/namespaces/kube-system/ciliumnetworkpolicies/names",
+        "metadata": {"name": "names", "namespace": "kube-system"},
+        "spec": {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": "mcr.microsoft.com"}]}]},
+    }
+    networking = {"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "FQDN"}}
+    case = Case(
+        name="",
+        expect="",
+        add=(json.dumps(policy),),
+        set={
+            "cluster properties.networkProfile.advancedNetworking": networking,
+            "service spec.type": "ExternalName",
+            "service spec.externalName": "mcr.microsoft.com",
+        },
+        drop=("service spec.clusterIPs", "service spec.selector"),
+    )
+    assert hop("kube-system/coredns-5c8d6f-aaaaa", "web.shop.svc:443", case=case).passage is Passage.BLOCKED
+
+
+def test_what_requests_have_to_be_is_a_condition_that_ends_the_walk() -> None:
+    policy = {
+        "path": "/apis/cilium.io/v2/namespaces/shop/ciliumnetworkpolicies/paths",
+        "metadata": {"name": "paths", "namespace": "shop"},
+        "spec": {
+            "endpointSelector": {},
+            "ingress": [
+                {
+                    "toPorts": [
+                        {
+                            "ports": [{"port": "8080", "protocol": "TCP"}],
+                            "rules": {"http": [{"method": "GET", "path": "/x"}, {"method": "HEAD"}]},
+                        }
+                    ]
+                }
+            ],
+        },
+    }
+    networking = {"enabled": True, "security": {"enabled": True, "advancedNetworkPolicies": "L7"}}
+    case = Case(
+        name="",
+        expect="",
+        add=(json.dumps(policy),),
+        set={"cluster properties.networkProfile.advancedNetworking": networking},
+        absent=("allow-web", "default-deny"),
+    )
+    question, walk = walked(GATEWAY, f"{OTHER_WEB}:8080", case=case)
+    assert walk.end is Passage.UNKNOWN
+    assert walk.decided_by.conditions == ("HTTP GET /x or HTTP HEAD",)
+    shown = as_text(question, walk, colour=False, width=100)
+    assert "? allowed only if HTTP GET /x or HTTP HEAD" in shown
+    assert json.loads(as_json(question, walk))["hops"][1]["conditions"] == ["HTTP GET /x or HTTP HEAD"]
 
 
 def test_policies_that_were_not_read_leave_the_walk_unknown_and_say_what_it_takes() -> None:

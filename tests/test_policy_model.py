@@ -77,18 +77,21 @@ sides = st.builds(
 )
 policies = st.lists(
     st.builds(
-        lambda tier, order, subject, ingress, certain: Policy(
-            "", "", "", "", tier, order, (subject,), ingress, None, certain=certain
+        lambda tier, order, subject, ingress, kind: Policy(
+            "", kind, "", "", tier, order, (subject,), ingress, None, certain=kind == "sure"
         ),
         st.sampled_from(("first", "last")),
         st.sampled_from((0.0, 0.0, 0.0, 1.0)),
         subjects,
         st.one_of(sides, sides, sides, st.none()),
-        st.sampled_from((True, True, True, False)),
+        st.sampled_from(("sure", "sure", "sure", "one", "other")),
     ),
     min_size=2,
     max_size=4,
 )
+of_kinds = st.sets(
+    st.sampled_from([frozenset(some) for some in ((), ("one",), ("other",), ("one", "other"))]), max_size=3
+).map(tuple)
 tiers = st.tuples(
     *(
         st.builds(
@@ -121,17 +124,16 @@ def worlds(ruleset: Ruleset, own: Endpoint, peer: Endpoint) -> Iterator[World]:
     every = [rule for policy in ruleset.policies if policy.ingress for rule in policy.ingress.rules]
     conditional = [id(rule) for rule in every if rule.conditions]
     unread = [id(rule) for rule in every if rule.action is Action.UNREAD]
-    doubtful = [id(policy) for policy in ruleset.policies if not policy.certain]
-    certain = frozenset(id(policy) for policy in ruleset.policies if policy.certain)
+    kinds = ruleset.worlds or [frozenset(some) for some in ((), ("one",), ("other",), ("one", "other"))]
     choices = [[one.labels] if one.labels is not None else [{}, {"app": "x"}, {"app": "y"}] for one in (own, peer)]
     for chosen in product(*choices):
         ends = (replace(own, labels=chosen[0]), replace(peer, labels=chosen[1]))
         for held in product((True, False), repeat=len(conditional)):
             holds = frozenset(one for one, is_held in zip(conditional, held, strict=True) if is_held)
             for acts in product((Action.ALLOW, Action.DENY, None), repeat=len(unread)):
-                for there in product((True, False), repeat=len(doubtful)):
-                    more = frozenset(one for one, is_there in zip(doubtful, there, strict=True) if is_there)
-                    yield World(holds, dict(zip(unread, acts, strict=True)), certain | more, ends)
+                for there in kinds:
+                    enforced = frozenset(id(one) for one in ruleset.policies if one.certain or one.kind in there)
+                    yield World(holds, dict(zip(unread, acts, strict=True)), enforced, ends)
 
 
 def takes(selection: Selection, endpoint: Endpoint, *, own_node: bool) -> bool:
@@ -210,17 +212,18 @@ _MOST_WORLDS = 300
 
 
 @settings(max_examples=500, deadline=None)
-@given(policies, tiers, labels, labels, st.sampled_from((Kind.POD, Kind.NODE)), st.booleans())
+@given(policies, tiers, of_kinds, labels, labels, st.sampled_from((Kind.POD, Kind.NODE)), st.booleans())
 def test_what_is_said_is_true_in_every_world(  # noqa: PLR0913, PLR0917 - each is drawn for itself
     written: list[Policy],
     of_tiers: tuple[Tier, ...],
+    kinds: tuple[frozenset[str], ...],
     own_labels: Mapping[str, str] | None,
     peer_labels: Mapping[str, str] | None,
     kind: Kind,
     own_node: bool,  # noqa: FBT001 - drawn
 ) -> None:
     named = tuple(replace(policy, name=f"{at}") for at, policy in enumerate(written))
-    ruleset = Ruleset(of_tiers, named, frozenset())
+    ruleset = Ruleset(of_tiers, named, frozenset(), kinds)
     own = Endpoint(Kind.POD, "own", labels=own_labels)
     peer = Endpoint(kind, "peer", labels=peer_labels)
     evaluation = Evaluation(ruleset, Universe((own, peer)))
@@ -236,18 +239,13 @@ def test_what_is_said_is_true_in_every_world(  # noqa: PLR0913, PLR0917 - each i
             assert possible == {Action.ALLOW}
         elif part.verdict is Verdict.DENIED:
             assert possible == {Action.DENY}
-        elif known and _independent(ruleset):
+        elif known:
             assert possible == {Action.ALLOW, Action.DENY}
         if possible == {Action.ALLOW, Action.DENY} and not _doubts(ruleset) and known:
             assert part.verdict is Verdict.CONDITIONAL
         if possible == {Action.ALLOW, Action.DENY} and not _conditions(ruleset):
             assert part.verdict is Verdict.UNKNOWN
     assert sum(RangeSet(part.traffic.ranges).size for part in parts) == 256 * 65536
-
-
-def _independent(ruleset: Ruleset) -> bool:
-    """Whether nothing that may or may not be decides in two places."""
-    return all(policy.certain for policy in ruleset.policies)
 
 
 def _conditions(ruleset: Ruleset) -> bool:
@@ -260,3 +258,16 @@ def _doubts(ruleset: Ruleset) -> bool:
     ties = any(tier.ties == "any" for tier in ruleset.tiers)
     unread = any(rule.action is Action.UNREAD for rule in every)
     return ties or unread or not all(policy.certain for policy in ruleset.policies)
+
+
+def test_what_is_conditional_in_every_world_is_conditional() -> None:
+    everyone, traffic_of_all = (Selection(ALL_KINDS),), Ports(TRAFFIC[0])
+    passing = Side((Rule(Action.PASS, everyone, traffic_of_all, "/spec"),))
+    allowing = Side((Rule(Action.ALLOW, everyone, traffic_of_all, "/spec", ("HTTP GET",)),))
+    perhaps = Policy("", "one", "perhaps", "", "first", 0, everyone, passing, None, certain=False)
+    surely = Policy("", "sure", "surely", "", "last", 0, everyone, allowing, None)
+    of_tiers = (Tier("first", 0, Action.DENY), Tier("last", 1, Action.DENY))
+    ends = Universe((Endpoint(Kind.POD, "own", labels={}), Endpoint(Kind.POD, "peer", labels={})))
+    found = Evaluation(Ruleset(of_tiers, (perhaps, surely), frozenset()), ends).parts(0, Direction.INGRESS)
+    verdicts = {part.verdict for part in found if POINTS[0] in part.traffic and part.peers >> 1 & 1}
+    assert verdicts == {Verdict.CONDITIONAL}

@@ -1,9 +1,11 @@
 """The evaluation of policies against a second one, slow and obvious, on whatever hypothesis thinks of."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -198,11 +200,76 @@ def endpoint_of(pod: Pod) -> Endpoint:
     )
 
 
-def _reach(policies: list[Body], everybody: list[Pod]) -> Reach:
+def _reach(policies: list[Body], everybody: list[Pod], worlds: tuple[frozenset[str], ...] = ()) -> Reach:
+    """What policies let through; where there are worlds, no kind is certain."""
     for at, policy in enumerate(policies):
         policy["metadata"]["name"] = f"policy-{at}"
-    ruleset = Ruleset(*compile_kubernetes([stored(one) for one in policies]))
+    tiers, compiled = compile_kubernetes([stored(one) for one in policies])
+    ruleset = Ruleset(tiers, tuple(replace(one, certain=not worlds) for one in compiled), worlds=worlds)
     return Reach([endpoint_of(pod) for pod in everybody], ruleset)
+
+
+ADMINISTRATORS = ("AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "NetworkPolicy")
+doubted = st.lists(st.frozensets(st.sampled_from(ADMINISTRATORS)), min_size=1, max_size=4, unique=True)
+"""The sets of kinds that may be enforced."""
+
+
+@settings(max_examples=150, deadline=None)
+@given(several, pods, doubted)
+def test_what_may_not_be_enforced_is_unknown_only_where_that_makes_a_difference(
+    policies: list[Body], inside: list[Pod], worlds: list[frozenset[str]]
+) -> None:
+    everybody = [*inside, *OUTSIDERS]
+    reach = _reach(policies, everybody, tuple(worlds))
+    enforced = [[one for one in policies if one["kind"] in kinds] for kinds in worlds]
+    for one, source in enumerate(everybody):
+        for other, destination in enumerate(everybody):
+            if one == other or not (source.namespace or destination.namespace):
+                continue
+            passages = reach.between(one, other)
+            for protocol, number in PROTOCOLS.items():
+                for port in PORTS:
+                    found = {passage.verdict for passage in passages if number * 65536 + port in passage.traffic}
+                    asked = Connection(source, destination, protocol, port)
+                    answers = {allowed(some, asked) for some in enforced}
+                    assert found == (_SAID[answers.pop()] if len(answers) == 1 else {Verdict.UNKNOWN})
+
+
+@pytest.mark.parametrize(
+    ("worlds", "verdict"),
+    [
+        ((frozenset({"AdminNetworkPolicy"}), frozenset({"ClusterNetworkPolicy"})), Verdict.DENIED),
+        ((frozenset[str](), frozenset({"AdminNetworkPolicy"}), frozenset({"ClusterNetworkPolicy"})), Verdict.UNKNOWN),
+        ((frozenset({"AdminNetworkPolicy"}),), Verdict.DENIED),
+        ((frozenset[str](),), Verdict.ALLOWED),
+    ],
+)
+def test_what_one_side_or_the_other_denies_is_denied(worlds: tuple[frozenset[str], ...], verdict: Verdict) -> None:
+    everywhere: Body = {"namespaces": {}}
+    leaving = {"subject": everywhere, "priority": 1, "egress": [{"action": "Deny", "to": [everywhere]}]}
+    coming = {
+        "subject": everywhere,
+        "priority": 1,
+        "tier": "Admin",
+        "ingress": [{"action": "Deny", "from": [everywhere]}],
+    }
+    version = "policy.networking.k8s.io/v1alpha1"
+    policies: list[Body] = [
+        {"apiVersion": version, "kind": "AdminNetworkPolicy", "metadata": {}, "spec": leaving},
+        {"apiVersion": version, "kind": "ClusterNetworkPolicy", "metadata": {}, "spec": coming},
+    ]
+    both = [Pod(name, "pod", {}, NAMESPACES[name], f"10.0.0.{at}", ()) for at, name in enumerate(("x", "y"), start=1)]
+    reach = _reach(policies, both, worlds)
+    assert {passage.verdict for passage in reach.between(0, 1)} == {verdict}
+    assert Matrix(reach, ["x", "y"]).cell("x", "y") == {verdict}
+
+
+@settings(max_examples=60, deadline=None)
+@given(several, pods, doubted)
+def test_the_matrix_sees_what_pairs_see_of_doubts(
+    policies: list[Body], inside: list[Pod], worlds: list[frozenset[str]]
+) -> None:
+    _same_in_matrix(_reach(policies, [*inside, *OUTSIDERS], tuple(worlds)), [*inside, *OUTSIDERS])
 
 
 _SAID = {True: {Verdict.ALLOWED}, False: {Verdict.DENIED}, None: {Verdict.UNKNOWN}}
@@ -230,8 +297,10 @@ def test_every_connection_is_what_the_obvious_evaluation_says(policies: list[Bod
 @settings(max_examples=60, deadline=None)
 @given(several, pods)
 def test_the_matrix_sees_what_pairs_see(policies: list[Body], inside: list[Pod]) -> None:
-    everybody = [*inside, *OUTSIDERS]
-    reach = _reach(policies, everybody)
+    _same_in_matrix(_reach(policies, [*inside, *OUTSIDERS]), [*inside, *OUTSIDERS])
+
+
+def _same_in_matrix(reach: Reach, everybody: list[Pod]) -> None:
     wanted = traffic(PROTOCOLS["TCP"], 80, 443)
     places = [pod.namespace or "outside" for pod in everybody]
     matrix = Matrix(reach, places, wanted)

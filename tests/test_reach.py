@@ -150,6 +150,28 @@ def test_an_end_that_is_not_there_is_refused_with_what_there_is(end: str) -> Non
         asked(end)
 
 
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        ("shpo", r"did you mean shop\?"),
+        ("shop/wbe", r"did you mean shop/web\?"),
+        ("kube-system/kube-dns", r"Service kube-system/kube-dns; .* ask about kube-system/coredns"),
+        ("10.41.20.10", r"Service shop/web; .* ask about shop/web; aks-audit path walks"),
+    ],
+)
+def test_a_mistake_is_told_with_what_may_be_meant(end: str, says: str) -> None:
+    with pytest.raises(ReachError, match=says):
+        asked(None, end)
+
+
+def test_everybody_who_is_kept_out_by_the_one_that_was_asked_about_is_told_of_together() -> None:
+    assert "arriving: isolated by NetworkPolicy shop/allow-web and 1 more" in text(None, "shop")
+    found = json.loads(as_json(*asked(None, "shop")))
+    untold = [part for flow in found["flows"] for part in flow["parts"] if not part["egress"]]
+    assert untold
+    assert all(part["verdict"] == "denied" and part["ingress"] for part in untold)
+
+
 def test_names_from_a_cluster_cannot_write_to_the_terminal() -> None:
     hostile = json.dumps(
         {

@@ -38,6 +38,8 @@ examples:
                                             do nodes of pool "user" reach a database in a peered network?
   aks-audit path aks-shop --snapshot estate.jsonl --from shop/web-7d9f --to internet
                                             with which public address does this pod leave?
+  aks-audit path aks-shop --snapshot estate.jsonl --from shop/web-7d9f --to payments/api
+                                            does it reach the pods of a Service, and which policy says so?
   aks-audit path aks-shop --snapshot estate.jsonl --from node --to ntp.ubuntu.com:123 --protocol udp
   aks-audit path aks-shop --snapshot estate.jsonl --from node --to '[2001:db8::5]:443'
                                             does IPv6 go another way than IPv4, past the firewall?
@@ -236,7 +238,7 @@ def _add_path(commands: "Commands") -> None:
         commands,
         "path",
         "walk a connection hop by hop",
-        "Walk a connection from a node or pod hop by hop, as Azure would carry it: DNS, network policies,\n"
+        "Walk a connection from a node or pod hop by hop, as Azure would carry it: DNS, Services, network policies,\n"
         "masquerade, security groups, routes, peerings, the firewall with the rule that decides, and the public\n"
         "address it leaves with.",
         PATH_EXAMPLES,
@@ -254,7 +256,8 @@ def _add_path(commands: "Commands") -> None:
         dest="target",
         required=True,
         metavar="WHERE",
-        help="HOST[:PORT], an address with or without port, internet, or api-server (default port: 443)",
+        help="HOST[:PORT], an address with or without port, a Service or pod as NAMESPACE/NAME[:PORT], internet, or "
+        "api-server (default port: 443, or the one of a Service)",
     )
     path.add_argument("--protocol", choices=("tcp", "udp", "icmp"), default="tcp", help="default: tcp")
     path.add_argument("--format", choices=("text", "json"), default="text", help="default: text")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -12,8 +13,10 @@ from aks_audit import __version__
 from aks_audit.errors import AuditError
 from aks_audit.facts import AgentPool, Estate, ManagedCluster, Unread
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.services import Service
 from aks_audit.facts.workloads import Pod
 from aks_audit.network.api_servers import api_server
+from aks_audit.network.backends import asked_service, cluster_name, ports_in_words
 from aks_audit.network.firewall import KnownDestination
 from aks_audit.network.flows import Address, Destination, FlowProtocol, Passage
 from aks_audit.network.hops import Hop, HopKind, Walk
@@ -28,6 +31,7 @@ SCHEMA = "aks-audit/path/1"
 
 _HTTPS = 443
 _MOST_NAMES = 12
+_MOST_NEAR = 3
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?", re.IGNORECASE)
 
 
@@ -52,13 +56,18 @@ def ask(estate: Estate, question: Question) -> Walk:
     """
     cluster = question.cluster
     target = question.target.strip()
-    asked = None if target.lower() == "api-server" else destination(target, question.protocol)
+    inside = "/" in target and "://" not in target
+    asked = None if inside or target.lower() == "api-server" else destination(target, question.protocol)
     try:
         origin = _origin(estate, cluster, question.source)
+        if inside:
+            asked = _inside(estate, cluster, question)
+        elif asked and not _host_and_port(target)[1]:
+            asked = _at_its_port(origin, asked)
         return walk(origin, asked or api_server(cluster), knowledge(cluster), network_policies)
     except Unread as unread:
         says = f"Where it starts, or is to go, cannot be told: {unread}"
-        if "/" in question.source:
+        if "/" in question.source or inside:
             says += "; --in-cluster says how clusters are read inside, and --from node or a pool needs none of it"
         return Walk((Hop(HopKind.SOURCE, cluster.id, Passage.UNKNOWN, says, missing=unread.missing),))
 
@@ -116,7 +125,10 @@ def find_cluster(estate: Estate, wanted: str) -> ManagedCluster:
     for missing in estate.gaps(ManagedCluster):
         if wanted.lower() in {missing.what.lower(), parse(missing.what).name.lower()}:
             raise PathError(f"cluster {wanted!r} could not be read: {missing.reason}")
-    raise PathError(f"no cluster {wanted!r}; there are: {_listed([one.name for one in clusters])}")
+    names = [one.name for one in clusters]
+    close = get_close_matches(wanted.lower(), [name.lower() for name in names], 1)
+    meant = next((f"did you mean {name}? " for name in names if name.lower() in close), "")
+    raise PathError(f"no cluster {wanted!r}; {meant}there are: {_listed(names)}")
 
 
 def destination(written: str, protocol: FlowProtocol) -> Destination:
@@ -138,10 +150,55 @@ def destination(written: str, protocol: FlowProtocol) -> Destination:
         return Destination(address, None, protocol, number)
     if not _HOST.fullmatch(host) or re.fullmatch(r"[0-9.]+", host):
         raise PathError(
-            f"{written!r} is no destination; give HOST[:PORT], an address, internet or api-server, such as "
-            "mcr.microsoft.com:443, 10.0.0.4:5432 or [2001:db8::1]:443"
+            f"{written!r} is no destination; give HOST[:PORT], an address, NAMESPACE/SERVICE[:PORT], "
+            "NAMESPACE/POD[:PORT], internet or api-server, such as mcr.microsoft.com:443, 10.0.0.4:5432, "
+            "[2001:db8::1]:443 or shop/web"
         )
     return Destination(None, host.lower().rstrip("."), protocol, number)
+
+
+def _inside(estate: Estate, cluster: ManagedCluster, question: Question) -> Destination:
+    """The Service or pod that `NAMESPACE/NAME[:PORT]` stands for.
+
+    Raises:
+        PathError: there is none, or the port is to be said.
+        Unread: it may be among what was not read.
+    """
+    written, port = _host_and_port(question.target.strip())
+    namespace, _, name = written.partition("/")
+    service = next(
+        (one for one in estate.within(Service, cluster.id) if (one.namespace, one.name) == (namespace, name)), None
+    )
+    if service is None:
+        pod = _pod(estate, cluster, written, Service)
+        if pod.pod_ip is None:
+            raise PathError(f"pod {written!r} has no address yet; ask for one that runs")
+        return destination(f"[{pod.pod_ip}]{f':{port}' if port else ''}", question.protocol)
+    asked = destination(f"{cluster_name(service)}{f':{port}' if port else ''}", question.protocol)
+    return asked if port else _with_only_port(service, asked)
+
+
+def _at_its_port(origin: Origin, asked: Destination) -> Destination:
+    """The destination, where it is a Service to a pod, at the port of that: 443 is no port of most."""
+    if origin.pod is None or asked.protocol == "icmp":
+        return asked
+    service = asked_service(origin, asked)
+    return _with_only_port(service, asked) if service else asked
+
+
+def _with_only_port(service: Service, asked: Destination) -> Destination:
+    """At the one port that a Service has of the protocol.
+
+    Raises:
+        PathError: it has several.
+    """
+    ports = [one.port for one in service.ports or () if (one.protocol or "TCP").lower() == asked.protocol]
+    if len(ports) > 1 and _HTTPS not in ports:
+        named = f"{service.namespace}/{service.name}"
+        raise PathError(
+            f"Service {named} has several ports ({ports_in_words(service)}); say which, as {named}:{ports[0]}"
+        )
+    return asked if _HTTPS in ports or not ports else asked._replace(port=ports[0])
 
 
 def _host_and_port(written: str) -> tuple[str, str]:
@@ -181,19 +238,40 @@ def _pool(cluster: ManagedCluster, wanted: str) -> AgentPool:
         if pool.name.lower() == wanted.lower():
             return pool
     names = _listed([pool.name for pool in cluster.pools])
-    raise PathError(f"no pool {wanted!r} in {cluster.name}; there are: node (any), {names}, or a pod as NAMESPACE/POD")
+    close = get_close_matches(wanted.lower(), [pool.name.lower() for pool in cluster.pools], 1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise PathError(
+        f"no pool {wanted!r} in {cluster.name}; {meant}there are: node (any), {names}, or a pod as NAMESPACE/POD"
+    )
 
 
-def _pod(estate: Estate, cluster: ManagedCluster, wanted: str) -> Pod:
+def _pod(estate: Estate, cluster: ManagedCluster, wanted: str, *others: type[Service]) -> Pod:
+    """The pod of a name; else what there is, of other kinds too.
+
+    Raises:
+        PathError: there is none.
+        NotCollected: nothing says so.
+    """
     pods = estate.within(Pod, cluster.id)
     names = tuple(wanted.split("/"))
     for pod in pods:
         if pod.parsed.names == names:
             return pod
     pods.whole()
-    same = [f"{'/'.join(pod.parsed.names)}" for pod in pods if pod.parsed.names[:1] == names[:1]]
-    there = same or sorted({f"{pod.parsed.names[0]}/…" for pod in pods})
-    raise PathError(f"no pod {wanted!r} in {cluster.name}; there are: {_listed(there)}")
+    there = ["/".join(pod.parsed.names) for pod in pods]
+    there += ["/".join(one.parsed.names) for kind in others for one in estate.within(kind, cluster.id).whole()]
+    what = "pod or Service" if others else "pod"
+    raise PathError(f"no {what} {wanted!r} in {cluster.name}; {_near(wanted, there)}")
+
+
+def _near(wanted: str, there: Sequence[str]) -> str:
+    """Names that may be meant; else those of the same namespace, else the namespaces."""
+    if close := get_close_matches(wanted, there, _MOST_NEAR):
+        return f"near to it: {', '.join(close)}"
+    namespace = wanted.partition("/")[0]
+    same = [name for name in there if name.startswith(f"{namespace}/")]
+    namespaces = dict.fromkeys(f"{name.partition('/')[0]}/…" for name in there)
+    return f"there are: {_listed(same or list(namespaces))}"
 
 
 def _ids(clusters: Sequence[ManagedCluster]) -> list[str]:
@@ -216,6 +294,7 @@ class HopRecord(Record, frozen=True):
     by: str
     evidence: tuple[Evidence, ...]
     missing: tuple[Missing, ...]
+    conditions: tuple[str, ...]
 
 
 class WalkRecord(Record, frozen=True):
@@ -267,7 +346,7 @@ def as_text(question: Question, walked: Walk, *, colour: bool, width: int) -> st
 
 
 def _text(question: Question, walked: Walk, pen: Pen) -> Iterator[str]:
-    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{_service(question)}"
+    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{_service(question, walked)}"
     yield from pen.wrapped(asked, Style.STRONG, "", "    ")
     yield ""
     decides = walked.decided_by
@@ -275,15 +354,19 @@ def _text(question: Question, walked: Walk, pen: Pen) -> Iterator[str]:
         yield from _hop(hop, pen, last=number == len(walked.hops) - 1)
     yield ""
     mark, style = _OF_PASSAGE[walked.end]
-    first, *others = _end(walked.end, decides)
+    first, *others = _end(walked, decides)
     yield from pen.wrapped(f"{mark} {first}", style, "", "  ")
     for other in others:
         yield from pen.wrapped(other, Style.NONE, "  ", "  ")
 
 
-def _end(end: Passage, decides: Hop) -> Iterator[str]:
+def _end(walked: Walk, decides: Hop) -> Iterator[str]:
     """How it ends, and by what; then why, where that says more."""
-    where = parse(decides.where).name
+    where, end = parse(decides.where).name, walked.end
+    if decides.conditions and not [one for one in walked.hops if one.passage is Passage.UNKNOWN and one != decides]:
+        yield f"allowed only if {', or if '.join(decides.conditions)}"
+        yield decides.says
+        return
     if end is Passage.ALLOWED:
         translated = decides.kind is HopKind.TRANSLATION
         yield f"allowed: {decides.says[:1].lower()}{decides.says[1:]}" if translated else f"allowed: {decides.says}"
@@ -303,12 +386,13 @@ def _end(end: Passage, decides: Hop) -> Iterator[str]:
     yield decides.says
 
 
-def _service(question: Question) -> str:
-    """The protocol and port, in parentheses, as far as the destination does not say them."""
+def _service(question: Question, walked: Walk) -> str:
+    """The protocol and port, in parentheses, as far as neither the destination nor what is said of a Service does."""
     named, target = question.protocol.upper(), question.target.strip()
     if named == "ICMP" or _host_and_port(target)[1]:
         return "" if named == "TCP" else f" ({named})"
-    return f" ({named} {_HTTPS})"
+    of_service = any(hop.kind is HopKind.SERVICE for hop in walked.hops)
+    return f" ({named})" if of_service else f" ({named} {_HTTPS})"
 
 
 def _source_words(source: str) -> str:

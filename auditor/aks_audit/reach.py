@@ -3,25 +3,26 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
 from typing import NamedTuple
 
 from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, ManagedCluster, Missing, Network, Unread
 from aks_audit.facts.resource_id import parse
+from aks_audit.facts.services import Service
 from aks_audit.facts.workloads import workloads_of
 from aks_audit.network.addresses import PRIVATE, PUBLIC, AddressSet, RangeSet
 from aks_audit.policies.enforcement import POLICY_TYPES, Enforced, Engine, Ignored, enforced
-from aks_audit.policies.evaluate import Passage, Reason, Ruleset, Verdict
+from aks_audit.policies.evaluate import Ruleset, Verdict
 from aks_audit.policies.inhabitants import api_server, inhabitants
 from aks_audit.policies.model import HOSTS, Endpoint, Kind
-from aks_audit.policies.ports import KUBERNETES_TRAFFIC
 from aks_audit.policies.reach import Matrix, Reach, atoms
+from aks_audit.reach_flows import End, Flow, Subject, flows
 
 NODES, INTERNET, PRIVATE_ADDRESSES, API_SERVER = "nodes", "internet", "private addresses", "api-server"
 """What stands beside the namespaces. Private addresses are those outside of the cluster."""
-
-OPEN_FIRST = (Verdict.ALLOWED, Verdict.CONDITIONAL, Verdict.UNKNOWN, Verdict.DENIED)
 
 BEYOND = frozenset({API_SERVER, INTERNET, PRIVATE_ADDRESSES})
 """What is not in the cluster."""
@@ -41,55 +42,10 @@ class Question(NamedTuple):
     destination: str | None = None
 
 
-class Subject(NamedTuple):
-    """Endpoints that belong together: a workload, the nodes of a pool, addresses (of which `size` is 1)."""
-
-    name: str
-    place: str
-    kind: Kind
-    size: int
-
-
-class Side(NamedTuple):
-    """Subjects that every policy treats alike. `number` is one of their endpoints in the reach.
-
-    `on_own_node`: they are nodes or in the network of nodes, as seen from what runs on the same one.
-    """
-
-    subjects: tuple[Subject, ...]
-    number: int
-    on_own_node: bool = False
-
-    @property
-    def kind(self) -> Kind:
-        """What all of them are."""
-        return self.subjects[0].kind
-
-    @property
-    def size(self) -> int:
-        """How many endpoints they are."""
-        return sum(subject.size for subject in self.subjects)
-
-
-class Part(NamedTuple):
-    """What becomes of some traffic, and why: for each side the reasons, the last one where no condition holds."""
-
-    verdict: Verdict
-    traffic: RangeSet
-    egress: tuple[Reason, ...]
-    ingress: tuple[Reason, ...]
-
-
-class Flow(NamedTuple):
-    """What becomes of traffic from all of one side to all of the other; the parts have no traffic in common."""
-
-    source: Side
-    destination: Side
-    parts: tuple[Part, ...]
-
-
 class Answer(NamedTuple):
     """What is known. Where an end was asked for there are `flows`, else the `matrix` of all places.
+
+    `arriving`: the flows tell of the destinations one by one, each with all of its sources; else of the sources.
 
     `engine` is None where it is not known what enforces policies. `missing` is what was not read: where it may change
     an answer, that is unknown; where it may hold more endpoints, those are not there.
@@ -101,6 +57,7 @@ class Answer(NamedTuple):
     matrix: Matrix | None
     ignored: tuple[Ignored, ...]
     missing: tuple[Missing, ...]
+    arriving: bool = False
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -140,9 +97,12 @@ def ask(estate: Estate, question: Question) -> Answer:
     answer = Answer(policies.engine, _count(policies), (), None, policies.ignored, missing)
     if ends == (None, None):
         return answer._replace(matrix=Matrix(reach, people.places))
-    named = [people.name if end and "/" in end else people.folded_name for end in ends]
-    sides = [list(_sides(people, reach, numbers, name)) for numbers, name in zip(chosen, named, strict=True)]
-    return answer._replace(flows=tuple(_flows(reach, *sides)))
+    source, destination = (
+        End(numbers, partial(people.subjects, folded=not (end and "/" in end)))
+        for numbers, end in zip(chosen, ends, strict=True)
+    )
+    found = flows(reach, source, destination, asked=[end is not None for end in ends])
+    return answer._replace(flows=found.flows, arriving=found.arriving)
 
 
 def _count(policies: Enforced) -> int:
@@ -162,19 +122,11 @@ class _People:
         self._ruleset = ruleset
         self._owners = _owners(estate, cluster)
         self._names = [self._name(one) for one in self.endpoints]
+        self._outside: dict[str, AddressSet] = {}
         families = AddressSet.union_of(one.addresses for one in self.endpoints)
         for name, addresses in ((INTERNET, PUBLIC), (PRIVATE_ADDRESSES, PRIVATE)):
             self._add(name, addresses if families.v6 else addresses._replace(v6=RangeSet()))
         self._everybody = range(len(self.endpoints))
-
-    def name(self, number: int) -> str:
-        """What an endpoint belongs to, in words."""
-        return self._names[number]
-
-    def folded_name(self, number: int) -> str:
-        """The same, but all pods of a namespace that are in the network of nodes in one: they are as the nodes are."""
-        one = self.endpoints[number]
-        return one.namespace if one.kind is Kind.HOST_POD else self._names[number]
 
     def choose(self, written: str | None) -> Sequence[int]:
         """The numbers of the endpoints that an end stands for; addresses of its own come to those that are there.
@@ -188,6 +140,8 @@ class _People:
         if wanted.lower() in {NODES, INTERNET, API_SERVER}:
             return self._where(lambda number: self.places[number] == wanted.lower())
         if (addresses := _addresses(wanted)) is not None:
+            if service := self._service(lambda one: wanted in (one.cluster_ips or ())):
+                raise ReachError(f"{wanted} is an address of {service}")
             return self._with(wanted, addresses)
         namespace, _, name = wanted.partition("/")
         pods = self._where(lambda number: bool(namespace) and self.endpoints[number].namespace == namespace)
@@ -195,6 +149,10 @@ class _People:
         if chosen:
             return chosen
         raise ReachError(self._nothing(wanted, namespace, pods))
+
+    def _folded_name(self, number: int) -> str:
+        one = self.endpoints[number]
+        return one.namespace if one.kind is Kind.HOST_POD else self._names[number]
 
     def _called(self, number: int) -> tuple[str, str]:
         return self.endpoints[number].name, self._names[number].partition("/")[2]
@@ -215,20 +173,33 @@ class _People:
         return [*inside, *range(first, len(self.endpoints))]
 
     def _add(self, name: str, addresses: AddressSet) -> None:
-        parts = sorted(atoms(addresses, self._ruleset), key=lambda part: (-part.v4.size, -part.v6.size, part.v4.ranges))
-        families = [bool(part.v4) for part in parts]
-        for at, part in enumerate(parts):
-            nobody: Mapping[str, str] = {}
+        """Addresses outside of the cluster, cut where policies cut them."""
+        self._outside[name] = addresses
+        nobody: Mapping[str, str] = {}
+        for part in sorted(atoms(addresses, self._ruleset), key=lambda part: (part.v6.ranges, part.v4.ranges)):
             self.endpoints.append(
                 Endpoint(Kind.ADDRESS, name, "", nobody, nobody, "", nobody, addresses=part, node_labels=nobody)
             )
             self.places.append(name)
-            family = " over IPv6" if part.v6 and addresses.v4 else ""
-            alone = families.count(families[at]) == 1
-            rest = families.index(families[at]) == at and len(_prefixes(part)) > _MOST_PREFIXES
-            self._names.append(
-                f"{name}{family}" if alone else f"the rest of {name}{family}" if rest else _named(part, name)
-            )
+            self._names.append(name)
+
+    def subjects(self, numbers: Iterable[int], *, folded: bool) -> Iterator[Subject]:
+        """What endpoints of one kind belong to; of addresses the parts of what was asked that they are.
+
+        Where it is to be `folded`, all pods of a namespace that are in the network of nodes are one subject.
+        """
+        name_of = self._folded_name if folded else self._names.__getitem__
+        together: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for number in numbers:
+            together[self.places[number], name_of(number)].append(number)
+        for (place, name), members in together.items():
+            kind = self.endpoints[members[0]].kind
+            if kind is Kind.ADDRESS:
+                addresses = AddressSet.union_of(self.endpoints[number].addresses for number in members)
+                for part in _parts_named(addresses, place, self._outside[place]):
+                    yield Subject(part, place, kind, 1)
+            else:
+                yield Subject(name, place, kind, len(members))
 
     def _name(self, one: Endpoint) -> str:
         if one.namespace:
@@ -239,16 +210,40 @@ class _People:
             return f"nodes of pool {pool}" if pool else "nodes of no pool"
         return API_SERVER
 
+    def _service(self, is_meant: Callable[[Service], bool]) -> str | None:
+        """What to ask about instead of a Service inside the cluster; None where none is meant that can be read."""
+        with suppress(Unread):
+            for service in self._cluster.estate.within(Service, self._cluster.id):
+                if is_meant(service):
+                    pods = " or ".join(f"{one.namespace}/{one.name}" for one in service.targets)
+                    ask = f"ask about {pods}" if pods else "it has none that are known"
+                    return f"Service {service.namespace}/{service.name}; policies are about its pods: {ask}; {_BY_PATH}"
+        return None
+
     def _nothing(self, wanted: str, namespace: str, pods: Sequence[int]) -> str:
         names = sorted({self._names[number].partition("/")[2] for number in pods})
+        if service := self._service(lambda one: f"{one.namespace}/{one.name}" == wanted):
+            return f"{wanted!r} is a name of {service}"
         if names:
-            return f"no pod or workload {wanted!r} in {self._cluster.name}; in {namespace} there are: {_listed(names)}"
+            near = _near(wanted, [f"{namespace}/{called}" for number in pods for called in self._called(number)])
+            there = f"in {namespace} there are: {_listed(names)}"
+            return f"no pod or workload {wanted!r} in {self._cluster.name}; {near}{there}"
         namespaces = sorted({one.namespace for one in self.endpoints if one.namespace})
         unread = f" (not all was read: {self.missing[0].reason})" if self.missing else ""
+        near = _near(namespace, namespaces)
         return (
-            f"{wanted!r} has no pods in {self._cluster.name}{unread}; give a namespace, NAMESPACE/POD, an address or "
-            f"CIDR, {INTERNET}, {NODES} or {API_SERVER}; namespaces with pods: {_listed(namespaces)}"
+            f"{wanted!r} has no pods in {self._cluster.name}{unread}; {near}give a namespace, NAMESPACE/POD, an "
+            f"address or CIDR, {INTERNET}, {NODES} or {API_SERVER}; namespaces with pods: {_listed(namespaces)}"
         )
+
+
+_BY_PATH = "aks-audit path walks through Services"
+
+
+def _near(wanted: str, there: Sequence[str]) -> str:
+    """The name that may be meant, as a question; nothing where none is near."""
+    close = get_close_matches(wanted, dict.fromkeys(there), 1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def _owners(estate: Estate, cluster: ManagedCluster) -> dict[tuple[str, str], str]:
@@ -275,6 +270,26 @@ def _addresses(written: str) -> AddressSet | None:
         return None
 
 
+def _parts_named(addresses: AddressSet, whole: str, of: AddressSet) -> Iterator[str]:
+    """What addresses are called that are some of those of a name: of each family apart, unless they are all."""
+    if addresses == of:
+        yield whole
+        return
+    for part, every in zip(_families(addresses), _families(of), strict=True):
+        family = " over IPv6" if part.v6 and of.v4 else ""
+        if part == every and not part.empty:
+            yield f"{whole}{family}"
+        elif not part.empty:
+            most = 2 * (part.v4.size + part.v6.size) > every.v4.size + every.v6.size
+            prefixes = _prefixes(part)
+            rest = most and len(prefixes) > _MOST_PREFIXES
+            yield f"the rest of {whole}{family}" if rest else _named(prefixes, whole)
+
+
+def _families(addresses: AddressSet) -> tuple[AddressSet, AddressSet]:
+    return addresses._replace(v6=RangeSet()), addresses._replace(v4=RangeSet())
+
+
 def _prefixes(addresses: AddressSet) -> list[Network]:
     """The prefixes that addresses are made of; of very many, enough to see that."""
     found: list[Network] = []
@@ -284,9 +299,8 @@ def _prefixes(addresses: AddressSet) -> list[Network]:
     return found
 
 
-def _named(addresses: AddressSet, whole: str) -> str:
+def _named(prefixes: Sequence[Network], whole: str) -> str:
     """A part of addresses by its first prefixes."""
-    prefixes = _prefixes(addresses)
     shown = ", ".join(map(str, prefixes[:_MOST_PREFIXES])) + (" and more" if len(prefixes) > _MOST_PREFIXES else "")
     return f"{shown} ({whole})" if whole in {INTERNET, PRIVATE_ADDRESSES} else shown
 
@@ -295,58 +309,3 @@ def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_MOST_NAMES])
     more = len(names) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown or "none"
-
-
-# --- flows
-
-
-def _sides(people: _People, reach: Reach, numbers: Iterable[int], name_of: Callable[[int], str]) -> Iterator[Side]:
-    """Endpoints by class and by what they belong to; those on nodes for who is on the same node, and for others."""
-    classes: dict[int, dict[tuple[str, str], list[int]]] = defaultdict(lambda: defaultdict(list))
-    for number in numbers:
-        classes[reach.class_of[number]][people.places[number], name_of(number)].append(number)
-    for together in classes.values():
-        first = next(iter(together.values()))[0]
-        kind = people.endpoints[first].kind
-        subjects = tuple(
-            Subject(name, place, kind, 1 if kind is Kind.ADDRESS else len(members))
-            for (place, name), members in together.items()
-        )
-        yield Side(subjects, first)
-        if kind in HOSTS:
-            yield Side(subjects, first, on_own_node=True)
-
-
-def _flows(reach: Reach, sources: Sequence[Side], destinations: Sequence[Side]) -> Iterator[Flow]:
-    for source in sources:
-        for destination in destinations:
-            if _is_sensible(source, destination):
-                own_node = source.on_own_node or destination.on_own_node
-                passages = reach.between(source.number, destination.number, own_node=own_node)
-                yield Flow(source, destination, tuple(_merged(passages)))
-
-
-def _is_sensible(source: Side, destination: Side) -> bool:
-    """Whether traffic from one to the other is a question: not from one to itself, nor past the cluster."""
-    if {source.kind, destination.kind} <= {Kind.ADDRESS, Kind.API_SERVER}:
-        return False
-    for one, other in ((source, destination), (destination, source)):
-        if one.on_own_node and other.kind is not Kind.POD:
-            return False
-    return source.number != destination.number or source.size > 1 or destination.size > 1
-
-
-def _merged(passages: Iterable[Passage]) -> Iterator[Part]:
-    """Parts of the traffic of Kubernetes' protocols, those for the same reasons in one; what is open first."""
-    found: dict[object, Part] = {}
-    for passage in passages:
-        traffic = passage.traffic & KUBERNETES_TRAFFIC
-        if traffic:
-            key = tuple(map(_identity, passage.egress)), tuple(map(_identity, passage.ingress))
-            before = found[key].traffic if key in found else RangeSet()
-            found[key] = Part(passage.verdict, before | traffic, passage.egress, passage.ingress)
-    yield from sorted(found.values(), key=lambda part: (OPEN_FIRST.index(part.verdict), part.traffic.ranges))
-
-
-def _identity(reason: Reason) -> object:
-    return reason.action, tuple(map(id, reason.policies)), id(reason.rule), reason.conditions, reason.sure

@@ -14,7 +14,8 @@ from aks_audit.policies.model import HOSTS, Kind
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC, in_words
 from aks_audit.policies.words import reason_in_words, why
 from aks_audit.progress import one_line
-from aks_audit.reach import BEYOND, OPEN_FIRST, Answer, Flow, Part, Question, Side, Subject
+from aks_audit.reach import BEYOND, Answer, Question
+from aks_audit.reach_flows import OPEN_FIRST, Flow, Part, Side, Subject
 from aks_audit.results import Missing, Record
 from aks_audit.terminal import Pen, Style
 
@@ -59,12 +60,13 @@ class _Row(NamedTuple):
 
 def _rows(flows: Iterable[Flow], *, arriving: bool) -> Iterator[tuple[list[Side], list[_Row]]]:
     """The rows of each side that was asked about, those that are open first; sides with the same rows together."""
-    together: dict[Side, dict[tuple[_Line, ...], list[Side]]] = defaultdict(lambda: defaultdict(list))
+    together: dict[int, tuple[Side, dict[tuple[_Line, ...], list[Side]]]] = {}
     for flow in flows:
         asked, peer = (flow.destination, flow.source) if arriving else (flow.source, flow.destination)
-        together[asked][tuple(map(_line, flow.parts))].append(peer)
+        _, found = together.setdefault(id(asked), (asked, defaultdict(list)))
+        found[tuple(map(_line, flow.parts))].append(peer)
     alike: dict[object, tuple[list[Side], list[_Row]]] = {}
-    for asked, found in together.items():
+    for asked, found in together.values():
         rows = sorted((_Row(tuple(peers), lines) for lines, peers in found.items()), key=_openness)
         key = tuple((row.lines, tuple(map(id, row.peers))) for row in rows)
         alike.setdefault(key, ([], rows))[0].append(asked)
@@ -95,7 +97,7 @@ def _text(question: Question, answer: Answer, pen: Pen) -> Iterator[str]:
     if answer.matrix and set(answer.places) - BEYOND:
         yield ""
         yield from _matrix(answer, pen)
-    arriving = question.source is None
+    arriving = answer.arriving
     for asked, rows in _rows(answer.flows, arriving=arriving):
         yield ""
         yield from pen.wrapped(_listed(_names(asked)), Style.STRONG, "", "  ")

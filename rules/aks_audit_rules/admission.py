@@ -138,6 +138,7 @@ def _left_out(configuration: WebhookConfiguration, webhook: Webhook) -> str:
     selector = webhook.namespace_selector
     if selector is None:
         return ""
+    selector.selects({})  # what it cannot be read for, it cannot, whichever namespaces are known
     known = configuration.estate.within(Namespace, configuration.cluster_id)
     theirs = [one for one in known if one.name not in system_namespaces() and not marked(one)]
     names = sorted(one.name for one in theirs if not selector.selects(one.object_labels or {}))

@@ -90,7 +90,9 @@ def pools_span_zones(cluster: ManagedCluster) -> Verdict:
     chose no zone, and fails. Pools that Microsoft runs (ManagedSystem) are not asked about. Zones are where nodes may
     be, not where they are: a pool of one node is in one zone (AKS-ND-04 counts system nodes). Where the nodes of the
     cluster were read, a pool with two nodes or more fails as medium if all of them are in one zone, and any pool of which a
-    node says that it is in none of the pool's zones. Which regions have zones is not in the body: in a region without them, accept this finding as an exception or choose another region.
+    node says that it is in none of the pool's zones; where they were asked for and not all read, and those that were are
+    not in two, it is unknown. Which regions have zones is not in the body: in a region without them, accept this finding
+    as an exception or choose another region.
     Fix: az aks nodepool add --resource-group {group} --cluster-name {name} --name <new-pool> --zones 1 2 3
     Bicep: properties.agentPoolProfiles[].availabilityZones: ['1', '2', '3']
     Change: replaces nodes; the zones of a pool are fixed, so move the work to a new pool and delete the old one
@@ -131,9 +133,15 @@ def _elsewhere(pool: AgentPool, zones: frozenset[str]) -> Verdict | None:
 
 
 def _in_zones(pool: AgentPool) -> Verdict | None:
-    """The failure of a pool whose nodes, as far as they were read, are all in one of its zones."""
-    found = [(node, (node.object_labels or {}).get(ZONE)) for node in nodes_of(pool, pool.cluster.read())]
+    """The failure of a pool whose nodes are all in one of its zones; unknown where they were asked for, and not all read.
+
+    None: they are in several, or it cannot be told by them.
+    """
+    cluster = pool.cluster.read()
+    found = [(node, (node.object_labels or {}).get(ZONE)) for node in nodes_of(pool, cluster)]
     zones = {zone for _, zone in found if zone}
+    if len(zones) < _TWO_ZONES and (missing := cluster.estate.unlisted(Node, cluster.id)):
+        return undecided(missing[0].reason, missing=missing)
     if len(found) < _TWO_ZONES or len(zones) != 1 or not all(zone for _, zone in found):
         return None
     shown = (node.at(Node.object_labels) for node, _ in found)

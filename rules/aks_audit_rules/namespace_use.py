@@ -17,7 +17,7 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
-from aks_audit_rules.workload_verdicts import component
+from aks_audit_rules.workload_verdicts import component, with_unread
 
 _DEFAULT = "default"
 _MOST = 5
@@ -130,13 +130,13 @@ def no_reserved_labels(workload: Workload) -> Verdict:
         return component(workload)
     own = _Labels(workload.object_labels or {}, workload.at(Workload.object_labels))
     labelled = [one for one in (own, *map(_labels, workload.specs)) if one.labels]
-    if not labelled:
-        return not_applicable(f"{workload.kind} {workload.name} has no labels")
     kept = {name: one.evidence for one in labelled for name in one.labels if name.startswith(_KEPT)}
     if kept:
         message = f"{workload.kind} {workload.name} has labels of AKS's own: {', '.join(sorted(kept))}"
         return fails(message, *(kept[name] for name in sorted(kept)))
-    return passes(f"{workload.kind} {workload.name} has no labels of AKS's own", *(one.evidence for one in labelled))
+    none = not_applicable(f"{workload.kind} {workload.name} has no labels")
+    good = passes(f"{workload.kind} {workload.name} has no labels of AKS's own", *(one.evidence for one in labelled))
+    return with_unread(workload, good if labelled else none)
 
 
 class _Labels(NamedTuple):

@@ -8,10 +8,11 @@ from aks_audit.facts.policies import CALICO_KINDS, KubernetesPolicy, PolicyObjec
 from aks_audit.network.addresses import AddressSet, RangeSet, internet_wide
 from aks_audit.policies.calico_hosts import BEFORE
 from aks_audit.policies.coverage import Written, is_read, written
+from aks_audit.policies.enforcement import objects_of
 from aks_audit.policies.evaluate import Verdict as Answer
 from aks_audit.policies.model import ANYTHING, TCP, UDP, Action, Direction, Kind, Policy, Rule
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC, in_words, traffic
-from aks_audit.results import Evidence, Severity, Verdict
+from aks_audit.results import Evidence, Missing, Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import kubebuddy
 
@@ -122,8 +123,8 @@ def selects_something(policy: PolicyObject) -> Verdict:
     Severity: it is no hole by itself; the pods that it was meant for may be one, which AKS-KN-07 tells.
     Decided: the policy selects a pod or a node that is there, or a pod as the template of a workload without pods (scaled
     to zero, or run by the clock) would make it. One that selects whatever new pod comes, such as a default deny in a
-    namespace without pods, is not asked about, nor is what is AKS's own. Where pods, nodes or workloads could not
-    all be read, nothing found means unknown.
+    namespace without pods, is not asked about, nor is what is AKS's own. Where pods, nodes, workloads or Calico's
+    host endpoints could not all be read, nothing found means unknown.
     Fix: kubectl get pods --all-namespaces --show-labels
     Bicep: none; in the manifest: spec.podSelector, spec.endpointSelector, spec.subject or spec.selector
     Change: in place, at once; what the policy then selects is restricted by it
@@ -140,9 +141,16 @@ def selects_something(policy: PolicyObject) -> Verdict:
         return not_applicable(f"{policy.name} selects whatever pod comes, and none is there now", evidence)
     if answer is Answer.UNKNOWN:
         return undecided(f"it is not known whether {policy.name} selects anything", evidence)
-    if missing := stated.people.missing:
+    if missing := (*stated.people.missing, *_unread_hosts(policy)):
         return undecided(missing[0].reason, evidence, missing=missing)
     return fails(f"{policy.name} selects nothing", evidence)
+
+
+def _unread_hosts(policy: PolicyObject) -> Iterator[Missing]:
+    """Why not all host endpoints were read, which only policies of Calico select."""
+    if isinstance(policy, CALICO_KINDS):
+        _, missing = objects_of(policy.cluster)
+        yield from (one for type_, one in missing.items() if type_.startswith("hostendpoints."))
 
 
 _SELECTORS = ("podSelector", "endpointSelector", "nodeSelector", "subject", "selector", "namespaceSelector")

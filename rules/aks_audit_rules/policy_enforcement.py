@@ -1,6 +1,6 @@
 """Whether what the policies of a cluster say is enforced at all, and by what."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from aks_audit.facts import ManagedCluster, Missing, NetworkPlugin, NotCollected
@@ -12,12 +12,14 @@ from aks_audit.facts.policies import (
     PolicySettings,
     policy_kinds,
     policy_settings,
+    staged_kinds,
 )
 from aks_audit.facts.workloads import DaemonSet
 from aks_audit.policies.body import Body
 from aks_audit.policies.coverage import Written, agents, written
-from aks_audit.policies.enforcement import Engine, enforced
+from aks_audit.policies.enforcement import Engine, enforced, objects_of
 from aks_audit.policies.model import Action
+from aks_audit.policies.staged import only_staged
 from aks_audit.results import Evidence, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 
@@ -49,6 +51,23 @@ def _held(cluster: ManagedCluster, kinds: Collection[type[PolicyObject]] | None 
     return Held(tuple(found), tuple(dict.fromkeys(missing)))
 
 
+def _with_staged(cluster: ManagedCluster, held: Held) -> Held:
+    """What is held, and the policies that are there as staged ones only."""
+    objects, unread = objects_of(cluster)
+    staged = only_staged(objects, unread)
+    only = {one.id for one in staged.only}
+    found: list[PolicyObject] = []
+    missing = [*held.missing, *staged.unread]
+    for kind in staged_kinds(cluster.estate, cluster.id):
+        those = cluster.estate.within(kind, cluster.id)
+        found += [one for one in those if one.id in only and not one.of_platform]
+        try:
+            those.whole()
+        except NotCollected as lost:
+            missing += lost.missing
+    return Held((*held.policies, *found), tuple(dict.fromkeys(missing)))
+
+
 def _named(policies: Collection[PolicyObject]) -> str:
     names = [f"{one.document.type} {one.namespace}/{one.name}".replace(" /", " ") for one in policies]
     return ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
@@ -68,20 +87,20 @@ def _evidence(cluster: ManagedCluster, policies: Collection[PolicyObject]) -> tu
 def something_enforces(cluster: ManagedCluster) -> Verdict:
     """The API server takes network policies whether or not anything enforces them, and tells nobody.
 
-    Whoever wrote them takes pods for closed that are open to all.
+    Whoever wrote them takes pods for closed that are open to all. Calico's staged policies stop nothing anywhere.
 
     Severity: it is as if there were no policies, while everybody believes that there are.
     Decided: there are policies that people wrote, of whatever kind, and an engine enforces one of them: the one of
     `networkProfile.networkPolicy` (or of the Cilium data plane), unless its configuration enforces nothing; or an agent
     that people installed themselves, known by the name of its DaemonSet (calico-node, cilium, antrea-agent and the
-    like). Without policies the question does not arise. Whether kinds fit the engine is AKS-KN-03's and AKS-KN-13's
-    matter.
+    like). Policies that are only staged count as there, and never as enforced. Without policies the question does not
+    arise. Whether kinds fit the engine is AKS-KN-03's and AKS-KN-13's matter.
     Fix: az aks update --resource-group {group} --name {name} --network-policy calico
     Bicep: properties.networkProfile.networkPolicy: 'cilium' (with networkDataplane: 'cilium'), 'calico' or 'azure'
     Change: replaces what all nodes run, one pool at a time; policies then take effect at once
     References: https://learn.microsoft.com/azure/aks/use-network-policies
     """
-    held = _held(cluster)
+    held = _with_staged(cluster, _held(cluster))
     if not held.policies:
         return _none(cluster, held, "there are no network policies")
     if cluster.network_plugin is NetworkPlugin.NONE or enforced(cluster).engine is Engine.NONE:
@@ -110,24 +129,30 @@ def _none(cluster: ManagedCluster, held: Held, message: str) -> Verdict:
 
 @rule(
     "AKS-KN-03",
-    title="Policies of Calico and Cilium are of the engine that runs",
+    title="Policies of Calico and Cilium are enforced by the engine that runs",
     severity=Severity.MEDIUM,
 )
 def own_engine(cluster: ManagedCluster) -> Verdict:
     """Calico reads its own kinds of policy, and Cilium its own. Neither reads the other's.
 
     Such objects are left over from a migration, or were written for another cluster. Nothing says that they do nothing.
+    So it is with staged policies that nobody put into force: Calico shows what they would do, and lets everything through.
 
     Severity: what they were to deny is open; Kubernetes' own policies beside them do work.
     Decided: each NetworkPolicy and GlobalNetworkPolicy of Calico, and each policy of Cilium, is of a kind that the
-    cluster's engine takes. Without any the question does not arise; nor without an engine, which AKS-KN-02 tells.
+    cluster's engine takes. No policy is there as Calico's staged one alone (StagedNetworkPolicy,
+    StagedGlobalNetworkPolicy, StagedKubernetesNetworkPolicy); one that is to change or end (`stagedAction` Delete or
+    Ignore) an enforced policy is no matter. Without any the question does not arise; nor without an engine, which
+    AKS-KN-02 tells.
     Fix: az aks command invoke --resource-group {group} --name {name} --command "kubectl get networkpolicies -A"
-    Bicep: none; in the manifest: write them as kinds that the cluster's engine takes
+    Bicep: none; in the manifest: write them as kinds that the cluster's engine takes, and that are not staged
     Change: in place; rewritten policies take effect at once
     References: https://learn.microsoft.com/azure/aks/use-network-policies
     https://learn.microsoft.com/azure/aks/migrate-from-npm-to-cilium-network-policy
+    https://docs.tigera.io/calico/latest/reference/resources/stagednetworkpolicy
     """
-    return _fitting(cluster, (*CALICO_KINDS, *CILIUM_KINDS), "of Calico or Cilium")
+    held = _with_staged(cluster, _held(cluster, (*CALICO_KINDS, *CILIUM_KINDS)))
+    return _fitting(cluster, held, "of Calico or Cilium")
 
 
 @rule(
@@ -150,12 +175,11 @@ def administrators_kinds(cluster: ManagedCluster) -> Verdict:
     References: https://github.com/projectcalico/calico/issues/10745
     https://github.com/cilium/cilium/pull/47227
     """
-    return _fitting(cluster, ADMIN_KINDS, "of administrators")
+    return _fitting(cluster, _held(cluster, ADMIN_KINDS), "of administrators")
 
 
-def _fitting(cluster: ManagedCluster, kinds: Collection[type[PolicyObject]], whose: str) -> Verdict:
-    """Whether the engine takes all policies of some kinds."""
-    held = _held(cluster, kinds)
+def _fitting(cluster: ManagedCluster, held: Held, whose: str) -> Verdict:
+    """Whether the engine takes all policies that are held."""
     if not held.policies:
         return _none(cluster, held, f"there are no policies {whose}")
     policies = enforced(cluster)
@@ -253,8 +277,9 @@ def names_and_requests(cluster: ManagedCluster) -> Verdict:
     Severity: mostly it denies too much, which somebody then fixes by allowing everything.
     Decided: for each policy of Cilium with `toFQDNs`, itself or another policy of Cilium has a rule of `rules.dns` for
     the same pods; and `networkProfile.advancedNetworking` is enabled, its `security.enabled` true, and
-    `advancedNetworkPolicies` FQDN or L7, and L7 for rules of HTTP or Kafka. Azure's default for both switches is false,
-    and FQDN once they are on. Without such rules, or another engine, the question does not arise.
+    `advancedNetworkPolicies` FQDN or L7, and L7 for rules of HTTP or Kafka. Azure's default for the first switch is
+    false, and FQDN once both are on. Of the second alone being absent Azure documents both, false and that it comes with
+    the first, so that is unknown. Without such rules, or another engine, the question does not arise.
     Fix: az aks update --resource-group {group} --name {name} --enable-acns --acns-advanced-networkpolicies L7
     Bicep: properties.networkProfile.advancedNetworking.security.advancedNetworkPolicies: 'L7'
     Change: in place; restarts Cilium's agents, one node after the other
@@ -278,23 +303,18 @@ def _seen(policy: PolicyObject, cluster: ManagedCluster, held: Held) -> Verdict:
         settings.at(PolicySettings.advanced_security),
         policy.at(PolicyObject.spec),
     )
-    level = _level(settings)
+    level = settings.above_layer_4
     needed = {"http", "kafka"} & uses
     if level == "none" or (needed and level == "fqdn"):
         told = ", ".join(sorted(uses))
         return fails(f"{policy.name} has rules of {told}, and AKS does not enforce them ({level})", *evidence)
+    if level is None:
+        return undecided("advanced networking is on, and whether its security is on is not said", *evidence)
     if level not in {"fqdn", "l7"}:
         return undecided(f"advancedNetworkPolicies is {level!r}, which is not known", *evidence)
     if "toFQDNs" in uses and "dns" not in uses and not _answers_seen(policy, cluster, held):
-        return fails(f"{policy.name} allows names, and no policy lets Cilium see the answers of DNS", *evidence)
+        return _unseen(policy, held, evidence)
     return passes(f"{policy.name} has what it needs", *evidence)
-
-
-def _level(settings: PolicySettings) -> str:
-    """What AKS enforces above layer 4, by its documented defaults."""
-    if not settings.advanced_networking or not settings.advanced_security:
-        return "none"
-    return (settings.advanced_network_policies or "FQDN").lower()
 
 
 def _uses(policy: PolicyObject) -> set[str]:
@@ -314,6 +334,12 @@ def _of_rule(entry: Body) -> Iterator[str]:
     for ports in entry.parts("toPorts"):
         if rules := ports.part("rules"):
             yield from (name for name in rules.names if rules.length(name))
+
+
+def _unseen(policy: PolicyObject, held: Held, evidence: Sequence[Evidence]) -> Verdict:
+    if held.missing:
+        return undecided(held.missing[0].reason, *evidence, missing=held.missing)
+    return fails(f"{policy.name} allows names, and no policy lets Cilium see the answers of DNS", *evidence)
 
 
 def _answers_seen(policy: PolicyObject, cluster: ManagedCluster, held: Held) -> bool:

@@ -5,7 +5,7 @@ from aks_audit.facts.workloads import Container, PodSpec, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, passes, rule
 from aks_audit_rules.frameworks import aks_health_check, azure_policy, kubebuddy, review_checklist, the_aks_checklist
-from aks_audit_rules.workload_verdicts import component
+from aks_audit_rules.workload_verdicts import component, with_unread
 
 _EPHEMERAL = "ephemeral container"
 
@@ -50,7 +50,7 @@ def requests_and_limits(workload: Workload) -> Verdict:
     """
     if is_component(workload):
         return component(workload)
-    return each(workload.running, _of_pod)
+    return with_unread(workload, each(workload.running, _of_pod))
 
 
 def _of_pod(spec: PodSpec) -> Verdict:

@@ -24,7 +24,7 @@ from aks_audit.rbac.platform import judged
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import azure_policy, community_policy, kubebuddy
-from aks_audit_rules.workload_verdicts import component, of_workload
+from aks_audit_rules.workload_verdicts import component, of_workload, with_unread
 
 _DAY = 86_400
 _MOST = 5
@@ -77,7 +77,7 @@ def no_needless_token(workload: Workload) -> Verdict:
     """
     if is_component(workload):
         return component(workload)
-    return each(workload.specs, lambda spec: _token(workload, spec))
+    return with_unread(workload, each(workload.specs, lambda spec: _token(workload, spec)))
 
 
 @rule(
@@ -150,7 +150,7 @@ def short_tokens(workload: Workload) -> Verdict:
     """
     if is_component(workload):
         return component(workload)
-    return each(workload.specs, lambda spec: _lifetimes(workload, spec))
+    return with_unread(workload, each(workload.specs, lambda spec: _lifetimes(workload, spec)))
 
 
 @rule(
@@ -190,7 +190,7 @@ def secrets_in_files(workload: Workload) -> Verdict:
     if is_component(workload):
         return component(workload)
     containers = [container for _, held in of_workload(workload) for container in held]
-    verdict = each(containers, _secrets)
+    verdict = with_unread(workload, each(containers, _secrets))
     if verdict.outcome is not Outcome.FAIL:
         return verdict
     return each((verdict, each(workload.pods, _absent)), lambda one: one)

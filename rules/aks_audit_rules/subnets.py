@@ -231,7 +231,8 @@ def service_cidr_apart(cluster: ManagedCluster) -> Verdict:
     (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10) or more says where everything goes, and names no network.
     Without an overlap it is unknown where a gateway or a route server gives learned routes to the cluster's subnets: what
     it learned stands in no resource. No pod CIDR with overlay and kubenet is unknown too. The ranges of ServiceCIDR objects
-    in the cluster, by which Kubernetes 1.33 and newer takes more, are asked about, too, where they were read.
+    in the cluster, by which Kubernetes 1.33 and newer takes more, are asked about, too, where they were read, and the
+    answer is unknown where they were asked for and not all read.
     Fix: az aks create --resource-group {group} --name NEWCLUSTER --service-cidr <free range> --dns-service-ip <address in it>
     Bicep: properties.networkProfile.serviceCidr: a range that no connected network uses
     Change: new cluster; the service CIDR cannot be changed. A further range goes with its ServiceCIDR object
@@ -250,7 +251,10 @@ def service_cidr_apart(cluster: ManagedCluster) -> Verdict:
     further = cluster.estate.within(ServiceCIDR, cluster.id)
     inside = dict.fromkeys((*ranges, *(cidr for one in further for cidr in one.cidrs or ())))
     shown = (one.at(ServiceCIDR.cidrs) for one in further if set(one.cidrs or ()) - set(ranges))
-    return _apart(cluster, "service", tuple(inside), (*evidence, *shown), beside)
+    verdict = _apart(cluster, "service", tuple(inside), (*evidence, *shown), beside)
+    if missing := cluster.estate.unlisted(ServiceCIDR, cluster.id):
+        return each((verdict, undecided(missing[0].reason, missing=missing)), lambda one: one)
+    return verdict
 
 
 @rule(

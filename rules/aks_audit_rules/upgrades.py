@@ -108,7 +108,7 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
     image as it is, so that its age says nothing there. So does one fail that AKS patches not at all: its label names no pool of
     `agentPoolProfiles`, node auto-provisioning did not make it and it is no virtual node, or its `spec.providerID` is in
     another resource group than `nodeResourceGroup`. One with another image than the `nodeImageVersion` of its pool fails
-    as low: an upgrade is under way, or stuck.
+    as low: an upgrade is under way, or stuck. Where nodes were asked for and not all read, it is unknown.
     Fix: az aks update --resource-group {group} --name {name} --node-os-upgrade-channel NodeImage
     Bicep: properties.autoUpgradeProfile.nodeOSUpgradeChannel: 'NodeImage'
     Change: in place; each new image replaces nodes one by one, so set a maintenance window
@@ -141,8 +141,10 @@ def node_os_patched(cluster: ManagedCluster) -> Verdict:
 
 
 def _old_images(cluster: ManagedCluster) -> Iterator[Verdict]:
-    """The nodes, as far as they were read, whose image is too old."""
+    """The nodes, as far as they were read, whose image is too old; and that there may be more, where they were not."""
     as_of = cluster.estate.as_of
+    if as_of and (missing := cluster.estate.unlisted(Node, cluster.id)):
+        yield undecided(missing[0].reason, missing=missing)
     for node in cluster.estate.within(Node, cluster.id) if as_of else ():
         with suppress(Malformed):  # labels that cannot be read are no proof of an old image
             image = (node.object_labels or {}).get(IMAGE, "")
@@ -178,7 +180,8 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
     not have been reached. During an upgrade a difference is normal; ask again afterwards. Pools that Microsoft runs
     (ManagedSystem) are not applicable when behind, and nodes of node auto-provisioning belong to no pool. Where the inside
     of the cluster was read, the API server must say this version of itself (`/version`), and the kubelet of each node that
-    is labelled as the pool's must be of it, too: Azure's answer names the versions that both are to have.
+    is labelled as the pool's must be of it, too: Azure's answer names the versions that both are to have. Where nodes
+    were asked for and not all read, it is unknown.
     Fix: az aks nodepool upgrade --resource-group {group} --cluster-name {cluster} --name {pool} --kubernetes-version <version>
     Bicep: properties.agentPoolProfiles[].orchestratorVersion: '<version>'
     Change: replaces nodes, one by one with surge
@@ -197,15 +200,22 @@ def pool_runs_control_plane_version(pool: AgentPool) -> Verdict:
         return not_applicable("Microsoft runs and upgrades this pool", *evidence)
     if ours != theirs:
         return fails(f"The pool runs {ours}, the control plane {theirs}", *evidence, severity=_severity(ours, theirs))
-    if server := _server_apart(cluster, theirs):
+    return _as_azure_says(pool, cluster, ours, evidence)
+
+
+def _as_azure_says(pool: AgentPool, cluster: ManagedCluster, version: str, evidence: tuple[Evidence, ...]) -> Verdict:
+    """Whether the API server and the pool's nodes, where they were read, run the version that Azure tells of both."""
+    if server := _server_apart(cluster, version):
         running = plain_version(server.git_version or "")
-        message = f"The API server runs {running}, where Azure says {theirs}, and the pool {ours}"
+        message = f"The API server runs {running}, where Azure says {version}, and the pool {version}"
         shown = (server.at(ServerVersion.git_version), *evidence)
-        return fails(message, *shown, severity=_severity(ours, running))
-    behind = [node for node in nodes_of(pool, cluster) if plain_version(node.kubelet_version or theirs) != theirs]
+        return fails(message, *shown, severity=_severity(version, running))
+    behind = [node for node in nodes_of(pool, cluster) if plain_version(node.kubelet_version or version) != version]
     if behind:
-        return each(behind, lambda node: _behind(node, theirs, evidence[1]))
-    return passes(f"Pool and control plane run {ours}", *evidence)
+        return each(behind, lambda node: _behind(node, version, evidence[1]))
+    if missing := cluster.estate.unlisted(Node, cluster.id):
+        return undecided(missing[0].reason, *evidence, missing=missing)
+    return passes(f"Pool and control plane run {version}", *evidence)
 
 
 def _server_apart(cluster: ManagedCluster, version: str) -> ServerVersion | None:

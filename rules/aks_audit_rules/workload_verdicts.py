@@ -55,7 +55,7 @@ def judge(workload: Workload, *controls: Control, good: str, bad: str) -> Verdic
     Of a component of the platform only the containers are judged that are not Microsoft's own.
     """
     looked: list[Look] = []
-    missing: list[Missing] = []
+    missing: list[Missing] = list(workload.missing)
     for look in _looks(workload, controls):
         try:
             looked += look()
@@ -81,9 +81,17 @@ def judge_specs(
         containers = foreign(spec.every_container) if theirs else spec.every_container
         return judge_one(spec, containers) if containers else component(workload)
 
-    verdict = worst(workload.specs, judge_spec)
+    verdict = with_unread(workload, worst(workload.specs, judge_spec))
     cited = [one for number, one in enumerate(verdict.evidence) if one not in verdict.evidence[:number]]
     return msgspec.structs.replace(verdict, evidence=tuple(cited[:_MOST]))
+
+
+def with_unread(workload: Workload, verdict: Verdict) -> Verdict:
+    """The verdict about what was read of a workload; no better than unknown where it may have more pods."""
+    if not workload.missing:
+        return verdict
+    reason = "; ".join(dict.fromkeys(one.reason for one in workload.missing))
+    return each((verdict, undecided(reason, missing=workload.missing)), lambda one: one)
 
 
 def _told(looked: Sequence[Look]) -> str:

@@ -220,9 +220,18 @@ def cilium() -> Body:
 
 def encrypted_cilium() -> Body:
     """The part of a network profile that says: Cilium, which encrypts what pods send to other nodes."""
-    security = {"enabled": True, "advancedNetworkPolicies": "FQDN", "transitEncryption": {"type": "WireGuard"}}
-    services = {"enabled": True, "observability": {"enabled": True}, "security": security}
-    return {**cilium(), "advancedNetworking": services}
+    return {**cilium(), **advanced_networking("FQDN")}
+
+
+def advanced_networking(policies: str = "L7") -> Body:
+    """The part of a network profile that says: Advanced Container Networking Services, all of them."""
+    security = {
+        "enabled": True,
+        "advancedNetworkPolicies": policies,
+        "transitEncryption": {"type": "WireGuard"},
+    }
+    everything = {"enabled": True, "observability": {"enabled": True}, "security": security}
+    return {"advancedNetworking": everything}
 
 
 def private_link(group: Group, name: str, zone: str = "system", **changes: object) -> Body:

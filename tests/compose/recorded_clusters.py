@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from aks_audit.snapshot import Body, Record
 from compose.azure import Subscription, reference
 from compose.clusters import (
+    advanced_networking,
     agent_pool,
     cilium,
     entra,
@@ -75,7 +76,7 @@ def hardened() -> list[Record]:
         "aks-hardened",
         pools,
         currentKubernetesVersion=_VERSION,
-        networkProfile=overlay("192.168.0.0/16", "172.16.0.0/16", **own_routes(), **cilium()),
+        networkProfile=overlay("192.168.0.0/16", "172.16.0.0/16", **own_routes(), **cilium(), **advanced_networking()),
         aadProfile=entra(),
         disableLocalAccounts=True,
         **private_link(group, "aks-hardened", disableRunCommand=True),

@@ -129,7 +129,8 @@ class Estate:
     def unlisted(self, kind: type[AzureResource], about: str = "") -> tuple[Missing, ...]:
         """Why lists of a type that were asked for could not be read to their end; `about`: those that may hold this."""
         wanted = kind.TYPE.lower()
-        lost = [gap for gap in self._gaps if gap.cause != "not-asked" and gap.type.lower() == wanted]
+        types = {wanted} if "/" in wanted else {wanted, INSIDE}
+        lost = [gap for gap in self._gaps if gap.cause != "not-asked" and gap.type.lower() in types]
         lists = [gap for gap in lost if parse(gap.id).type.lower() != wanted]
         return tuple(dict.fromkeys(_missing(gap) for gap in lists if not about or within(about, gap.id)))
 

@@ -16,8 +16,8 @@ from importlib.resources import files
 import msgspec
 
 from aks_audit.facts.kubernetes import KubernetesObject
-from aks_audit.facts.unread import Malformed
-from aks_audit.facts.workloads import EPHEMERAL, Container, Workload
+from aks_audit.facts.unread import Malformed, NotCollected
+from aks_audit.facts.workloads import EPHEMERAL, Container, Pod, Workload
 
 _COMMANDS = "aks-command"
 """Where `az aks command invoke` runs its pods."""
@@ -121,6 +121,7 @@ def is_component(workload: Workload) -> bool:
 
     Raises:
         Malformed: its labels or containers cannot be read.
+        NotCollected: a pod stands for its controller, which was not read: what people put in cannot be told by it.
     """
     patterns = _names().get(workload.namespace)
     if patterns is None or (workload.kind == "Pod" and workload.namespace != _COMMANDS):
@@ -128,8 +129,11 @@ def is_component(workload: Workload) -> bool:
     known = any(fnmatchcase(workload.name, pattern) for pattern in patterns)
     if not (known or marked(workload)) or workload.template is None:
         return False
-    declared = workload.template.every_container
-    return bool(declared) and not foreign(declared)
+    if not foreign(workload.template.every_container):
+        return True
+    if workload.missing and workload.document.type == Pod.TYPE:
+        raise NotCollected(*workload.missing)
+    return False
 
 
 def foreign(containers: Iterable[Container]) -> tuple[Container, ...]:

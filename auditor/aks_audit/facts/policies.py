@@ -111,16 +111,75 @@ class CiliumClusterwidePolicy(PolicyObject):
     TYPE = "ciliumclusterwidenetworkpolicies.cilium.io"
 
 
+class StagedPolicy(PolicyObject):
+    """A StagedNetworkPolicy of Calico, which is never enforced."""
+
+    __slots__ = ()
+
+    TYPE = "stagednetworkpolicies.projectcalico.org"
+
+
+class StagedGlobalPolicy(PolicyObject):
+    """Calico's StagedGlobalNetworkPolicy, which is never enforced."""
+
+    __slots__ = ()
+
+    TYPE = "stagedglobalnetworkpolicies.projectcalico.org"
+
+
+class StagedKubernetesPolicy(PolicyObject):
+    """Calico's StagedKubernetesNetworkPolicy, which is never enforced."""
+
+    __slots__ = ()
+
+    TYPE = "stagedkubernetesnetworkpolicies.projectcalico.org"
+
+
+class StoredStagedPolicy(PolicyObject):
+    """A StagedNetworkPolicy of Calico, as it is stored; not read where Calico's own API shows it."""
+
+    __slots__ = ()
+
+    TYPE = "stagednetworkpolicies.crd.projectcalico.org"
+
+
+class StoredStagedGlobalPolicy(PolicyObject):
+    """Calico's StagedGlobalNetworkPolicy, as it is stored; not read where Calico's own API shows it."""
+
+    __slots__ = ()
+
+    TYPE = "stagedglobalnetworkpolicies.crd.projectcalico.org"
+
+
+class StoredStagedKubernetesPolicy(PolicyObject):
+    """Calico's StagedKubernetesNetworkPolicy, as it is stored; not read where Calico's own API shows it."""
+
+    __slots__ = ()
+
+    TYPE = "stagedkubernetesnetworkpolicies.crd.projectcalico.org"
+
+
 ADMIN_KINDS = (AdminPolicy, BaselineAdminPolicy, ClusterPolicy)
+STORED_STAGED_KINDS = (StoredStagedPolicy, StoredStagedGlobalPolicy, StoredStagedKubernetesPolicy)
 STORED_CALICO_KINDS = (StoredCalicoPolicy, StoredCalicoGlobalPolicy)
 CALICO_KINDS = (CalicoPolicy, CalicoGlobalPolicy, *STORED_CALICO_KINDS)
 CILIUM_KINDS = (CiliumPolicy, CiliumClusterwidePolicy)
 POLICY_KINDS: tuple[type[PolicyObject], ...] = (KubernetesPolicy, *ADMIN_KINDS, *CALICO_KINDS, *CILIUM_KINDS)
-"""Every kind of network policy."""
+"""Every kind of network policy that an engine may enforce."""
+STAGED_KINDS: tuple[type[PolicyObject], ...] = (
+    StagedPolicy,
+    StagedGlobalPolicy,
+    StagedKubernetesPolicy,
+    *STORED_STAGED_KINDS,
+)
+"""The kinds of policy that Calico only shows the consequences of."""
 
 
 class PolicySettings(View):
-    """What Azure's body of a cluster says that policies, and what they are to stop, depend on."""
+    """What Azure's body of a cluster says that policies, and what they are to stop, depend on.
+
+    https://learn.microsoft.com/dotnet/api/azure.resourcemanager.containerservice.models.managedclusteradvancednetworking
+    """
 
     __slots__ = ()
 
@@ -128,6 +187,22 @@ class PolicySettings(View):
     advanced_security = flag("properties.networkProfile.advancedNetworking.security.enabled")
     advanced_network_policies = text("properties.networkProfile.advancedNetworking.security.advancedNetworkPolicies")
     pod_link_local_access = text("properties.networkProfile.podLinkLocalAccess")
+
+    @property
+    def above_layer_4(self) -> str | None:
+        """What AKS has Cilium enforce above layer 4, in lower case: `none`, `fqdn` or `l7`, or a level that is newer.
+
+        Advanced networking is off by default, and with it its security. Where security is on, FQDN is the default.
+        None: advanced networking is on and does not say whether its security is; Azure documents both for that.
+
+        Raises:
+            Malformed: a switch is not a boolean, or the level not a text.
+        """
+        if not self.advanced_networking:
+            return "none"
+        if self.advanced_security is None:
+            return None
+        return (self.advanced_network_policies or "FQDN").lower() if self.advanced_security else "none"
 
 
 def policy_settings(cluster: ManagedCluster) -> PolicySettings:
@@ -137,7 +212,18 @@ def policy_settings(cluster: ManagedCluster) -> PolicySettings:
 
 def policy_kinds(estate: Estate, cluster_id: str) -> tuple[type[PolicyObject], ...]:
     """The kinds of policy of a cluster: of Calico's two API groups, the one that is read."""
+    shown = _shows_calico(estate, cluster_id)
+    return tuple(kind for kind in POLICY_KINDS if not (shown and kind in STORED_CALICO_KINDS))
+
+
+def staged_kinds(estate: Estate, cluster_id: str) -> tuple[type[PolicyObject], ...]:
+    """The kinds of staged policy of a cluster: of Calico's two API groups, the one that is read."""
+    shown = _shows_calico(estate, cluster_id)
+    return tuple(kind for kind in STAGED_KINDS if not (shown and kind in STORED_STAGED_KINDS))
+
+
+def _shows_calico(estate: Estate, cluster_id: str) -> bool:
+    """Whether Calico's own API is served, and shows what is stored under the other group."""
     document = estate.document(f"{cluster_id}/apis")
     groups = document.body.get("groups") if document and document.type == "apis" else None
-    shown = isinstance(groups, Mapping) and bool(groups.get("projectcalico.org"))
-    return tuple(kind for kind in POLICY_KINDS if not (shown and kind in STORED_CALICO_KINDS))
+    return isinstance(groups, Mapping) and bool(groups.get("projectcalico.org"))

@@ -59,6 +59,7 @@ class Service(KubernetesObject):
     external_name = text("spec.externalName")
     selector = named_texts("spec.selector")
     ports = parts("spec.ports", ServicePort)
+    internal_traffic_policy = text("spec.internalTrafficPolicy")
     load_balancer_class = text("spec.loadBalancerClass")
     load_balancer_source_ranges = texts("spec.loadBalancerSourceRanges")
     load_balancer_ingress = parts("status.loadBalancer.ingress", LoadBalancerIngress)
@@ -204,6 +205,7 @@ class Endpoint(View):
 
     addresses = texts("addresses")
     ready = flag("conditions.ready")
+    node_name = text("nodeName")
     target = part("targetRef", Target)
 
 

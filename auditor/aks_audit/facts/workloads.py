@@ -302,13 +302,15 @@ class Workload(KubernetesObject):
     """What a person deployed: the outermost controller of pods that was read, or a pod that none made.
 
     `pods` are those that live; where a controller is of a kind that is not read, such as a Rollout, the first thing
-    that it made stands for it.
+    that it made stands for it. `missing` are the lists that could not be read whole, and may hold more of it: pods,
+    what is between it and them, and the controller that it names as its own.
     """
 
-    __slots__ = ("pods",)
+    __slots__ = ("missing", "pods")
 
     TYPE = ""
     pods: tuple[Pod, ...]
+    missing: tuple[Missing, ...]
 
     @property
     def kind(self) -> str:
@@ -369,11 +371,14 @@ class Workload(KubernetesObject):
         """What its live pods are made of, with all that admission filled in; the template where none lives.
 
         Raises:
+            NotCollected: none was read, and there may be some.
             Malformed: as `specs`.
         """
         found: dict[bytes, PodSpec] = {}
         for spec in map(_own, self.pods):
             found.setdefault(_content(spec), spec)
+        if self.missing and not found:
+            raise NotCollected(*self.missing)
         return tuple(found.values()) or (self._own(),)
 
     def _own(self) -> PodSpec:
@@ -408,24 +413,27 @@ def workloads_of(estate: Estate, cluster_id: str) -> Workloads:
     A ReplicaSet that keeps no pod, as a Deployment leaves them behind, is none; nor is a pod that has run to its end.
     One whose owner or state cannot be read counts as missing, and loses no other.
     """
-    missing: list[Missing] = []
-    controllers = {kind: _known(estate.within(one, cluster_id), missing) for kind, (one, _) in CONTROLLERS.items()}
+    missing: dict[str, tuple[Missing, ...]] = {}
+    kinds = {kind: one for kind, (one, _) in CONTROLLERS.items()}
+    controllers = {kind: _known(estate.within(one, cluster_id), one, missing) for kind, one in kinds.items()}
     by_name = {(kind, one.namespace, one.name): one for kind, found in controllers.items() for one in found}
     pods: dict[str, list[Pod]] = defaultdict(list)
     outermost: dict[str, KubernetesObject] = {}
-    for one in (*by_name.values(), *_known(estate.within(Pod, cluster_id), missing)):
+    odd: list[Missing] = []
+    for one in (*by_name.values(), *_known(estate.within(Pod, cluster_id), Pod, missing)):
         try:
             if _is_over(one):
                 continue
             top, key = _outermost(one, by_name)
         except Malformed as unread:
-            missing += unread.missing
+            odd += unread.missing
             continue
         outermost.setdefault(key, top)
         if isinstance(one, Pod):
             pods[key].append(one)
-    known = (_workload(top, pods[key]) for key, top in outermost.items())
-    return Workloads(tuple(sorted(known, key=lambda one: one.id)), tuple(missing))
+    known = (_workload(top, pods[key], missing) for key, top in outermost.items())
+    lost = [one for several in missing.values() for one in several]
+    return Workloads(tuple(sorted(known, key=lambda one: one.id)), (*lost, *odd))
 
 
 def _is_over(one: KubernetesObject) -> bool:
@@ -443,11 +451,11 @@ def _found(cluster: ManagedCluster) -> Workloads:
     return workloads_of(cluster.estate, cluster.id)
 
 
-def _known(held: Holding[K], missing: list[Missing]) -> tuple[K, ...]:
+def _known(held: Holding[K], kind: type[K], missing: dict[str, tuple[Missing, ...]]) -> tuple[K, ...]:
     try:
         return held.whole()
     except NotCollected as unread:
-        missing += unread.missing
+        missing[kind.TYPE] = unread.missing
         return held.known
 
 
@@ -484,10 +492,19 @@ def _maker(one: KubernetesObject) -> OwnerReference | None:
     return owner if owner.kind == _MADE[one.document.type] or not _native(owner) else None
 
 
-def _workload(top: KubernetesObject, pods: Iterable[Pod]) -> Workload:
+def _workload(top: KubernetesObject, pods: Iterable[Pod], missing: Mapping[str, tuple[Missing, ...]]) -> Workload:
     workload = Workload(top.estate, top.document, top.node)
     workload.pods = tuple(pods)
+    owner = _maker(top) if missing else None
+    alone = isinstance(top, Pod) and owner is None
+    above = CONTROLLERS[owner.kind][0].TYPE if owner and owner.kind in CONTROLLERS else ""
+    around = (above, *_BETWEEN.get(top.TYPE, ()), *(() if alone else (Pod.TYPE,)))
+    workload.missing = tuple(one for kind in around for one in missing.get(kind, ()))
     return workload
+
+
+_BETWEEN = {Deployment.TYPE: (ReplicaSet.TYPE,), CronJob.TYPE: (Job.TYPE,)}
+"""What is between a controller and its pods."""
 
 
 _EACH_POD = frozenset({"affinity", "hostname", "nodeName", "subdomain"})

@@ -6,6 +6,7 @@ from typing import Final
 from aks_audit.facts import ManagedCluster, NetworkPlugin, VirtualNetwork
 from aks_audit.facts.workloads import Pod
 from aks_audit.network.aliases import private_alias
+from aks_audit.network.backends import is_of_services
 from aks_audit.network.dns import Answer, Resolution, resolve
 from aks_audit.network.flows import Address, Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
@@ -95,13 +96,14 @@ def ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
     address, cluster = destination.address, origin.cluster
     if address is None:
         return False
-    services = (*(cluster.service_cidrs or ()), *([cluster.service_cidr] if cluster.service_cidr else ()))
     own_pods = cluster.network_plugin is not NetworkPlugin.AZURE or is_overlay(cluster)
     pods = (*(cluster.pod_cidrs or ()), *([cluster.pod_cidr] if cluster.pod_cidr else ())) if own_pods else ()
     if address in PLATFORM:
         says = f"{address} is Azure's own address on every host: it is reached past all routes, which is not analysed"
-    elif any(address in prefix for prefix in services):
-        says = f"{address} is a Service of the cluster, which stands for pods: ask for one of these"
+    elif is_of_services(cluster, address):
+        says = f"{address} is an address for Services of the cluster, and none that was read has it"
+        if origin.pod is None:
+            says = f"{address} is a Service of the cluster, which stands for pods: ask from one, as NAMESPACE/POD"
     elif any(address in prefix for prefix in pods):
         if (found := _pod_at(cluster, address)) is not None:
             says = f"{address} is pod {found.name} of namespace {found.namespace}, which is reached inside the cluster"

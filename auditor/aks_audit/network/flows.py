@@ -35,7 +35,8 @@ class Flow(NamedTuple):
 class Destination(NamedTuple):
     """Where a connection is to go: an address, a host name in lower case, or neither, for the internet as such.
 
-    With both, the address is known past all DNS; `evidence` says from where.
+    With both, the address is known past all DNS; `evidence` says from where. `asked` is the name that DNS is asked
+    for, where that is another one that leads to `name`.
     """
 
     address: Address | None
@@ -43,6 +44,7 @@ class Destination(NamedTuple):
     protocol: FlowProtocol
     port: int | None
     evidence: tuple[Evidence, ...] = ()
+    asked: str | None = None
 
 
 def address_of(view: View, text: str | None, evidence: Evidence) -> Address:

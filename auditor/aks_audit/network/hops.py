@@ -16,6 +16,7 @@ class HopKind(StrEnum):
 
     SOURCE = "source"
     NAME = "name"
+    SERVICE = "service"
     NETWORK_POLICY = "network policy"
     MASQUERADE = "masquerade"
     SECURITY_GROUP = "security group"
@@ -30,7 +31,8 @@ class HopKind(StrEnum):
 class Hop(NamedTuple):
     """A step on the way: what it is, the ARM id of where, whether it lets the connection through, and why in words.
 
-    `passage` is None where the hop only leads on. `by` names the rule or route that decides.
+    `passage` is None where the hop only leads on. `by` names the rule or route that decides. Of `conditions`, one
+    has to hold for it to let the connection through; none is there where that hangs on none, or on more than that.
     """
 
     kind: HopKind
@@ -40,6 +42,7 @@ class Hop(NamedTuple):
     by: str = ""
     evidence: tuple[Evidence, ...] = ()
     missing: tuple[Missing, ...] = ()
+    conditions: tuple[str, ...] = ()
 
 
 class Walk(NamedTuple):
@@ -67,7 +70,9 @@ class Walk(NamedTuple):
         return self.decided_by.passage or Passage.ALLOWED
 
 
-_LEADING = frozenset({HopKind.SOURCE, HopKind.NAME, HopKind.MASQUERADE, HopKind.ROUTE, HopKind.APPLIANCE})
+_LEADING = frozenset(
+    {HopKind.SOURCE, HopKind.NAME, HopKind.SERVICE, HopKind.MASQUERADE, HopKind.ROUTE, HopKind.APPLIANCE}
+)
 
 Steps: TypeAlias = Generator[Hop, None, T]
 """Hops, and what is known after them."""

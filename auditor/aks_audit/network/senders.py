@@ -10,6 +10,8 @@ from aks_audit.facts import (
     Subnet,
     VirtualNetwork,
 )
+from aks_audit.facts.kubernetes import ConfigMap
+from aks_audit.facts.workloads import DaemonSet
 from aks_audit.network.addresses import PUBLIC, AddressSet
 from aks_audit.network.flows import Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
@@ -78,10 +80,10 @@ def _prefixes(subnet: Subnet) -> str:
 def masquerade(origin: Origin, destination: Destination) -> Steps[Sender | None]:
     """How a connection enters the virtual network: under the pod's own address or its node's; None: not at all.
 
-    Where nothing inside the cluster was read the plugin decides, and what the agent may exempt is only said.
+    Where nobody asked for what is inside the cluster the plugin decides, and what the agent may exempt is only said.
 
     Raises:
-        NotCollected: the virtual network was not read.
+        NotCollected: the virtual network was not read, or the agent and its settings were asked for and were not.
         Malformed: the network or the subnet lacks its prefixes, or the agent's files cannot be read or used.
     """
     version = destination.address.version if destination.address else 4
@@ -89,7 +91,9 @@ def masquerade(origin: Origin, destination: Destination) -> Steps[Sender | None]
         return as_node(origin, version)
     try:
         found = masquerading(origin.cluster)
-    except NotCollected:
+    except NotCollected as unread:
+        if _is_lost(origin.cluster, unread):
+            raise
         return (yield from _by_plugin(origin, destination))
     kept = _is_kept(destination, found)
     where, evidence = origin.cluster.id, found.evidence
@@ -109,6 +113,13 @@ def masquerade(origin: Origin, destination: Destination) -> Steps[Sender | None]
     says = f"The node's address takes the place of the pod's{by}: {_node(origin)}"
     yield Hop(HopKind.MASQUERADE, where, None, says, evidence=evidence)
     return as_node(origin, version)
+
+
+def _is_lost(cluster: ManagedCluster, unread: NotCollected) -> bool:
+    """Whether the agent or its settings were asked for, and could not be read."""
+    named = (one.what for one in unread.missing if one.what.lower() != cluster.id.lower())
+    lost = cluster.estate.unlisted(DaemonSet, cluster.id)
+    return bool(lost) or any(cluster.estate.tried(ConfigMap, one) for one in named)
 
 
 def _is_kept(destination: Destination, found: Masquerading) -> bool | None:

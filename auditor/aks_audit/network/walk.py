@@ -4,7 +4,7 @@ The way out alone is walked: answers come back, since security groups and firewa
 through. Whether anything listens at the other end is not asked.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple, TypeAlias
@@ -29,6 +29,7 @@ from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.static_egress import StaticGatewayConfiguration
 from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet
+from aks_audit.network.backends import behind_service
 from aks_audit.network.destinations import ends_at_once, named
 from aks_audit.network.endpoint_routes import Found, endpoint_at, past_user_routes
 from aks_audit.network.firewall import FirewallAction, KnownDestination, SourceVerdict, judge_sources
@@ -108,9 +109,38 @@ def walk(
 
 def _walk(origin: Origin, destination: Destination, known: Knowledge, policies: Policies) -> Iterator[Hop]:
     yield source(origin)
+    ends = yield from told(HopKind.SERVICE, origin.cluster.id, behind_service(origin, destination))
+    if ends:
+        yield from _each(origin, ends, known, policies)
+
+
+def _each(origin: Origin, ends: Sequence[Destination], known: Knowledge, policies: Policies) -> Iterator[Hop]:
+    """The way to all that a connection may be handed on to: one of those that are alike."""
+    ways = [(end, Walk(tuple(_onward(origin, end, known, policies)))) for end in ends]
+    shown = next((walk for _, walk in ways if walk.end is not Passage.BLOCKED), ways[0][1])
+    yield from shown.hops
+    if other := next(((end, walk) for end, walk in ways if walk.end is not shown.end), None):
+        yield _differing(origin, *other)
+
+
+def _differing(origin: Origin, end: Destination, other: Walk) -> Hop:
+    """Not all that a Service hands on to are reached alike: nobody knows which it will be."""
+    by = other.decided_by
+    says = f"It hangs on whom the Service hands on to: to {end.address} it is {other.end}: {by.says}"
+    return Hop(HopKind.DESTINATION, origin.cluster.id, Passage.UNKNOWN, says, by.by, by.evidence, by.missing)
+
+
+def _onward(origin: Origin, destination: Destination, known: Knowledge, policies: Policies) -> Iterator[Hop]:
+    """The way past all Services."""
     resolved = yield from told(HopKind.NAME, origin.subnet.virtual_network_id, named(origin, destination))
     if resolved is None:
         return
+    if destination.name is not None and resolved.address is not None:
+        plain = resolved._replace(name=None)
+        ends = yield from told(HopKind.SERVICE, origin.cluster.id, behind_service(origin, plain))
+        if ends != (plain,):
+            yield from _each(origin, ends, known, policies) if ends else ()
+            return
     way = yield from told(HopKind.MASQUERADE, origin.cluster.id, way_of(origin, resolved))
     if way is None:
         return

@@ -40,7 +40,13 @@ from aks_audit.policies.selectors import holds, in_namespace
 _DEFAULT = Tier("default", 1_000_000, Action.DENY)
 _ADMIN = Tier("adminnetworkpolicy", 1_000, Action.PASS)
 _BASELINE = Tier("baselineadminnetworkpolicy", 10_000_000, Action.PASS)
-"""The tiers that Calico makes itself: https://docs.tigera.io/calico/latest/network-policy/policy-tiers/tiered-policy"""
+_CLUSTER_ADMIN = _ADMIN._replace(name="kube-admin")
+_CLUSTER_BASELINE = _BASELINE._replace(name="kube-baseline")
+_PASSING = frozenset(tier.name for tier in (_ADMIN, _BASELINE, _CLUSTER_ADMIN, _CLUSTER_BASELINE))
+"""The tiers that Calico makes itself, two for ClusterNetworkPolicies. Policies of its own may stand there, too.
+
+https://docs.tigera.io/calico/latest/network-policy/policy-tiers/tiered-policy
+"""
 
 _UNKNOWN = Tier("(unknown tier)", -sys.float_info.max, Action.PASS)
 _LAST = sys.float_info.max
@@ -68,6 +74,8 @@ def placing(objects: Sequence[Object]) -> Placing:
         network_policy=tiers.get(_DEFAULT.name, _DEFAULT),
         baseline=tiers.get(_BASELINE.name, _BASELINE),
         network_policy_order=_KUBERNETES_ORDER,
+        cluster_admin=tiers.get(_CLUSTER_ADMIN.name, _CLUSTER_ADMIN),
+        cluster_baseline=tiers.get(_CLUSTER_BASELINE.name, _CLUSTER_BASELINE),
     )
 
 
@@ -122,7 +130,7 @@ def _tier(name: str, body: Body) -> Tier:
     spec = body.part("spec") or Body(body.id, {})
     spec.only(("defaultAction", "order"))
     order = spec.order("order")
-    action = spec.text("defaultAction", "Pass" if name in {_ADMIN.name, _BASELINE.name} else "Deny")
+    action = spec.text("defaultAction", "Pass" if name in _PASSING else "Deny")
     if action not in {"Deny", "Pass"}:
         raise spec.malformed(f"not an action that is known: {action!r}", "defaultAction")
     return Tier(name, _LAST if order is None else order, Action.PASS if action == "Pass" else Action.DENY)

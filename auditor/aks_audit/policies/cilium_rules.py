@@ -36,6 +36,7 @@ from aks_audit.policies.model import (
     Rule,
     Selection,
 )
+from aks_audit.policies.names import address_of
 from aks_audit.policies.ports import icmp, traffic
 
 _PEERS = {
@@ -132,7 +133,7 @@ def _taken(body: Body, name: str, namespace: str, around: Surroundings) -> Itera
             yield from _services(body, around)
         case "FQDNs":
             _enforced("fqdn", around)
-            yield Selection(OUTSIDE, conditions=(f"the address is one of {', '.join(map(names, body.parts(name)))}",))
+            yield Selection(OUTSIDE, conditions=(address_of(map(names, body.parts(name))),))
         case _:
             raise Undecided(f"it is not known whom {name} takes")
 
@@ -255,7 +256,9 @@ def _conditions(port: Body, direction: Direction, around: Surroundings) -> Itera
 
 def _enforced(kind: str, around: Surroundings) -> None:
     enforced = around.settings.layer_7
-    if enforced is not None and kind not in enforced:
+    if enforced is None:
+        raise Undecided(f"it is not known whether rules about {kind.upper()} are enforced in this cluster")
+    if kind not in enforced:
         raise Undecided(
             f"rules about {kind.upper()} are not enforced in this cluster, which Cilium may refuse them for"
         )

@@ -46,8 +46,8 @@ class Settings(NamedTuple):
 def read_settings(configuration: Body | None, advanced_policies: str | None = None) -> Settings:
     """The settings by the data of the ConfigMap, where it was read, and by what AKS enforces above layer 4.
 
-    `advanced_policies` is networkProfile.advancedNetworking.security's: `None`, `FQDN` or `L7`, in whatever case; an
-    empty string where Advanced Container Networking Services are off; None where that is not known.
+    `advanced_policies` is what networkProfile.advancedNetworking comes to: `none`, `fqdn` or `l7`, in whatever case;
+    None where that is not known.
 
     Raises:
         Malformed: a value is not what Cilium takes.
@@ -89,4 +89,4 @@ def _layer_7(proxy: bool | None, advanced_policies: str | None) -> frozenset[str
         return levels.none
     if advanced_policies is None:
         return None
-    return {"": levels.none, "none": levels.none, "fqdn": levels.fqdn, "l7": levels.l7}.get(advanced_policies.lower())
+    return {"none": levels.none, "fqdn": levels.fqdn, "l7": levels.l7}.get(advanced_policies.lower())

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from aks_audit.facts import (
     Estate,
+    Malformed,
     ManagedCluster,
     Missing,
     NetworkDataplane,
@@ -21,6 +22,7 @@ from aks_audit.facts import (
     NotCollected,
 )
 from aks_audit.facts.kubernetes import KubernetesObject, config_map
+from aks_audit.facts.policies import policy_settings
 from aks_audit.facts.workloads import DaemonSet, PodSpec
 from aks_audit.policies import calico, cilium
 from aks_audit.policies.body import Body
@@ -31,6 +33,7 @@ from aks_audit.policies.kubernetes import (
     ADMIN_NETWORK_POLICIES,
     BASELINE_ADMIN_NETWORK_POLICIES,
     CLUSTER_NETWORK_POLICIES,
+    KINDS,
     NETWORK_POLICIES,
     PLAIN,
     Placing,
@@ -50,14 +53,15 @@ from aks_audit.policies.model import (
     Side,
     Tier,
 )
+from aks_audit.policies.staged import STAGED_TYPES, only_staged, without_staged
 
 _SHOWN, _STORED = "projectcalico.org", "crd.projectcalico.org"
 _CALICO = tuple(
     f"{plural}.{group}" for group in (_SHOWN, _STORED) for plural in ("networkpolicies", "globalnetworkpolicies")
 )
 _CILIUM = (cilium.NETWORK_POLICIES, cilium.CLUSTERWIDE)
-_OF_ADMINISTRATORS = (ADMIN_NETWORK_POLICIES, BASELINE_ADMIN_NETWORK_POLICIES, CLUSTER_NETWORK_POLICIES)
-POLICY_TYPES = (NETWORK_POLICIES, *_OF_ADMINISTRATORS, *_CALICO, *_CILIUM)
+_ADMINISTRATORS = (ADMIN_NETWORK_POLICIES, BASELINE_ADMIN_NETWORK_POLICIES, CLUSTER_NETWORK_POLICIES)
+POLICY_TYPES = (NETWORK_POLICIES, *_ADMINISTRATORS, *_CALICO, *_CILIUM)
 """The types of object that are network policies."""
 
 REFERRED_TYPES = (
@@ -168,7 +172,7 @@ class _Read(NamedTuple):
 def _read(estate: Estate, cluster_id: str) -> _Read:
     objects: list[Object] = []
     missing: dict[str, Missing] = {}
-    for type_ in (*POLICY_TYPES, *REFERRED_TYPES):
+    for type_ in (*POLICY_TYPES, *STAGED_TYPES, *REFERRED_TYPES):
         held = estate.within(_kind(type_), cluster_id)
         objects += [Object(one.id, type_, one.node) for one in held]
         try:
@@ -199,27 +203,33 @@ def _kind(type_: str) -> type[KubernetesObject]:
 
 
 class _Taken(NamedTuple):
-    """What an engine takes: the types, and whether it surely does; where those of Kubernetes stand; and its own."""
+    """What an engine takes: the types, and whether it surely does; where those of Kubernetes stand; and its own.
+
+    `worlds` are the sets of types of which that is not sure that it may take together.
+    """
 
     types: Mapping[str, bool]
     placing: Placing
     own: Compiled
     own_node: frozenset[Direction]
+    worlds: tuple[frozenset[str], ...] = ()
 
 
 def _with_calico(cluster: ManagedCluster, read: _Read) -> _Taken:
-    types = {NETWORK_POLICIES: True, **dict.fromkeys(_CALICO, True), **_supported(cluster, Engine.CALICO, ())}
+    worlds = _supported(cluster, Engine.CALICO, ())
+    types = {NETWORK_POLICIES: True, **dict.fromkeys(_CALICO, True), **_of_administrators(worlds)}
     own = calico.compile_calico(read.objects, read.missing)
-    return _Taken(types, calico.placing(read.objects), own, calico.OWN_NODE)
+    return _Taken(types, calico.placing(read.objects), own, calico.OWN_NODE, worlds)
 
 
 def _with_cilium(cluster: ManagedCluster, read: _Read) -> _Taken:
     settings, switches = _cilium_settings(cluster)
     if not settings.enforces:
         return _Taken({}, PLAIN, Compiled(), cilium.OWN_NODE)
-    types = {NETWORK_POLICIES: True, **dict.fromkeys(_CILIUM, True), **_supported(cluster, Engine.CILIUM, switches)}
+    worlds = _supported(cluster, Engine.CILIUM, switches)
+    types = {NETWORK_POLICIES: True, **dict.fromkeys(_CILIUM, True), **_of_administrators(worlds)}
     own = cilium.compile_cilium(read.objects, settings, read.missing)
-    return _Taken(types, cilium.placing(settings), own, cilium.OWN_NODE)
+    return _Taken(types, cilium.placing(settings), own, cilium.OWN_NODE, worlds)
 
 
 def _cilium_settings(cluster: ManagedCluster) -> tuple[Settings, tuple[str, ...] | None]:
@@ -228,30 +238,39 @@ def _cilium_settings(cluster: ManagedCluster) -> tuple[Settings, tuple[str, ...]
     Raises:
         NotCollected: the configuration was not read, and Azure does not say that Cilium enforces policies.
     """
-    profile = "properties.networkProfile.advancedNetworking"
-    advanced = cluster.find(f"{profile}.security.advancedNetworkPolicies")[0]
-    if cluster.find(f"{profile}.enabled")[0] is not True:
-        advanced = ""
+    try:
+        advanced = policy_settings(cluster).above_layer_4
+    except Malformed:
+        advanced = None
     try:
         found = config_map(cluster.estate, cluster.id, CONFIGURATION)
     except NotCollected:
         if cluster.network_policy is not NetworkPolicy.CILIUM:
             raise
-        return read_settings(None, advanced if isinstance(advanced, str) else None), None
+        return read_settings(None, advanced), None
     data = Body(found.id, found.node).part("data") if found else None
     switches = tuple(name for name in data.names if data.text(name).lower() == "true") if data else ()
-    return read_settings(data, advanced if isinstance(advanced, str) else None), switches
+    return read_settings(data, advanced), switches
 
 
-def _supported(cluster: ManagedCluster, engine: Engine, switches: Sequence[str] | None) -> dict[str, bool]:
-    """The types of administrators' policies that an engine takes by its version, and whether that is sure."""
+def _supported(cluster: ManagedCluster, engine: Engine, switches: Sequence[str] | None) -> tuple[frozenset[str], ...]:
+    """Each set of types of administrators' policies that an engine may take, by its version and switches."""
+    ours = [one for one in ENGINES.support if one.engine == engine.lower()]
     version = _version(cluster, engine)
-    found: dict[str, bool] = {}
-    for support in ENGINES.support:
-        off = switches is not None and support.switch and support.switch not in switches
-        if support.engine == engine.lower() and not off and (version is None or version in support):
-            found[support.type] = version is not None and not (support.switch and switches is None)
-    return found
+    versions = [version] if version else [(0, 0), *(edge for one in ours for edge in (one.since, one.before))]
+    names = {one.switch for one in ours if one.switch}
+    on = [names, set[str]()] if switches is None else [names.intersection(switches)]
+    found = (
+        frozenset(one.type for one in ours if at in one and (not one.switch or one.switch in some))
+        for at in versions
+        for some in on
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _of_administrators(worlds: Sequence[frozenset[str]]) -> dict[str, bool]:
+    """The types that may be taken, and whether they surely are."""
+    return {type_: all(type_ in world for world in worlds) for world in worlds for type_ in world}
 
 
 def _version(cluster: ManagedCluster, engine: Engine) -> tuple[int, int] | None:
@@ -284,13 +303,17 @@ def _put_together(cluster: ManagedCluster, engine: Engine, read: _Read, taken: _
     unread = [_unread(cluster, type_, missing, taken) for type_, missing in lost.items()]
     tiers = {tier.name: tier for tier in (*kubernetes.tiers, *taken.own.tiers, _BEFORE)}
     policies = (*unread, *kubernetes.policies, *doubtful, *taken.own.policies)
+    worlds = tuple(frozenset(KINDS[type_] for type_ in world) for world in taken.worlds)
     why = _why_ignored(engine, taken)
     ignored = [one for one in read.objects if one.type in POLICY_TYPES and one.type not in taken.types]
     return Enforced(
         engine,
-        Ruleset(tuple(tiers.values()), policies, taken.own_node),
-        tuple(Ignored(one.id, one.type, why) for one in ignored),
-        tuple(dict.fromkeys((*lost.values(), *read.missing.values()))) if taken.types else (),
+        Ruleset(tuple(tiers.values()), policies, taken.own_node, worlds),
+        (
+            *(Ignored(one.id, one.type, why) for one in ignored),
+            *(Ignored(one.id, one.type, _STAGED) for one in only_staged(read.objects, read.missing).only),
+        ),
+        tuple(dict.fromkeys((*lost.values(), *without_staged(read.missing)))) if taken.types else (),
     )
 
 
@@ -303,6 +326,9 @@ def _unread(cluster: ManagedCluster, type_: str, missing: Missing, taken: _Taken
     side = Side((rule,), isolates=False)
     tier, order = (taken.placing.network_policy, inf) if type_ == NETWORK_POLICIES else (_BEFORE, 0)
     return Policy(cluster.id, type_, "", "", tier.name, order, (Selection(CLUSTER),), side, side, "")
+
+
+_STAGED = "it is staged, which only shows what it would do"
 
 
 def _why_ignored(engine: Engine, taken: _Taken) -> str:

@@ -33,6 +33,7 @@ from aks_audit.policies.model import (
     Side,
     Tier,
 )
+from aks_audit.policies.names import address_of
 from aks_audit.policies.ports import PROTOCOLS, traffic
 from aks_audit.policies.selectors import every, in_namespace, label_selector
 
@@ -48,7 +49,8 @@ _HIGHEST_PRIORITY = 1000
 class Placing(NamedTuple):
     """What engines decide for themselves: where the policies stand, and what a CIDR is held against.
 
-    By the specification a CIDR is for addresses outside of the cluster, and engines differ on pods and nodes.
+    `cluster_admin` and `cluster_baseline` are where ClusterNetworkPolicies stand, if not with the older kinds. By the
+    specification a CIDR is for addresses outside of the cluster, and engines differ on pods and nodes.
     """
 
     admin: Tier = Tier("Admin", -1, Action.PASS, ties="any")
@@ -56,6 +58,14 @@ class Placing(NamedTuple):
     baseline: Tier = Tier("Baseline", 1, Action.PASS, ties="any")
     network_policy_order: float = 0
     in_cidr: frozenset[Kind] = ALL_KINDS
+    cluster_admin: Tier | None = None
+    cluster_baseline: Tier | None = None
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """All of them."""
+        every = (self.admin, self.network_policy, self.baseline, self.cluster_admin, self.cluster_baseline)
+        return tuple(tier for tier in every if tier)
 
 
 PLAIN = Placing()
@@ -68,7 +78,7 @@ def compile_kubernetes(objects: Sequence[Object], placing: Placing = PLAIN) -> C
     """
     compiled = (_COMPILERS[one.type](one, placing) for one in objects if one.type in _COMPILERS)
     policies = tuple(policy for found in compiled for policy in found)
-    return Compiled((placing.admin, placing.network_policy, placing.baseline), policies)
+    return Compiled(placing.tiers, policies)
 
 
 # --- NetworkPolicy
@@ -183,7 +193,8 @@ def _administrators(one: Object, placing: Placing) -> Iterator[Policy]:
         egress = _ruled(spec.parts("egress"), "to", dialect, placing)
     except Malformed as problem:
         unread = Side((_unread("/spec", problem),))
-        tier = placing.baseline if one.type == BASELINE_ADMIN_NETWORK_POLICIES else placing.admin
+        older = placing.baseline if one.type == BASELINE_ADMIN_NETWORK_POLICIES else placing.admin
+        tier = (placing.cluster_admin if one.type == CLUSTER_NETWORK_POLICIES else None) or older
         everyone = (Selection(PODS),)
         yield Policy(one.id, dialect.kind, name, namespace, tier.name, -inf, everyone, unread, unread)
         return
@@ -202,7 +213,9 @@ def _place(spec: Body, dialect: _Dialect, placing: Placing) -> tuple[Tier, float
     tier = spec.text("tier")
     if tier not in {"Admin", "Baseline"}:
         raise spec.malformed(f"expected Admin or Baseline, found {tier!r}", "tier")
-    return (placing.admin if tier == "Admin" else placing.baseline), priority
+    if tier == "Admin":
+        return placing.cluster_admin or placing.admin, priority
+    return placing.cluster_baseline or placing.baseline, priority
 
 
 def _subject(subject: Body) -> Selection:
@@ -242,8 +255,7 @@ def _administrators_peer(peer: Body, placing: Placing) -> Selection:
         case ["networks"]:
             return Selection(placing.in_cidr, addresses=AddressSet.of(peer.networks("networks")))
         case ["domainNames"]:
-            names = ", ".join(peer.texts("domainNames"))
-            return Selection(OUTSIDE, conditions=(f"the address is one of {names}",))
+            return Selection(OUTSIDE, conditions=(address_of(peer.texts("domainNames")),))
         case names:
             raise peer.malformed(f"not a peer that is known: {names or 'nothing'}")
 
@@ -355,6 +367,9 @@ _DIALECTS = {
         _cluster_port,
     ),
 }
+KINDS: Mapping[str, str] = {type_: dialect.kind for type_, dialect in _DIALECTS.items()}
+"""The kinds of the policies of administrators, by their types."""
+
 _COMPILERS: Mapping[str, Callable[[Object, Placing], Iterator[Policy]]] = {
     NETWORK_POLICIES: _network_policy,
     **dict.fromkeys(_DIALECTS, _administrators),

@@ -7,6 +7,7 @@ from typing import Any
 from aks_audit.facts import Estate, Evidence, ManagedCluster, NotCollected
 from aks_audit.facts.workloads import Pod
 from aks_audit.network.addresses import PUBLIC, AddressSet, RangeSet
+from aks_audit.network.backends import is_of_services
 from aks_audit.network.flows import Destination, Passage
 from aks_audit.network.hops import Hop, HopKind, Steps
 from aks_audit.network.origins import Origin
@@ -15,6 +16,7 @@ from aks_audit.policies.evaluate import Passage as Part
 from aks_audit.policies.evaluate import Reason, Verdict
 from aks_audit.policies.inhabitants import Inhabitants, api_server, inhabitants
 from aks_audit.policies.model import ICMP, ICMP_V6, TCP, UDP, Action, Endpoint, Kind, Labels
+from aks_audit.policies.names import is_about_names, is_met
 from aks_audit.policies.ports import icmp, traffic
 from aks_audit.policies.reach import Reach, atoms
 from aks_audit.policies.words import policy_in_words, why
@@ -26,14 +28,13 @@ _IPV4 = 4
 def network_policies(origin: Origin, destination: Destination) -> Steps[None]:
     """Whether the policies about a pod, and those about a pod that it goes to, let a connection go.
 
-    There is no hop for the address of a Service: which pod it stands for, and so what policies say, is not known.
+    They see connections to Services as these were handed on; there is no hop for the address of an unknown Service.
 
     Raises:
         Unread: what enforces policies is not known.
     """
     cluster, pod = origin.cluster, origin.pod
-    services = (*(cluster.service_cidrs or ()), *([cluster.service_cidr] if cluster.service_cidr else ()))
-    if pod is None or (destination.address and any(destination.address in prefix for prefix in services)):
+    if pod is None or (destination.address and is_of_services(cluster, destination.address)):
         return
     policies = enforced(cluster)
     if policies.engine is Engine.NONE:
@@ -42,7 +43,8 @@ def network_policies(origin: Origin, destination: Destination) -> Steps[None]:
         yield Hop(HopKind.NETWORK_POLICY, cluster.id, Passage.ALLOWED, says, evidence=evidence)
         return
     found = inhabitants(cluster)
-    yield _hop(cluster, list(_parts(cluster, pod, destination, policies, found)), policies, found)
+    parts = list(_parts(cluster, pod, destination, policies, found))
+    yield _hop(cluster, parts, policies, found)._replace(conditions=_conditions(parts))
 
 
 def _parts(
@@ -58,7 +60,49 @@ def _parts(
     for number in range(1, len(others) + 1):
         for part in reach.between(0, number):
             if part.traffic & wanted:
-                yield part
+                yield _by_name(part, _name(destination))
+
+
+def _name(destination: Destination) -> str | None:
+    """The name that the pod asks DNS for; None where an address is known past all DNS."""
+    return destination.asked or (None if destination.evidence else destination.name)
+
+
+def _by_name(part: Part, name: str | None) -> Part:
+    """What becomes of a connection to a name, which decides what policies say of names; an address leaves them open.
+
+    An engine knows the addresses of a name by the answers to the pod's own DNS queries, and the name by the query:
+    https://docs.cilium.io/en/stable/security/policy/language/#dns-based
+    """
+    if name is None:
+        return part
+    egress, ingress = (tuple(_known(reasons, name)) for reasons in (part.egress, part.ingress))
+    return part._replace(egress=egress, ingress=ingress)
+
+
+def _known(reasons: Sequence[Reason], name: str) -> Iterator[Reason]:
+    """The reasons that are left where a name is known: to the first that holds surely, without other conditions."""
+    for reason in reasons:
+        about = [condition for condition in reason.conditions if is_about_names(condition)]
+        deep = bool(reason.policies) and not reason.policies[0].kind.startswith("Cilium")
+        if all(is_met(condition, name, deep=deep) for condition in about):
+            left = tuple(condition for condition in reason.conditions if condition not in about)
+            yield reason._replace(conditions=left)
+            if not left and reason.sure and reason.action is not Action.UNREAD:
+                return
+
+
+def _conditions(parts: Sequence[Part]) -> tuple[str, ...]:
+    """What lets a connection through, where that are conditions alone: each of the same side, and all in one text."""
+    for part in parts:
+        if part.verdict is not Verdict.CONDITIONAL or len(parts) > 1:
+            return ()
+        sides = [side for side in (part.egress, part.ingress) if any(reason.conditions for reason in side)]
+        if len(sides) == 1 and all(reason.action is Action.ALLOW or not reason.conditions for reason in sides[0]):
+            last = sides[0][-1]
+            if last.action is Action.DENY:
+                return tuple(dict.fromkeys(" and ".join(one.conditions) for one in sides[0] if one.conditions))
+    return ()
 
 
 def _destinations(

@@ -7,7 +7,7 @@ from operator import or_
 from typing import NamedTuple
 
 from aks_audit.network.addresses import EVERYTHING, AddressSet, RangeSet
-from aks_audit.policies.evaluate import Evaluation, Passage, Ruleset, Verdict, both, selections
+from aks_audit.policies.evaluate import Evaluation, Passage, Reason, Ruleset, Verdict, both, selections
 from aks_audit.policies.model import OUTSIDE, Direction, Endpoint, Ports
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC
 from aks_audit.policies.universe import Universe, bits_of, numbers_in
@@ -22,12 +22,13 @@ class Box(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """What becomes of some traffic of members with peers, on their side."""
+    """What becomes of some traffic of members with peers, on their side, and why."""
 
     members: int
     peers: int
     traffic: RangeSet
     verdict: Verdict
+    reasons: tuple[Reason, ...]
 
 
 class Reach:
@@ -69,6 +70,8 @@ class Reach:
                 other = coming[at]
                 if other.traffic.meets(leaving.traffic):
                     verdict = both(leaving.verdict, other.verdict)
+                    if verdict is Verdict.UNKNOWN:
+                        verdict = Passage(leaving.traffic, leaving.reasons, other.reasons).verdict
                     yield Box(other.peers & leaving.members, other.members & leaving.peers, verdict)
 
     def _sides(self, direction: Direction, wanted: RangeSet) -> Iterator[_Side]:
@@ -81,7 +84,7 @@ class Reach:
         for profile, members in found.items():
             for part in self.evaluation.parts(first[profile], direction):
                 if traffic := part.traffic & wanted:
-                    yield _Side(members, part.peers, traffic, part.verdict)
+                    yield _Side(members, part.peers, traffic, part.verdict, part.reasons)
 
 
 class _Index:

@@ -40,8 +40,9 @@ def side_in_words(reasons: Sequence[Reason]) -> str:
 
 
 def why(verdict: Verdict, egress: Sequence[Reason], ingress: Sequence[Reason]) -> str:
-    """What decides on both sides; of what is denied, on the side that denies."""
+    """What decides on both sides; of what is denied, on the side that denies. A side without reasons is not told."""
     leaving, arriving = f"leaving: {side_in_words(egress)}", f"arriving: {side_in_words(ingress)}"
-    if verdict is not Verdict.DENIED:
+    denying = [bool(side) and all(reason.action is Action.DENY for reason in side) for side in (egress, ingress)]
+    if verdict is not Verdict.DENIED or not any(denying):
         return f"{leaving}; {arriving}"
-    return leaving if all(reason.action is Action.DENY for reason in egress) else arriving
+    return leaving if denying[0] else arriving
