@@ -249,7 +249,7 @@ def _add_path(commands: "Commands") -> None:
         dest="origin",
         required=True,
         metavar="WHERE",
-        help="node (of the first system pool), the name of an agent pool, or a pod as NAMESPACE/POD",
+        help="node (of the first system pool), the name of an agent pool, or a pod as NAMESPACE/POD (or its workload)",
     )
     path.add_argument(
         "--to",

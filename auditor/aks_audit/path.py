@@ -14,7 +14,7 @@ from aks_audit.errors import AuditError
 from aks_audit.facts import AgentPool, Estate, ManagedCluster, Unread
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.services import Service
-from aks_audit.facts.workloads import Pod
+from aks_audit.facts.workloads import Pod, workloads
 from aks_audit.network.api_servers import api_server
 from aks_audit.network.backends import asked_service, cluster_name, ports_in_words
 from aks_audit.network.firewall import KnownDestination
@@ -23,6 +23,7 @@ from aks_audit.network.hops import Hop, HopKind, Walk
 from aks_audit.network.origins import Origin, first_pool, of_pod, of_pool
 from aks_audit.network.required_egress import needs
 from aks_audit.network.walk import ON_THE_INTERNET, Knowledge, walk
+from aks_audit.network.workload_origins import of_workload
 from aks_audit.policies.on_the_way import network_policies
 from aks_audit.results import Evidence, JsonValue, Missing, Record
 from aks_audit.terminal import Pen, Style
@@ -52,19 +53,20 @@ def ask(estate: Estate, question: Question) -> Walk:
     """Walk from where the question starts to where it goes.
 
     Raises:
-        PathError: there is no such pool or pod, or the destination cannot be understood.
+        PathError: there is no such pool, pod or workload, or the destination cannot be understood.
     """
     cluster = question.cluster
     target = question.target.strip()
     inside = "/" in target and "://" not in target
     asked = None if inside or target.lower() == "api-server" else destination(target, question.protocol)
     try:
-        origin = _origin(estate, cluster, question.source)
+        origin, before = _origin(estate, cluster, question.source)
         if inside:
             asked = _inside(estate, cluster, question)
         elif asked and not _host_and_port(target)[1]:
             asked = _at_its_port(origin, asked)
-        return walk(origin, asked or api_server(cluster), knowledge(cluster), network_policies)
+        found = walk(origin, asked or api_server(cluster), knowledge(cluster), network_policies)
+        return Walk((*before, *found.hops))
     except Unread as unread:
         says = f"Where it starts, or is to go, cannot be told: {unread}"
         if "/" in question.source or inside:
@@ -170,7 +172,10 @@ def _inside(estate: Estate, cluster: ManagedCluster, question: Question) -> Dest
         (one for one in estate.within(Service, cluster.id) if (one.namespace, one.name) == (namespace, name)), None
     )
     if service is None:
-        pod = _pod(estate, cluster, written, Service)
+        pod = _pod_called(estate, cluster, written)
+        if pod is None:
+            services = ["/".join(one.parsed.names) for one in estate.within(Service, cluster.id).whole()]
+            raise PathError(_no_pod(estate, cluster, written, "pod or Service", services))
         if pod.pod_ip is None:
             raise PathError(f"pod {written!r} has no address yet; ask for one that runs")
         return destination(f"[{pod.pod_ip}]{f':{port}' if port else ''}", question.protocol)
@@ -225,12 +230,32 @@ def _address(host: str) -> Address | None:
         return None
 
 
-def _origin(estate: Estate, cluster: ManagedCluster, source: str) -> Origin:
+def _origin(estate: Estate, cluster: ManagedCluster, source: str) -> tuple[Origin, tuple[Hop, ...]]:
+    """Where the walk starts, and what is to be said before."""
     if "/" in source:
-        return of_pod(_pod(estate, cluster, source), cluster)
+        return _from_inside(estate, cluster, source.strip())
     if source.lower() == "node":
-        return of_pool(first_pool(cluster), cluster)
-    return of_pool(_pool(cluster, source), cluster)
+        return of_pool(first_pool(cluster), cluster), ()
+    return of_pool(_pool(cluster, source), cluster), ()
+
+
+def _from_inside(estate: Estate, cluster: ManagedCluster, source: str) -> tuple[Origin, tuple[Hop, ...]]:
+    """A pod, or one of those of a workload.
+
+    Raises:
+        PathError: there is none of that name, or no pod of it runs.
+        Unread: it may be among what was not read.
+    """
+    if pod := _pod_called(estate, cluster, source):
+        return of_pod(pod, cluster), ()
+    namespace, _, name = source.partition("/")
+    start = of_workload(cluster, namespace, name)
+    if start is None:
+        there = [f"{one.namespace}/{one.name}" for one in workloads(cluster).known]
+        raise PathError(_no_pod(estate, cluster, source, "pod or workload", there))
+    if start.origin is None:
+        raise PathError(f"{start.hop.says} in {cluster.name}")
+    return start.origin, (start.hop,)
 
 
 def _pool(cluster: ManagedCluster, wanted: str) -> AgentPool:
@@ -241,27 +266,24 @@ def _pool(cluster: ManagedCluster, wanted: str) -> AgentPool:
     close = get_close_matches(wanted.lower(), [pool.name.lower() for pool in cluster.pools], 1)
     meant = f"did you mean {close[0]}? " if close else ""
     raise PathError(
-        f"no pool {wanted!r} in {cluster.name}; {meant}there are: node (any), {names}, or a pod as NAMESPACE/POD"
+        f"no pool {wanted!r} in {cluster.name}; {meant}there are: node (any), {names}, or a pod as NAMESPACE/POD "
+        "(or its workload)"
     )
 
 
-def _pod(estate: Estate, cluster: ManagedCluster, wanted: str, *others: type[Service]) -> Pod:
-    """The pod of a name; else what there is, of other kinds too.
+def _pod_called(estate: Estate, cluster: ManagedCluster, wanted: str) -> Pod | None:
+    names = tuple(wanted.split("/"))
+    return next((pod for pod in estate.within(Pod, cluster.id) if pod.parsed.names == names), None)
+
+
+def _no_pod(estate: Estate, cluster: ManagedCluster, wanted: str, what: str, others: Sequence[str]) -> str:
+    """That there is none of a name, and what there is; beside pods, others.
 
     Raises:
-        PathError: there is none.
         NotCollected: nothing says so.
     """
-    pods = estate.within(Pod, cluster.id)
-    names = tuple(wanted.split("/"))
-    for pod in pods:
-        if pod.parsed.names == names:
-            return pod
-    pods.whole()
-    there = ["/".join(pod.parsed.names) for pod in pods]
-    there += ["/".join(one.parsed.names) for kind in others for one in estate.within(kind, cluster.id).whole()]
-    what = "pod or Service" if others else "pod"
-    raise PathError(f"no {what} {wanted!r} in {cluster.name}; {_near(wanted, there)}")
+    there = dict.fromkeys(["/".join(pod.parsed.names) for pod in estate.within(Pod, cluster.id).whole()])
+    return f"no {what} {wanted!r} in {cluster.name}; {_near(wanted, [*dict.fromkeys(others), *there])}"
 
 
 def _near(wanted: str, there: Sequence[str]) -> str:
@@ -346,12 +368,17 @@ def as_text(question: Question, walked: Walk, *, colour: bool, width: int) -> st
 
 
 def _text(question: Question, walked: Walk, pen: Pen) -> Iterator[str]:
-    asked = f"{question.cluster.name}: {_source_words(question.source)} → {question.target}{_service(question, walked)}"
+    source = _source_words(question.source, walked.hops[0])
+    asked = f"{question.cluster.name}: {source} → {question.target}{_service(question, walked)}"
     yield from pen.wrapped(asked, Style.STRONG, "", "    ")
     yield ""
     decides = walked.decided_by
-    for number, hop in enumerate(walked.hops):
-        yield from _hop(hop, pen, last=number == len(walked.hops) - 1)
+    last = walked.hops[-1]
+    for hop in walked.hops:
+        yield from _hop(hop, pen, last=hop is last)
+        if hop is decides and hop.passage is Passage.BLOCKED and hop is not last:
+            yield from pen.wrapped("│ Were that let through, it would go on:", Style.QUIET, "", "│ ")
+            yield pen.styled("│", Style.QUIET)
     yield ""
     mark, style = _OF_PASSAGE[walked.end]
     first, *others = _end(walked, decides)
@@ -395,9 +422,11 @@ def _service(question: Question, walked: Walk) -> str:
     return f" ({named})" if of_service else f" ({named} {_HTTPS})"
 
 
-def _source_words(source: str) -> str:
+def _source_words(source: str, first: Hop) -> str:
     if "/" in source:
-        return f"pod {source}"
+        start = parse(first.where)
+        of_workload = start.names == tuple(source.split("/")) and start.type != Pod.TYPE
+        return f"workload {source}" if of_workload else f"pod {source}"
     return "a node" if source.lower() == "node" else f"pool {source}"
 
 

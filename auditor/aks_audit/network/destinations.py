@@ -91,8 +91,8 @@ def _hop_of_name(name: str, network: VirtualNetwork, resolution: Resolution, way
     return Hop(HopKind.NAME, network.id, passage, f"{says}: {way}" if way else says, "", resolution.evidence)
 
 
-def ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
-    """Destinations that no route is asked for."""
+def ends_at_once(origin: Origin, destination: Destination, *, held: bool) -> Steps[bool]:
+    """Whether no route is asked for a destination. What is `held` back does not get there, known or not."""
     address, cluster = destination.address, origin.cluster
     if address is None:
         return False
@@ -112,8 +112,9 @@ def ends_at_once(origin: Origin, destination: Destination) -> Steps[bool]:
         says = f"{address} is a pod of the cluster, and none that was read has it"
     else:
         return False
-    evidence = (cluster.at(ManagedCluster.service_cidr), cluster.at(ManagedCluster.pod_cidr))
-    yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
+    if not held:
+        evidence = (cluster.at(ManagedCluster.service_cidr), cluster.at(ManagedCluster.pod_cidr))
+        yield Hop(HopKind.DESTINATION, cluster.id, Passage.UNKNOWN, says, evidence=evidence)
     return True
 
 

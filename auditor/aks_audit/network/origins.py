@@ -92,7 +92,7 @@ def of_pod(pod: Pod, cluster: ManagedCluster) -> Origin:
     if name is None or pod.pod_ip is None:
         raise Malformed(pod.id, "/spec/nodeName", "a pod that runs on no node yet, or has no address")
     node = next((node for node in cluster.estate.within(Node, cluster.id) if node.name == name), None)
-    pool = _pool_of(cluster, name, node)
+    pool = pool_of(cluster, name, node)
     subnet = node_subnet(cluster, pool)
     address = _address(node.internal_ip, node, "/status/addresses") if node and node.internal_ip else None
     pod_address = _address(pod.pod_ip, pod, "/status/podIP")
@@ -197,7 +197,12 @@ def of_version(subnet: Subnet, version: int) -> list[Network]:
     return [prefix for prefix in subnet.prefixes if prefix.version == version]
 
 
-def _pool_of(cluster: ManagedCluster, node_name: str, node: Node | None) -> AgentPool:
+def pool_of(cluster: ManagedCluster, node_name: str, node: Node | None) -> AgentPool:
+    """The pool of a node: by its label where it was read, else by its name.
+
+    Raises:
+        NotCollected: neither tells it.
+    """
     written = _NODE_NAME.match(node_name)
     name = (node.agent_pool if node else None) or (written[1] if written else "")
     for pool in cluster.pools:

@@ -144,10 +144,9 @@ def _onward(origin: Origin, destination: Destination, known: Knowledge, policies
     way = yield from told(HopKind.MASQUERADE, origin.cluster.id, way_of(origin, resolved))
     if way is None:
         return
-    if origin.pod and not way.gateway:
-        yield from told(HopKind.NETWORK_POLICY, origin.cluster.id, policies(origin, resolved))
+    held = bool(origin.pod and not way.gateway) and (yield from _held(origin, resolved, policies))
     origin = way.origin or origin
-    if (yield from ends_at_once(origin, resolved)) or (yield from without_its_family(origin, resolved)):
+    if (yield from ends_at_once(origin, resolved, held=held)) or (yield from without_its_family(origin, resolved)):
         return
     sender = yield from told(HopKind.MASQUERADE, origin.cluster.id, masquerade(origin, resolved))
     if sender is None:
@@ -162,6 +161,15 @@ def _onward(origin: Origin, destination: Destination, known: Knowledge, policies
             return
         under = onward
     yield Hop(HopKind.ROUTE, under.sender.subnet.id, Passage.BLOCKED, "The routes lead in circles")
+
+
+def _held(origin: Origin, destination: Destination, policies: Policies) -> Steps[bool]:
+    """Whether policies surely hold the pod back."""
+    held = False
+    for hop in told(HopKind.NETWORK_POLICY, origin.cluster.id, policies(origin, destination)):
+        held = hop.passage is Passage.BLOCKED
+        yield hop
+    return held
 
 
 def _on_interfaces(under: _Under) -> Steps[None]:
