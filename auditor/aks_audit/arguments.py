@@ -223,9 +223,24 @@ def _add_scan(commands: "Commands") -> None:
     )
     scan.add_argument(
         "--fail-on",
-        choices=SEVERITIES,
-        default="high",
-        help="exit with 1 on failures this severe or worse (default: high)",
+        type=_threshold,
+        default=(False, "high"),
+        metavar="[new:]SEVERITY",
+        help=f"exit with 1 on failures this severe or worse: {', '.join(SEVERITIES)} (default: high); with new: before "
+        "it, on those alone that the baseline has not",
+    )
+    scan.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="REPORT",
+        help="an earlier aks-audit.json: say what is new, mended, changed, or was not looked at again",
+    )
+    scan.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="exceptions, severities, disabled rules and sources (default: the nearest aks-audit.toml, from here up to "
+        "the root of the repository)",
     )
 
 
@@ -405,6 +420,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, such as 900")
     return seconds
+
+
+def _threshold(text: str) -> tuple[bool, str]:
+    new, _, severity = text.rpartition(":")
+    if severity not in SEVERITIES or new not in {"", "new"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SEVERITIES)}, nor one of them after new:")
+    return bool(new), severity
 
 
 def _tag(text: str) -> tuple[str, str]:

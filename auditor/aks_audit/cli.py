@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from aks_audit.permission_check import Need
     from aks_audit.report import Report, Reporter
+    from aks_audit.scan import Wish
     from aks_audit.snapshot import Collected, Gap, Snapshot
     from aks_audit.sources.live import Request
 
@@ -89,30 +90,47 @@ def _reader_left() -> None:
 
 
 def _scan(arguments: "Namespace", progress: Progress) -> int:
-    from aks_audit import engine, report  # noqa: PLC0415 - only a scan needs them
-    from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
-    from aks_audit.facts import Estate  # noqa: PLC0415
-    from aks_audit.results import Severity  # noqa: PLC0415
+    from aks_audit.results import Severity  # noqa: PLC0415 - only a scan needs them
+    from aks_audit.scan import scan  # noqa: PLC0415
 
     if _is_recorded(arguments):
         _refuse_what_is_live(arguments)
     elif arguments.dry_run:
         return _plan(arguments, progress)
+    only_new, threshold = arguments.fail_on
+    if only_new and not arguments.baseline:
+        raise UsageError(f"--fail-on new:{threshold} needs --baseline REPORT, which says what is not new")
     reporters = _reporters(arguments.format, arguments.output)
     if arguments.output:
         _must_hold(arguments.output, "aks-audit.json")
-    checklists = choose(load_checklists(), tuple(arguments.checklist))
-    recorded = _snapshot(arguments, progress)
-    rules = engine.load_rules()
-    if arguments.checklist:
-        asked = {item.rule for checklist in checklists for item in checklist.item}
-        rules = tuple(rule for rule in rules if rule.id in asked)
-    findings = engine.audit(Estate(recorded), rules)
-    document = report.build(recorded, rules, findings, checklists)
+    wish = _wish(arguments)
+    document = scan(_snapshot(arguments, progress), wish)
+    for entry in document.policy.entries:
+        if entry.state != "in-force":
+            progress.warn(f"{document.policy.file}:{entry.line}: {entry.table} of {one_line(entry.rule)}: {entry.says}")
     _deliver(document, reporters, arguments.output, progress)
-    if document.failures(Severity(arguments.fail_on)):
+    failures = document.failures(Severity(threshold))
+    if any(failure.change == "new" for failure in failures) if only_new else failures:
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
+
+
+def _wish(arguments: "Namespace") -> "Wish":
+    """What is asked of what is read; unusable files and names are refused before anything is."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from aks_audit import baseline, config  # noqa: PLC0415
+    from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
+    from aks_audit.scan import Wish  # noqa: PLC0415
+
+    choose(load_checklists(), tuple(arguments.checklist))
+    file = arguments.config or config.find(Path.cwd())
+    return Wish(
+        today=datetime.now(UTC).date(),
+        checklists=tuple(arguments.checklist),
+        config=config.read(file) if file else config.Config(),
+        before=baseline.read(arguments.baseline) if arguments.baseline else None,
+    )
 
 
 def _path(arguments: "Namespace", progress: Progress) -> int:
