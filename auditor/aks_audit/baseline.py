@@ -7,7 +7,7 @@ was not in scope or not asked is carried on. So no failure ends by not looking.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,7 +51,7 @@ def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[tupl
     failed = {finding.fingerprint: finding for finding in _failed(before)}
     compared = tuple(_compared(finding, failed.get(finding.fingerprint)) for finding in findings)
     present = _Present(compared, before.scan, now)
-    became = [(old, present.became(old)) for old in failed.values()]
+    became = [present.became(old) for old in failed.values()]
     changes = [finding.change for finding in compared if finding.change]
     return compared, Comparison(
         since=before.scan.finished,
@@ -59,8 +59,8 @@ def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[tupl
         new=changes.count("new"),
         changed=changes.count("changed"),
         unchanged=changes.count("unchanged"),
-        fixed=tuple(_fixed(old, end) for old, end in became if end and end != "carried"),
-        carried=tuple(msgspec.structs.replace(old, change=None) for old, end in became if end == "carried"),
+        fixed=tuple(one for one in became if isinstance(one, Fixed)),
+        carried=tuple(msgspec.structs.replace(one, change=None) for one in became if isinstance(one, Finding)),
     )
 
 
@@ -104,20 +104,20 @@ class _Present:
         self._now = now
         self._whole = now.scan.complete and _as_much(before, now.scan)
 
-    def became(self, old: Finding) -> FixedBy | Literal["carried"] | None:
-        """How a failure of the baseline ended, that it is carried on, or None: it is a failure still."""
+    def became(self, old: Finding) -> Fixed | Finding | None:
+        """How a failure of the baseline ended, the failure itself where it is carried on; None: it is one still."""
         current = self._current.get(old.fingerprint)
         if current is None:
             return self._absent(old)
         if current.outcome is Outcome.FAIL:
             return None
-        return "carried" if current.outcome is Outcome.UNKNOWN else _DECIDED[current.outcome]
+        return old if current.outcome is Outcome.UNKNOWN else _fixed(old, _DECIDED[current.outcome])
 
-    def _absent(self, old: Finding) -> FixedBy | Literal["carried"]:
+    def _absent(self, old: Finding) -> Fixed | Finding:
         if old.rule in self._now.disabled:
-            return "disabled"
+            return _fixed(old, "disabled")
         doubted = any((old.rule, cluster.lower()) in self._unknown for cluster in old.clusters)
-        return "gone" if self._whole and old.rule in self._now.asked and not doubted else "carried"
+        return _fixed(old, "gone") if self._whole and old.rule in self._now.asked and not doubted else old
 
 
 _DECIDED: Mapping[Outcome, FixedBy] = {Outcome.PASS: "pass", Outcome.NOT_APPLICABLE: "not-applicable"}
