@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from aks_audit.report import Report
 from aks_audit_reports.html.data import embedded
-from aks_audit_reports.html.page import page, worst_first
+from aks_audit_reports.html.page import page
+from aks_audit_reports.html.states import worst_first
 from aks_audit_reports.summary import printable
 
 
@@ -30,7 +31,7 @@ class HtmlReporter:
         findings = worst_first(report.findings)
         html = _template().render(
             page=page(report, findings),
-            data=Markup(embedded(report, findings)),  # noqa: S704 - JSON without any `<`
+            data=Markup(embedded(report, findings)),  # noqa: S704 - base64
             style=style,
             script=script,
             policy=_policy(style, script),
