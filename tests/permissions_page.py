@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from aks_audit.arguments import PERMISSIONS_EXAMPLES
+from aks_audit.commands.permissions import PERMISSIONS_EXAMPLES
 from aks_audit.consequences import Trial
 from aks_audit.engine import load_rules
 from aks_audit.permissions import AzureRead, KubernetesRead, Permissions, data_actions, load

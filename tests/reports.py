@@ -77,7 +77,7 @@ def report_of(
     findings: Iterable[Finding], rules: Iterable[RuleText] = (rule_text(),), records: Sequence[snapshot.Record] = ()
 ) -> Report:
     """The report of these findings; `records` are what else the snapshot holds, such as gaps."""
-    judged = [Rule(text, ManagedCluster, _never) for text in rules]
+    judged = [Rule(text, ManagedCluster, never) for text in rules]
     header = snapshot.Header(schema=snapshot.SCHEMA, tool="aks-audit", scope=(SCOPE,))
     return report.build(snapshot.of([header, *records]), judged, tuple(findings), ())
 
@@ -122,5 +122,5 @@ def _cluster(number: int, file: Path) -> snapshot.Resource:
     return snapshot.Resource(id=about, type=TYPE, body={**body, "id": about, "name": about.rpartition("/")[2]})
 
 
-def _never(_cluster: ManagedCluster) -> Verdict:
+def never(_cluster: ManagedCluster) -> Verdict:
     return passes("Nothing is asked of it")

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from aks_audit import __version__, cli, snapshot
-from aks_audit.arguments import EXIT_CODES
 from aks_audit.checklist import load_checklists
 from aks_audit.cli import main
+from aks_audit.commands import EXIT_CODES
 from aks_audit.engine import load_rules
 from aks_audit.progress import Progress
 from cases import CLUSTER, ROOT, Case, records_of

@@ -92,7 +92,10 @@ def test_the_schema_objects_to_what_is_not_a_report() -> None:
 
 def test_the_keys_are_the_contract() -> None:
     document = rendered(every_part())
-    assert list(document) == ["schemaVersion", "tool", "scan", "coverage", "score", "clusters", "rules", "findings"]
+    assert list(document) == [
+        "schemaVersion", "tool", "scan", "coverage", "score", "clusters", "rules", "findings", "policy", "fixes",
+        "comparison",
+    ]  # fmt: skip
     failed = document["findings"][0]
     assert list(failed) == [
         "rule", "resource", "clusters", "outcome", "severity", "message", "evidence", "remediation", "missing",

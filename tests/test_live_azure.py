@@ -11,8 +11,8 @@ import pytest
 from azure.mgmt.containerservice.models import MaintenanceConfiguration, OutboundEnvironmentEndpoint
 
 from aks_audit import snapshot
-from aks_audit.arguments import OPTIONAL_READS
 from aks_audit.cli import main
+from aks_audit.commands.options import OPTIONAL_READS
 from aks_audit.sources.azure.plan import CLUSTERS, FIREWALLS, LISTED, OPTIONAL, REGISTRIES, optional
 from cases import ALIASES, CLUSTER, ROOT, Case, records_of
 from live import TOKEN, environment, run

@@ -7,8 +7,8 @@ import msgspec.yaml
 import pytest
 
 from aks_audit import permissions
-from aks_audit.arguments import PERMISSIONS_EXAMPLES
 from aks_audit.cli import main
+from aks_audit.commands.permissions import PERMISSIONS_EXAMPLES
 from aks_audit.facts import (
     AzureResource,
     application_gateway,

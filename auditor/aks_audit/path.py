@@ -21,7 +21,7 @@ from aks_audit.network.firewall import KnownDestination
 from aks_audit.network.flows import Address, Destination, FlowProtocol, Passage
 from aks_audit.network.hops import Hop, HopKind, Walk
 from aks_audit.network.origins import Origin, first_pool, of_pod, of_pool
-from aks_audit.network.required_egress import needs
+from aks_audit.network.required_egress import Need, needs
 from aks_audit.network.walk import ON_THE_INTERNET, Knowledge, walk
 from aks_audit.network.workload_origins import of_workload
 from aks_audit.policies.on_the_way import network_policies
@@ -82,13 +82,9 @@ def knowledge(cluster: ManagedCluster) -> Knowledge:
     Source: https://learn.microsoft.com/azure/aks/limit-egress-traffic and
     https://learn.microsoft.com/azure/firewall/fqdn-tags
     """
-    try:
-        needed = needs(cluster)
-    except Unread:
-        needed = ()
 
     def known(name: str | None) -> KnownDestination:
-        found = next((need.known for need in needed if name and _is_called(need.name, name)), None)
+        found = next((need.known for need in _needed(cluster) if _is_called(need.name, name)), None) if name else None
         if found:
             return found
         if name and name.endswith(_MICROSOFTS):
@@ -96,6 +92,13 @@ def knowledge(cluster: ManagedCluster) -> Knowledge:
         return KnownDestination(public=True, fqdn_tags=frozenset())
 
     return known
+
+
+def _needed(cluster: ManagedCluster) -> tuple[Need, ...]:
+    try:
+        return needs(cluster)
+    except Unread:
+        return ()
 
 
 _MICROSOFTS = (

@@ -8,12 +8,12 @@ from aks_audit import __version__
 from aks_audit.checklist import Checklist, Item
 from aks_audit.facts import ManagedCluster
 from aks_audit.facts.resource_id import parse
-from aks_audit.results import Finding, Missing, Outcome, Record, RuleText, Severity
+from aks_audit.results import Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
 from aks_audit.score import Answers, Score, answers, by_checklist, by_cluster, by_severity, score, worst
 from aks_audit.snapshot import Snapshot
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Tool(Record, frozen=True):
@@ -26,13 +26,17 @@ class Tool(Record, frozen=True):
 class Scan(Record, frozen=True):
     """What was scanned and when (RFC 3339; null where the snapshot does not say).
 
-    `complete` is false where something in scope could not be read, or a rule crashed.
+    `complete` is false where something in scope could not be read, or a rule crashed. `narrowed` says what of the scope
+    was asked for alone (`cluster=aks-prod`), and `checklists` to whose rules the questions were limited; both are empty
+    where everything was asked.
     """
 
     scope: tuple[str, ...]
     started: str | None
     finished: str | None
     complete: bool
+    narrowed: tuple[str, ...] = ()
+    checklists: tuple[str, ...] = ()
 
 
 class ReadCount(Record, frozen=True):
@@ -99,8 +103,87 @@ class ClusterSummary(Record, frozen=True):
     outcomes: dict[str, int]
 
 
+PolicyTable: TypeAlias = Literal["exception", "severity", "disabled", "source"]
+EntryState: TypeAlias = Literal["in-force", "expiring", "expired", "unused", "malformed"]
+
+
+class PolicyEntry(Record, frozen=True):
+    """An entry of `aks-audit.toml` as it is told there, by line, and what became of it.
+
+    `sets` is the severity or the file that it names; `matched` counts the failures that an exception accepts.
+    """
+
+    table: PolicyTable
+    line: int
+    state: EntryState
+    says: str
+    matched: int
+    rule: str
+    resource: str
+    reason: str
+    owner: str
+    approved_by: str
+    expires: str
+    sets: str
+
+
+class Policy(Record, frozen=True):
+    """What people decided about findings, and in which file."""
+
+    file: str | None = None
+    entries: tuple[PolicyEntry, ...] = ()
+
+
+class Fix(Record, frozen=True):
+    """One thing to do, and what it mends: the findings by fingerprint, each once.
+
+    `risk` is the weight of the questions that it would turn, by severity as in the score; `effort` what it costs.
+    """
+
+    title: str
+    rules: tuple[str, ...]
+    resources: tuple[str, ...]
+    severity: Severity
+    command: str
+    change: str
+    effort: Effort
+    risk: float
+    findings: tuple[str, ...]
+    clusters: tuple[str, ...]
+
+
+FixedBy: TypeAlias = Literal["pass", "not-applicable", "gone", "disabled"]
+"""How a failure ended: by its outcome now, gone with its resource, or because people disabled its rule."""
+
+
+class Fixed(Record, frozen=True):
+    """A failure of the baseline that is none any more."""
+
+    rule: str
+    resource: str
+    severity: Severity
+    message: str
+    fingerprint: str
+    by: FixedBy
+
+
+class Comparison(Record, frozen=True):
+    """What changed since a baseline, which was finished at `since` (RFC 3339).
+
+    `carried` are failures of the baseline that this scan could not, or was not asked to, look at again.
+    """
+
+    since: str | None
+    score: Score
+    new: int
+    changed: int
+    unchanged: int
+    fixed: tuple[Fixed, ...]
+    carried: tuple[Finding, ...]
+
+
 class Report(Record, frozen=True):
-    """Everything a renderer needs."""
+    """Everything a renderer needs. A report of an earlier version lacks what has a default here."""
 
     schema_version: str
     tool: Tool
@@ -110,12 +193,23 @@ class Report(Record, frozen=True):
     clusters: tuple[ClusterSummary, ...]
     rules: tuple[RuleText, ...]
     findings: tuple[Finding, ...]
+    policy: Policy = Policy()
+    fixes: tuple[Fix, ...] = ()
+    comparison: Comparison | None = None
 
     def failures(self, threshold: Severity = Severity.INFO) -> tuple[Finding, ...]:
-        """The failures at or over a severity, worst first, then by rule and resource."""
-        order = list(Severity)
-        failed = [f for f in self.findings if f.outcome is Outcome.FAIL and f.severity.reaches(threshold)]
-        return tuple(sorted(failed, key=lambda f: (order.index(f.severity), f.rule, f.resource.lower())))
+        """The failures at or over a severity that nobody accepted, worst first, then by rule and resource."""
+        failed = [f for f in self.findings if f.outcome is Outcome.FAIL and f.exception is None]
+        return _worst_first(f for f in failed if f.severity.reaches(threshold))
+
+    def accepted(self) -> tuple[Finding, ...]:
+        """The failures that a person accepted, in the same order."""
+        return _worst_first(finding for finding in self.findings if finding.exception)
+
+
+def _worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    order = {severity: place for place, severity in enumerate(Severity)}
+    return tuple(sorted(findings, key=lambda f: (order[f.severity], f.rule, f.resource.lower())))
 
 
 File: TypeAlias = tuple[str, bytes]
@@ -164,6 +258,7 @@ def build(
             started=snapshot.started,
             finished=snapshot.finished,
             complete=all(missing.kind in _ENOUGH for missing in unread),
+            narrowed=tuple(sorted({told for header in snapshot.headers for told in header.narrowed or ()})),
         ),
         coverage=Coverage(
             read=_read(snapshot),

@@ -116,8 +116,25 @@ class Remediation(Record, frozen=True):
     change: str
 
 
-class Finding(Record, frozen=True):
-    """One rule's outcome about one resource (or a named part of it), with its evidence."""
+class Exemption(Record, frozen=True):
+    """A person's decision to live with a failure until a day (RFC 3339 date). It stays a failure, and in the score."""
+
+    reason: str
+    owner: str
+    approved_by: str
+    expires: str
+
+
+Change: TypeAlias = Literal["new", "unchanged", "changed"]
+"""How a failure stands to the baseline: not failed there, failed alike, or failed with other evidence."""
+
+
+class Finding(Record, frozen=True, omit_defaults=True):
+    """One rule's outcome about one resource (or a named part of it), with its evidence.
+
+    `exception` stands where a person accepted the failure, `change` where it was held against a baseline, and `source`
+    where the infrastructure's own code says so: its file from the repository's root, line and text.
+    """
 
     rule: str
     resource: str
@@ -131,6 +148,36 @@ class Finding(Record, frozen=True):
     location: Location | None
     place: Place
     fingerprint: str
+    exception: Exemption | None = None
+    change: Change | None = None
+    source: Place | None = None
+
+
+class Effort(StrEnum):
+    """What a fix costs those who run the cluster, least first."""
+
+    SETTING = "in place"
+    ROLLOUT = "restarts workloads"
+    NODES = "replaces nodes"
+    REBUILD = "new cluster"
+
+
+_EFFORTS = {
+    "in place": Effort.SETTING,
+    "replaces the pod": Effort.ROLLOUT,
+    "replaces the workload": Effort.ROLLOUT,
+    "replaces workloads": Effort.ROLLOUT,
+    "replaces nodes": Effort.NODES,
+    "replaces the nodes": Effort.NODES,
+    "replaces what all nodes run": Effort.NODES,
+    "new node pool": Effort.NODES,
+    "new cluster": Effort.REBUILD,
+}
+
+
+def effort(change: str) -> Effort:
+    """What a fix costs, by the first words of what is said of its change; in place where they are none of ours."""
+    return next((cost for words, cost in _EFFORTS.items() if change.startswith(words)), Effort.SETTING)
 
 
 class RuleText(Record, frozen=True):

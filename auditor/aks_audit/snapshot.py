@@ -47,7 +47,10 @@ class SnapshotError(AuditError):
 
 
 class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
-    """What was scanned, by which tool, from when to when (RFC 3339, None where it is not recorded)."""
+    """What was scanned, by which tool, from when to when (RFC 3339, None where it is not recorded).
+
+    `narrowed` tells what alone was asked for of the scope, as `cluster=NAME`, and is not there where all of it was.
+    """
 
     schema: str
     tool: str
@@ -55,6 +58,7 @@ class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     started: str | None = None
     finished: str | None = None
     documents: int | None = None
+    narrowed: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Listing(msgspec.Struct, frozen=True, tag_field="kind", tag="listing", omit_defaults=True):

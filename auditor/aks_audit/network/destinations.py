@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from typing import Final
 
-from aks_audit.facts import ManagedCluster, NetworkPlugin, VirtualNetwork
+from aks_audit.facts import Estate, ManagedCluster, NetworkPlugin, Unread, VirtualNetwork
 from aks_audit.facts.workloads import Pod
 from aks_audit.network.aliases import private_alias
 from aks_audit.network.backends import is_of_services
@@ -46,8 +46,27 @@ def named(origin: Origin, destination: Destination) -> Steps[Destination | None]
 
 def _private_cluster(origin: Origin, name: str) -> ManagedCluster | None:
     """The private cluster whose API server has this public name."""
-    clusters = origin.cluster.estate.every(ManagedCluster)
-    return next((one for one in clusters if one.enable_private_cluster and (one.fqdn or "").lower() == name), None)
+    found, unread = origin.cluster.estate.indexed(_private_clusters)
+    if name not in found and unread:
+        _private_name(unread)  # raises what stops the search there
+    return found.get(name)
+
+
+def _private_clusters(estate: Estate) -> tuple[dict[str, ManagedCluster], ManagedCluster | None]:
+    """The private clusters by their public name, up to the first cluster that cannot be read, and that one."""
+    found: dict[str, ManagedCluster] = {}
+    for one in estate.every(ManagedCluster):
+        try:
+            name = _private_name(one)
+        except Unread:
+            return found, one
+        if name:
+            found.setdefault(name, one)
+    return found, None
+
+
+def _private_name(cluster: ManagedCluster) -> str:
+    return (cluster.fqdn or "").lower() if cluster.enable_private_cluster else ""
 
 
 def _hop_of_private_cluster(

@@ -142,7 +142,7 @@ def effective_route(subnet: Subnet, destination: Address) -> EffectiveRoute:
     """
     network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
     table = subnet.route_table.read() if subnet.route_table else None
-    routes = [route for route in _routes(network, table) if destination in route.prefix]
+    routes = [route for route in subnet.estate.once(_routes_of, subnet) if destination in route.prefix]
     best = max(routes, key=lambda route: (route.prefix.prefixlen, _PREFERENCE.get(route.source, 0)))
     inside = any(route.source is RouteSource.PEERING or _is_local(route) for route in routes)
     asked = _Question(subnet, network, table, best, destination)
@@ -150,6 +150,12 @@ def effective_route(subnet: Subnet, destination: Address) -> EffectiveRoute:
     return best._replace(
         doubts=doubts, service_tags=tuple(_by_tag(asked)), service_endpoints=tuple(_by_endpoint(asked))
     )
+
+
+def _routes_of(subnet: Subnet) -> tuple[EffectiveRoute, ...]:
+    """All routes of a subnet."""
+    network = subnet.estate.resource(VirtualNetwork, subnet.virtual_network_id)
+    return tuple(_routes(network, subnet.route_table.read() if subnet.route_table else None))
 
 
 _PREFERENCE = {RouteSource.USER: 2, RouteSource.VIRTUAL_HUB: 1}
@@ -164,6 +170,10 @@ def default_route(table: RouteTable, family: Family = 4) -> Route | None:
 
 def tag_routes(table: RouteTable) -> tuple[Route, ...]:
     """The routes for service tags."""
+    return table.estate.once(_tag_routes, table)
+
+
+def _tag_routes(table: RouteTable) -> tuple[Route, ...]:
     _all_routes(table)
     return tuple(route for route, prefix in written_prefixes(table) if prefix is None and destination(route) is None)
 
@@ -205,6 +215,10 @@ def gateways_in_reach(network: VirtualNetwork) -> tuple[GatewayReach, ...]:
     Raises:
         Malformed: the network lacks its list of subnets, or a peering what decides.
     """
+    return network.estate.once(_gateways_in_reach, network)
+
+
+def _gateways_in_reach(network: VirtualNetwork) -> tuple[GatewayReach, ...]:
     return (*_own_gateways(network), *_gateways_of_peers(network))
 
 
@@ -359,8 +373,7 @@ def _routes(network: VirtualNetwork, table: RouteTable | None) -> Iterator[Effec
     space = network.at(VirtualNetwork.address_space)
     for prefix in stated(network, VirtualNetwork.address_space):
         yield EffectiveRoute(RouteSource.SYSTEM, prefix, NextHop(NextHopKind.VIRTUAL_NETWORK), "", (space,))
-    for peering in network.peerings or ():
-        yield from _peering_routes(peering)
+    yield from network.estate.once(_all_peering_routes, network)
     if propagates(table):
         yield from _hub_route(network)
     for prefix in _DEFAULTS:
@@ -392,6 +405,10 @@ def _hub_route(network: VirtualNetwork) -> Iterator[EffectiveRoute]:
                 at = address_of(firewall, address, firewall.at(AzureFirewall.hub_private_ip_address))
                 hop = NextHop(NextHopKind.APPLIANCE, (at,))
                 yield EffectiveRoute(RouteSource.VIRTUAL_HUB, _DEFAULT, hop, found.hub.name, found.evidence)
+
+
+def _all_peering_routes(network: VirtualNetwork) -> tuple[EffectiveRoute, ...]:
+    return tuple(route for peering in network.peerings or () for route in _peering_routes(peering))
 
 
 def _peering_routes(peering: VirtualNetworkPeering) -> Iterator[EffectiveRoute]:

@@ -6,7 +6,7 @@ through. Whether anything listens at the other end is not asked.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, TypeAlias
 
 from aks_audit.facts import (
@@ -28,7 +28,7 @@ from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.static_egress import StaticGatewayConfiguration
-from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet
+from aks_audit.network.addresses import EVERYTHING, PUBLIC, AddressSet, RangeSet
 from aks_audit.network.backends import behind_service
 from aks_audit.network.destinations import ends_at_once, named
 from aks_audit.network.endpoint_routes import Found, endpoint_at, past_user_routes
@@ -38,7 +38,7 @@ from aks_audit.network.gateway_nodes import way_of
 from aks_audit.network.hops import Hop, HopKind, Steps, Walk, told
 from aks_audit.network.next_hops import Appliance, ApplianceKind, resolve_appliance
 from aks_audit.network.origins import Origin, Sender, interfaces, machine_interfaces
-from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route
+from aks_audit.network.routes import EffectiveRoute, NextHopKind, RouteSource, effective_route, written_prefixes
 from aks_audit.network.security_decisions import Behind, Decision, Surroundings, decide
 from aks_audit.network.senders import masquerade, prefixes_at, source, without_its_family
 from aks_audit.network.surroundings import surroundings
@@ -359,17 +359,21 @@ def _somewhere(subnet: Subnet, source: Address) -> Address:
     table = None
     with suppress(Unread):  # whoever asks for the route says so
         table = subnet.route_table.read() if subnet.route_table else None
-    unnamed = PUBLIC.v4 - AddressSet.of(_special(table)).v4
-    return IPv4Address((unnamed or PUBLIC.v4).ranges[0][0])
+    return table.estate.once(_unnamed, table) if table else _address_of(PUBLIC.v4)
+
+
+def _unnamed(table: RouteTable) -> IPv4Address:
+    return _address_of((PUBLIC.v4 - AddressSet.of(_special(table)).v4) or PUBLIC.v4)
+
+
+def _address_of(some: RangeSet) -> IPv4Address:
+    return IPv4Address(some.ranges[0][0])
 
 
 def _special(table: RouteTable | None) -> Iterator[Network]:
-    for route in (table.routes if table else None) or ():
-        try:
-            prefix = ip_network((route.address_prefix or "").strip(), strict=False)
-        except ValueError:
-            continue  # a service tag, whose addresses the route's own doubts are about
-        if prefix.prefixlen > 1:
+    """The prefixes of routes for less than half of the internet; the routes' own doubts are about service tags."""
+    for _, prefix in written_prefixes(table) if table else ():
+        if prefix and prefix.prefixlen > 1:
             yield prefix
 
 

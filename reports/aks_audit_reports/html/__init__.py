@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from aks_audit.report import Report
 from aks_audit_reports.html.data import embedded
-from aks_audit_reports.html.page import page, worst_first
+from aks_audit_reports.html.page import page
+from aks_audit_reports.html.states import worst_first
 from aks_audit_reports.summary import printable
 
 
@@ -26,11 +27,11 @@ class HtmlReporter:
     def render(self, report: Report, *, colour: bool = False) -> bytes:
         """The page, complete without scripts but for the findings past the most severe ones."""
         del colour  # a page has its own
-        style, script = _asset("style.css"), _asset("app.js")
+        style, script = _assets(".css"), _assets(".js")
         findings = worst_first(report.findings)
         html = _template().render(
             page=page(report, findings),
-            data=Markup(embedded(report, findings)),  # noqa: S704 - JSON without any `<`
+            data=Markup(embedded(report, findings)),  # noqa: S704 - base64
             style=style,
             script=script,
             policy=_policy(style, script),
@@ -57,8 +58,10 @@ def _visible(shown: object) -> object:
 
 
 @cache
-def _asset(name: str) -> Markup:
-    text = (files("aks_audit_reports.html") / "assets" / name).read_text(encoding="utf-8")
+def _assets(ending: str) -> Markup:
+    """All styles, or all scripts, in order of their names."""
+    there = (asset for asset in (files("aks_audit_reports.html") / "assets").iterdir() if asset.name.endswith(ending))
+    text = "".join(asset.read_text(encoding="utf-8") for asset in sorted(there, key=lambda asset: asset.name))
     return Markup(text)  # noqa: S704 - our own style and script, put in as they are
 
 

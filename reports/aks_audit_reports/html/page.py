@@ -4,75 +4,25 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import msgspec
-
-from aks_audit.report import ChecklistScore, ClusterScore, ClusterSummary, Report
-from aks_audit.results import Evidence, Finding, Missing, Outcome, RuleText, Severity
+from aks_audit.report import Report
+from aks_audit.results import Finding, Missing, RuleText, Severity
 from aks_audit_reports import summary
-from aks_audit_reports.summary import KINDS, Scored, count, number, printable
-
-FINGERPRINT = 16
-"""How many characters of a finding's fingerprint name it in a link."""
+from aks_audit_reports.html import todo
+from aks_audit_reports.html.checklists import ChecklistView, checklists
+from aks_audit_reports.html.matrix import MatrixView, matrix
+from aks_audit_reports.html.scores import ScoreView, score_view
+from aks_audit_reports.html.states import agreed, counted, state
+from aks_audit_reports.html.texts import BODY, FINGERPRINT, controls, links, value
+from aks_audit_reports.summary import KINDS, count, number
 
 SHOWN_WITHOUT_SCRIPT = 20
 """How many of the most severe findings stand in the page itself."""
 
-BODY = "the body"
-"""What the empty JSON pointer points at."""
+NEWS = {"new": "New", "changed": "Changed"}
+"""What is said of a failure that is not as it was in the baseline."""
 
 THINGS_LISTED = 30
 """How many unread things of one cause are listed by name."""
-
-_OUTCOME_ORDER = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
-_STATES = ("fail", "unknown", "pass", "not-applicable", "not-covered", "manual")
-
-
-class ScoreView(NamedTuple):
-    """A score as text, and as positions on a line from 0 to 100; None where nothing was decided."""
-
-    value: str | None
-    low: float
-    high: float
-    at: float
-    span: float
-    interval: str
-    decided: str
-    coverage: float
-
-
-class ItemView(NamedTuple):
-    """An item of a checklist."""
-
-    state: str
-    sentence: str
-    rule: str
-
-
-class ChecklistView(NamedTuple):
-    """A checklist with its score, its items and how many of them have each state."""
-
-    title: str
-    summary: str
-    source: str
-    source_is_link: bool
-    score: ScoreView
-    items: tuple[ItemView, ...]
-    states: tuple[tuple[str, int], ...]
-
-
-class ClusterView(NamedTuple):
-    """A cluster's row: its score, and how many of its findings fail by severity.
-
-    `subscription` is empty where all clusters are of one.
-    """
-
-    place: int
-    name: str
-    group: str
-    subscription: str
-    score: ScoreView
-    failures: tuple[tuple[str, int], ...]
-    unknown: int
 
 
 class EvidenceView(NamedTuple):
@@ -98,7 +48,7 @@ class FindingView(NamedTuple):
     """A finding with its rule's text. None is a part that this finding does not have."""
 
     fingerprint: str
-    outcome: str
+    state: str
     severity: str
     rule: str
     title: str
@@ -117,11 +67,16 @@ class FindingView(NamedTuple):
     disagreement: str | None
     controls: str | None
     references: tuple[str, ...]
+    news: str | None
+    agreed: str | None
+    reason: str | None
+    source: str | None
+    source_text: str | None
 
 
 BLANK = FindingView(
     fingerprint="",
-    outcome="",
+    state="",
     severity="",
     rule="",
     title="",
@@ -140,19 +95,13 @@ BLANK = FindingView(
     disagreement="",
     controls="",
     references=("",),
+    news="",
+    agreed="",
+    reason="",
+    source="",
+    source_text="",
 )
 """A finding with every part and no text: the pattern that the page's script copies and fills."""
-
-
-class FailedRuleView(NamedTuple):
-    """A rule that failed somewhere."""
-
-    place: int
-    rule: str
-    title: str
-    severity: str
-    extent: str
-    example: str
 
 
 class UnreadView(NamedTuple):
@@ -176,12 +125,18 @@ class Page(NamedTuple):
     score: ScoreView
     explanation: str
     severities: tuple[tuple[str, int], ...]
-    outcomes: tuple[tuple[str, int], ...]
-    first_outcome: str
-    failed: tuple[FailedRuleView, ...]
+    states: tuple[tuple[str, int], ...]
+    first_state: str
+    fixes: tuple[todo.FixView, ...]
+    blank_fix: todo.FixView
+    fixes_total: int
+    changes: todo.ChangesView | None
+    entries: tuple[todo.EntryView, ...]
+    policy_file: str
+    attention: str
     checklists: tuple[ChecklistView, ...]
-    clusters: tuple[ClusterView, ...]
-    rules: tuple[tuple[int, str, str], ...]
+    matrix: MatrixView
+    rules: tuple[tuple[str, str], ...]
     findings: tuple[FindingView, ...]
     blank: FindingView
     total: int
@@ -193,18 +148,24 @@ class Page(NamedTuple):
 
 def page(report: Report, findings: Sequence[Finding]) -> Page:
     """Prepare a report for the templates; its findings in the order of `worst_first`."""
-    outcomes, read, failures = _outcomes(findings), _read(report), report.failures()
+    states, read, failures = counted(findings), _read(report), report.failures()
     return Page(
         verdict=summary.verdict(report, failures),
         subtitle=_subtitle(report),
-        score=_score(report.score.overall),
+        score=score_view(report.score.overall),
         explanation=report.score.explanation,
         severities=_named(summary.by_severity(failures)),
-        outcomes=outcomes,
-        first_outcome=next((name for name, quantity in outcomes if quantity), ""),
-        failed=_failed(report, failures),
-        checklists=tuple(_checklist(checklist) for checklist in report.score.checklists),
-        clusters=_clusters(report, failures),
+        states=states,
+        first_state=next((name for name, quantity in states if quantity), ""),
+        fixes=tuple(todo.fix(place, one) for place, one in enumerate(report.fixes[: todo.FIRST], 1)),
+        blank_fix=todo.BLANK_FIX,
+        fixes_total=len(report.fixes),
+        changes=todo.changes(report),
+        entries=todo.entries(report),
+        policy_file=report.policy.file or "",
+        attention=todo.attention(report),
+        checklists=checklists(report),
+        matrix=matrix(report),
         rules=_rules(report),
         findings=_findings(report, findings[:SHOWN_WITHOUT_SCRIPT]),
         blank=BLANK,
@@ -214,30 +175,6 @@ def page(report: Report, findings: Sequence[Finding]) -> Page:
         read_total=count(sum(quantity for _, quantity in read), "resource"),
         about=_about(report),
     )
-
-
-def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Failures, unknowns, passes, not applicable; each by severity, rule and resource."""
-    outcomes = {outcome: place for place, outcome in enumerate(_OUTCOME_ORDER)}
-    severities = {severity: place for place, severity in enumerate(Severity)}
-    return sorted(findings, key=lambda f: (outcomes[f.outcome], severities[f.severity], f.rule, f.resource.lower()))
-
-
-def links(rule: RuleText) -> tuple[str, ...]:
-    """A rule's references that are addresses of the web, and nothing else that a link could do."""
-    return tuple(reference for reference in rule.references if _is_link(reference))
-
-
-def controls(rule: RuleText) -> str:
-    """A rule's controls in one line."""
-    return ", ".join(f"{control.framework} {control.id}" for control in rule.controls)
-
-
-def value(evidence: Evidence) -> str:
-    """A value as JSON; what is not set says so."""
-    if evidence.value is None:
-        return "not set"
-    return msgspec.json.format(msgspec.json.encode(evidence.value), indent=2).decode()
 
 
 def _subtitle(report: Report) -> str:
@@ -251,89 +188,14 @@ def _subscriptions(report: Report) -> set[str]:
     return {cluster.subscription.lower() for cluster in report.clusters}
 
 
-def _score(score: Scored) -> ScoreView:
-    low, high = score.low or 0.0, score.high or 0.0
-    return ScoreView(
-        value=None if score.value is None else f"{score.value:.1f}",
-        low=low,
-        high=high,
-        at=score.value or 0.0,
-        span=round(high - low, 1),
-        interval=summary.interval(score),
-        decided=summary.decided_share(score),
-        coverage=round(summary.coverage(score), 1),
-    )
-
-
 def _named(counted: dict[Severity, int]) -> tuple[tuple[str, int], ...]:
     return tuple((severity.value, quantity) for severity, quantity in counted.items())
 
 
-def _outcomes(findings: Iterable[Finding]) -> tuple[tuple[str, int], ...]:
-    counted = Counter(finding.outcome for finding in findings)
-    return tuple((outcome.value, counted[outcome]) for outcome in _OUTCOME_ORDER)
-
-
-def _failed(report: Report, failures: Sequence[Finding]) -> tuple[FailedRuleView, ...]:
-    places = {rule.id: place for place, rule in enumerate(report.rules)}
-    return tuple(
-        FailedRuleView(
-            place=places[failed.rule],
-            rule=failed.rule,
-            title=failed.title,
-            severity=failed.severity,
-            extent=summary.extent(failed),
-            example=failed.failures[0].message,
-        )
-        for failed in summary.failed_rules(report, failures)
-    )
-
-
-def _checklist(checklist: ChecklistScore) -> ChecklistView:
-    counted = Counter[str](item.state for item in checklist.items)
-    return ChecklistView(
-        title=checklist.title,
-        summary=checklist.summary,
-        source=checklist.source,
-        source_is_link=_is_link(checklist.source),
-        score=_score(checklist),
-        items=tuple(ItemView(item.state, item.sentence, item.rule) for item in checklist.items),
-        states=tuple((state, counted[state]) for state in _STATES if counted[state]),
-    )
-
-
-def _clusters(report: Report, failures: Iterable[Finding]) -> tuple[ClusterView, ...]:
-    of_cluster: dict[str, list[Finding]] = {}
-    for failure in failures:
-        for cluster in failure.clusters:
-            of_cluster.setdefault(cluster.lower(), []).append(failure)
-    scores = {score.id: score for score in report.score.clusters}
-    several = len(_subscriptions(report)) > 1
-    views = [
-        _cluster(place, cluster, scores[cluster.id], of_cluster.get(cluster.id.lower(), ()), several=several)
-        for place, cluster in enumerate(report.clusters)
-    ]
-    return tuple(sorted(views, key=lambda v: ([-quantity for _, quantity in v.failures], v.score.at, v.name)))
-
-
-def _cluster(
-    place: int, cluster: ClusterSummary, score: ClusterScore, failures: Sequence[Finding], *, several: bool
-) -> ClusterView:
-    return ClusterView(
-        place=place,
-        name=cluster.name,
-        group=cluster.resource_group,
-        subscription=cluster.subscription if several else "",
-        score=_score(score),
-        failures=_named(summary.by_severity(failures)),
-        unknown=cluster.outcomes.get(Outcome.UNKNOWN, 0),
-    )
-
-
-def _rules(report: Report) -> tuple[tuple[int, str, str], ...]:
-    """The rules that have findings: place, id and title."""
+def _rules(report: Report) -> tuple[tuple[str, str], ...]:
+    """The rules that have findings: id and title."""
     asked = {finding.rule for finding in report.findings}
-    return tuple((place, rule.id, rule.title) for place, rule in enumerate(report.rules) if rule.id in asked)
+    return tuple((rule.id, rule.title) for rule in report.rules if rule.id in asked)
 
 
 def _findings(report: Report, findings: Iterable[Finding]) -> tuple[FindingView, ...]:
@@ -349,7 +211,7 @@ def _finding(finding: Finding, rule: RuleText, clusters: Iterable[str]) -> Findi
     fix = finding.remediation
     return FindingView(
         fingerprint=finding.fingerprint[:FINGERPRINT],
-        outcome=finding.outcome,
+        state=state(finding),
         severity=finding.severity,
         rule=rule.id,
         title=rule.title,
@@ -373,6 +235,11 @@ def _finding(finding: Finding, rule: RuleText, clusters: Iterable[str]) -> Findi
         disagreement=rule.disagreement or None,
         controls=controls(rule) or None,
         references=links(rule),
+        news=NEWS.get(finding.change or "unchanged"),
+        agreed=agreed(finding.exception) if finding.exception else None,
+        reason=finding.exception.reason if finding.exception else None,
+        source=f"{finding.source.path}:{finding.source.line}" if finding.source else None,
+        source_text=finding.source.text or None if finding.source else None,
     )
 
 
@@ -402,6 +269,7 @@ def _about(report: Report) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("Made by", (f"{report.tool.name} {report.tool.version}",)),
         ("Subscriptions", tuple(sorted(_subscriptions(report))) or ("none",)),
         ("Scope", scan.scope or ("what the snapshot holds; it names no scope",)),
+        *([("Asked for alone", narrowed)] if (narrowed := (*scan.narrowed, *_limited(scan.checklists))) else []),
         ("Read", (f"from {summary.time(scan.started)} to {summary.time(scan.finished)}",)),
         *([("Evidence", (lagging,))] if (lagging := summary.lagging(report.findings)) else []),
         ("Complete", ("yes: all in scope was read" if scan.complete else "no: see what could not be read",)),
@@ -410,5 +278,5 @@ def _about(report: Report) -> tuple[tuple[str, tuple[str, ...]], ...]:
     )
 
 
-def _is_link(address: str) -> bool:
-    return printable(address) == address and address.startswith(("https://", "http://"))
+def _limited(named: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"checklist={name}" for name in named)

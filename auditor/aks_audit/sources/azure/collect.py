@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
 from aks_audit import __version__
 from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import parse, scopes
@@ -77,7 +79,15 @@ class Scope(NamedTuple):
     @property
     def narrow(self) -> bool:
         """Whether only some of a subscription's clusters are asked for."""
-        return bool(self.resource_groups or self.clusters or self.tags)
+        return bool(self.narrowed)
+
+    @property
+    def narrowed(self) -> tuple[str, ...]:
+        """What alone is asked for of the subscriptions, in words that compare; empty where all is."""
+        groups = (f"resource-group={group.lower()}" for group in self.resource_groups)
+        clusters = (f"cluster={cluster.lower()}" for cluster in self.clusters)
+        tags = (f"tag={key.lower()}={value}" for key, value in self.tags)
+        return tuple(sorted({*groups, *clusters, *tags}))
 
 
 class Collector:
@@ -126,11 +136,15 @@ class Collector:
         records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
             records += await self._beyond(records)  # rules of firewalls name IP groups, which no list holds
-        scope = tuple(subscriptions)
-        return [
-            Header(schema=SCHEMA, tool=f"aks-audit {__version__}", scope=scope, started=started, finished=_now()),
-            *records,
-        ]
+        header = Header(
+            schema=SCHEMA,
+            tool=f"aks-audit {__version__}",
+            scope=tuple(subscriptions),
+            started=started,
+            finished=_now(),
+            narrowed=self._scope.narrowed or UNSET,
+        )
+        return [header, *records]
 
     async def _by_graph(self, graph: Graph, subscriptions: Sequence[str]) -> list[Record]:
         """What Resource Graph holds of the subscriptions, and the listings of what it is known to hold whole."""

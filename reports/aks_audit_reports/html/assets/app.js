@@ -1,16 +1,20 @@
 "use strict";
 // The page is complete without this script but for the findings past the most severe ones. The script shows all of them,
-// a page at a time, since a browser takes seconds to lay out ten thousand. Texts come from snapshots and may be hostile:
-// they are only ever set as text, never parsed as markup.
+// a page or a group at a time, since a browser takes a minute to lay out a hundred thousand. Texts come from snapshots
+// and may be hostile: they are only ever set as text, never parsed as markup.
 (() => {
   const FINDINGS_A_PAGE = 50;
   const CLUSTERS_A_PAGE = 25;
-  const OUTCOMES = ["pass", "fail", "not-applicable", "unknown"];
-  const SEVERITIES = ["critical", "high", "medium", "low", "info"];
+  const FIXES_AT_ONCE = 200;
+  const PRINTED = 20;
+  const NEWS = { new: "New", changed: "Changed" };
+
+  if (!("DecompressionStream" in window)) return; // a browser of before 2023: the page as it is without scripts
 
   const byId = (id) => document.getElementById(id);
   const words = (name) => name.charAt(0).toUpperCase() + name.slice(1).replace("-", " ");
   const number = (quantity) => quantity.toLocaleString("en");
+  const count = (quantity, noun) => `${number(quantity)} ${noun}${quantity === 1 ? "" : "s"}`;
 
   // Splits a list into pages: `show(start, end)` shows a part of it. Gives a function that goes to the page of a place.
   const pager = (controls, size, show) => {
@@ -49,7 +53,7 @@
     });
   };
 
-  // Fills a copy of the pattern of a finding: see the marks in parts.html.j2.
+  // Fills a copy of a pattern: see the marks in parts.html.j2.
   const fill = (node, view) => {
     for (const pattern of [...node.querySelectorAll("[data-each]")]) {
       for (const item of view[pattern.dataset.each] ?? []) {
@@ -75,141 +79,331 @@
     }
   };
 
-  const data = JSON.parse(byId("data").textContent);
-  const text = (place) => (place === null ? null : data.texts[place]);
-
-  const readRule = ([id, title, why, decided, severityReason, disagreement, controls, references]) => ({
-    rule: text(id),
-    title: text(title),
-    why: text(why),
-    decided: text(decided),
-    severityReason: text(severityReason),
-    disagreement: text(disagreement),
-    controls: text(controls),
-    references,
-  });
-  const rules = data.rules.map(readRule);
-
-  // The rows stay as they came, as numbers; only what is shown is read.
-  const rows = data.findings.map(
-    // In the order of _Row in data.py.
-    ([rule, outcome, severity, clusters, resource, name, message, command, bicep, change, evidence, missing, mark]) => ({
-      rule, outcome, severity, clusters, resource, name, message, command, bicep, change, evidence, missing, mark,
-    }),
-  );
-
-  const readFinding = (row) => ({
-    ...rules[row.rule],
-    outcomeText: words(OUTCOMES[row.outcome]),
-    severityText: words(SEVERITIES[row.severity]),
-    clusters: row.clusters.map((cluster) => text(data.clusters[cluster])),
-    resource: text(row.resource),
-    name: text(row.name),
-    message: text(row.message),
-    command: text(row.command),
-    bicep: text(row.bicep),
-    change: text(row.change),
-    evidence: row.evidence.map(([resource, pointer, value, origin = null]) => ({
-      resource: text(resource), pointer: text(pointer), value: text(value), origin: text(origin),
-    })),
-    missing: row.missing.map(([kind, what, reason, action, scope]) => ({
-      kind: text(kind), what: text(what), reason: text(reason), action: text(action), scope: text(scope),
-    })),
-  });
-
-  const pattern = byId("finding-pattern");
-  const render = (row) => {
-    const item = pattern.content.cloneNode(true);
-    const finding = item.querySelector(".finding");
-    finding.id = `finding-${row.mark}`;
-    finding.querySelector(".state").dataset.state = OUTCOMES[row.outcome];
-    finding.querySelector(".severity").dataset.severity = SEVERITIES[row.severity];
-    finding.querySelector(".permalink").href = `#finding-${row.mark}`;
-    fill(item, readFinding(row));
-    return item;
+  // The data, see data.py: its findings are columns of numbers, and only what is shown is read.
+  const unpack = async () => {
+    const text = atob(byId("data").textContent);
+    const packed = new Uint8Array(text.length);
+    for (let place = 0; place < text.length; place++) packed[place] = text.charCodeAt(place);
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   };
 
-  // What a row is searched by: made once, when somebody first searches.
-  const haystack = (row) => {
-    row.words ??= [
-      rules[row.rule].rule, rules[row.rule].title, text(row.resource), text(row.message),
-      ...row.clusters.map((cluster) => text(data.clusters[cluster])),
-      ...row.evidence.flat().map(text), // resources, pointers and values
-    ].join("\n").toLowerCase();
-    return row.words;
+  const reader = (data) => {
+    const { states, severities, areas, findings: columns } = data;
+    const text = (place) => (place === null || place === undefined ? null : data.texts[place]);
+    const rules = data.rules.map(([id, title, why, decided, severityReason, disagreement, controls, references, area]) => ({
+      rule: text(id), title: text(title), why: text(why), decided: text(decided), severityReason: text(severityReason),
+      disagreement: text(disagreement), controls: text(controls), references, area, numbers: [id, title],
+    }));
+    const finding = (row) => ({
+      ...rules[columns.rule[row]],
+      stateText: words(states[columns.state[row]]),
+      severityText: words(severities[columns.severity[row]]),
+      clusters: columns.clusters[row].map((cluster) => text(data.clusters[cluster][1])),
+      resource: text(columns.resource[row]),
+      name: text(columns.name[row]),
+      message: text(columns.message[row]),
+      command: text(columns.command[row]),
+      bicep: text(columns.bicep[row]),
+      change: text(columns.change[row]),
+      evidence: columns.evidence[row].map(([resource, pointer, value, origin]) => ({
+        resource: text(resource), pointer: text(pointer), value: text(value), origin: text(origin),
+      })),
+      missing: columns.missing[row].map(([kind, what, reason, action, scope]) => ({
+        kind: text(kind), what: text(what), reason: text(reason), action: text(action), scope: text(scope),
+      })),
+      news: NEWS[columns.compared[row]] ?? null,
+      agreed: text(columns.agreed[row][0]),
+      reason: text(columns.agreed[row][1]),
+      source: text(columns.source[row][0]),
+      sourceText: text(columns.source[row][1]),
+    });
+
+    const pattern = byId("finding-pattern");
+    const render = (row) => {
+      const item = pattern.content.cloneNode(true);
+      const shown = item.querySelector(".finding");
+      const mark = `finding-${columns.mark[row]}`;
+      if (!byId(mark)) shown.id = mark; // a finding may stand in several groups
+      shown.querySelector(".state").dataset.state = states[columns.state[row]];
+      shown.querySelector(".severity").dataset.severity = severities[columns.severity[row]];
+      shown.querySelector(".permalink").href = `#${mark}`;
+      fill(item, finding(row));
+      return item;
+    };
+
+    // Which rows say a word somewhere: each text is looked at once, however many findings it stands in.
+    let lowered;
+    let said; // the numbers of the texts of every row, one row after the other
+    let starts;
+    const prepare = () => {
+      lowered = data.texts.map((one) => one.toLowerCase());
+      said = [];
+      starts = new Uint32Array(columns.rule.length + 1);
+      for (let row = 0; row < columns.rule.length; row++) {
+        said.push(...rules[columns.rule[row]].numbers, columns.resource[row], columns.message[row]);
+        for (const cluster of columns.clusters[row]) said.push(data.clusters[cluster][1]);
+        for (const evidence of columns.evidence[row]) said.push(...evidence);
+        said.push(...columns.agreed[row], ...columns.source[row]);
+        starts[row + 1] = said.length;
+      }
+    };
+    const search = (wanted) => {
+      if (!wanted.length) return () => true;
+      if (!lowered) prepare();
+      const hits = wanted.map((word) => Uint8Array.from(lowered, (one) => (one.includes(word) ? 1 : 0)));
+      return (row) => hits.every((hit) => {
+        for (let place = starts[row]; place < starts[row + 1]; place++) if (hit[said[place]]) return true;
+        return false;
+      });
+    };
+
+    // Of each way to group: the groups of a row, and what a group is called; -1 is what is in none.
+    const lists = data.rules.map((_, rule) => {
+      const holding = data.checklists.flatMap(([, , asked], list) => (asked.includes(rule) ? [list] : []));
+      return holding.length ? holding : [-1];
+    });
+    const groupings = {
+      rule: {
+        of: (row) => [columns.rule[row]],
+        called: (rule, row) => [rules[rule].title, text(columns.message[row]), rules[rule].rule],
+      },
+      cluster: {
+        of: (row) => (columns.clusters[row].length ? columns.clusters[row] : [-1]),
+        called: (cluster) => (cluster < 0
+          ? ["Of no cluster", "", ""]
+          : [text(data.clusters[cluster][1]), text(data.clusters[cluster][2]), ""]),
+      },
+      resource: {
+        of: (row) => [columns.resource[row]],
+        called: (resource, row) => [text(columns.name[row]), text(resource), ""],
+      },
+      area: {
+        of: (row) => [rules[columns.rule[row]].area],
+        called: (area) => [areas[area][1], "", areas[area][0]],
+      },
+      checklist: {
+        of: (row) => lists[columns.rule[row]],
+        called: (list) => (list < 0 ? ["In no checklist", "", ""] : [text(data.checklists[list][1]), "", ""]),
+      },
+    };
+
+    return { data, text, rules, columns, states, severities, render, search, groupings, total: columns.rule.length };
   };
 
-  const startFindings = () => {
+  // Rows by group, the group with the worst row first, then the largest; rows come worst first.
+  const grouped = (rows, { of }, { state, severity }) => {
+    const groups = new Map();
+    for (const row of rows) {
+      for (const key of of(row)) {
+        const group = groups.get(key);
+        if (group) group.push(row);
+        else groups.set(key, [row]);
+      }
+    }
+    return [...groups].sort(([, a], [, b]) =>
+      state[a[0]] - state[b[0]] || severity[a[0]] - severity[b[0]] || b.length - a.length);
+  };
+
+  const startFindings = (read) => {
     const form = byId("filter");
     if (!form) return;
+    const { data, text, rules, columns, states, severities, render, search, groupings, total } = read;
     const list = byId("finding-list");
-    let shown = [];
+    const groupPattern = byId("group-pattern");
+    const places = {
+      rule: new Map(rules.map(({ rule }, place) => [rule, place])),
+      cluster: new Map(data.clusters.map(([key], place) => [key, place])),
+      area: new Map(data.areas.map(([id], place) => [id, place])),
+    };
+    let shown = []; // rows; or groups, where they are grouped
+    let grouping = null;
+
+    const renderGroup = ([key, rows]) => {
+      const item = groupPattern.content.cloneNode(true);
+      const group = item.querySelector("details");
+      const [title, said, id] = grouping.called(key, rows[0]);
+      const severity = severities[columns.severity[rows[0]]];
+      const state = states[columns.state[rows[0]]];
+      fill(item, { title, said, id, quantity: count(rows.length, "finding"), state: words(state), severity: words(severity) });
+      group.querySelector(".state").dataset.state = state;
+      group.querySelector(".severity").dataset.severity = severity;
+      const [inner, more] = [group.querySelector("ol"), group.querySelector(".more")];
+      const extend = () => {
+        const start = inner.children.length;
+        inner.append(...rows.slice(start, start + FINDINGS_A_PAGE).map(render));
+        more.hidden = inner.children.length >= rows.length;
+        more.textContent = `Show more of ${number(rows.length)}`;
+        return inner.children[start];
+      };
+      group.addEventListener("toggle", () => { if (group.open && !inner.children.length) extend(); });
+      more.addEventListener("click", () => extend().querySelector("summary").focus());
+      if (shown.length === 1) {
+        extend();
+        group.open = true;
+      }
+      return item;
+    };
 
     const go = pager(byId("finding-pager"), FINDINGS_A_PAGE, (start, end) => {
       list.start = start + 1;
-      list.replaceChildren(...shown.slice(start, end).map(render));
+      list.replaceChildren();
+      list.append(...shown.slice(start, end).map(grouping ? renderGroup : render));
     });
+
+    const state = () => {
+      const wanted = new FormData(form);
+      const told = [...wanted.keys()].filter((name) => !["outcome", "severity"].includes(name));
+      return {
+        outcome: wanted.getAll("outcome").join(),
+        severity: wanted.getAll("severity").join(),
+        ...Object.fromEntries(told.map((name) => [name, wanted.get(name).trim()])),
+      };
+    };
+
+    // What is asked for, as the address of the page tells it.
+    const address = () => {
+      const told = Object.entries(state()).filter(([name, value]) => value && !(name === "group" && value === "rule"));
+      const asked = told.map(([name, value]) => `${name}=${encodeURIComponent(value).replaceAll("%2C", ",")}`);
+      return `#findings?${asked.join("&")}`;
+    };
 
     // In each group of boxes, none ticked asks for all.
     const filter = () => {
-      const wanted = new FormData(form);
-      const outcomes = wanted.getAll("outcome").map((name) => OUTCOMES.indexOf(name));
-      const severities = wanted.getAll("severity").map((name) => SEVERITIES.indexOf(name));
-      const [cluster, rule] = [wanted.get("cluster"), wanted.get("rule")];
-      const search = wanted.get("text").trim().toLowerCase().split(/\s+/).filter(Boolean);
-      shown = rows.filter(
-        (row) =>
-          (!outcomes.length || outcomes.includes(row.outcome)) &&
-          (!severities.length || severities.includes(row.severity)) &&
-          (!cluster || row.clusters.includes(Number(cluster))) &&
-          (!rule || row.rule === Number(rule)) &&
-          search.every((word) => haystack(row).includes(word)),
-      );
-      form.querySelector(".result").textContent = shown.length
-        ? `${number(shown.length)} of ${number(rows.length)} findings`
+      const wanted = state();
+      const among = (told, names) => names.map((name) => !told || told.split(",").includes(name));
+      const [outcomes, degrees] = [among(wanted.outcome, states), among(wanted.severity, severities)];
+      const [cluster, rule, area] = ["cluster", "rule", "area"].map((name) => places[name].get(wanted[name]));
+      const list = wanted.checklist && data.checklists.find(([name]) => name === wanted.checklist);
+      const listed = list && new Set(list[2]);
+      const fix = wanted.fix && data.fixes[wanted.fix - 1];
+      const mended = fix && new Set(fix[6]);
+      const says = search((wanted.text ?? "").toLowerCase().split(/\s+/).filter(Boolean));
+      const rows = [];
+      for (let row = 0; row < total; row++) {
+        if (
+          outcomes[columns.state[row]] && degrees[columns.severity[row]] &&
+          (rule === undefined || columns.rule[row] === rule) &&
+          (area === undefined || rules[columns.rule[row]].area === area) &&
+          (cluster === undefined || columns.clusters[row].includes(cluster)) &&
+          (!listed || listed.has(columns.rule[row])) &&
+          (!wanted.change || columns.compared[row] === wanted.change) &&
+          (!mended || mended.has(row)) && says(row)
+        ) rows.push(row);
+      }
+      grouping = groupings[wanted.group] ?? null;
+      shown = grouping ? grouped(rows, grouping, columns) : rows;
+      byId("finding-list").dataset.group = wanted.group;
+      form.querySelector(".chosen").hidden = !fix;
+      form.querySelector(".chosen strong").textContent = fix ? text(fix[0]) : "";
+      form.querySelector(".result").textContent = rows.length
+        ? `${number(rows.length)} of ${count(total, "finding")}`
         : "No finding is like that";
       go(0, shown.length);
     };
 
-    // Asks for one thing alone; of every outcome where none is named.
-    const ask = (name, value, outcome) => {
-      const { outcome: outcomes, severity: severities, cluster, rule, text: search } = form.elements;
-      for (const box of [...outcomes, ...severities]) box.checked = box.value === outcome;
-      for (const field of [cluster, rule, search]) field.value = field.name === name ? value : "";
+    // Sets the form to what an address asks for, or to nothing but this.
+    const ask = (wanted) => {
+      const { elements } = form;
+      for (const name of ["outcome", "severity"]) {
+        const told = (wanted.get(name) ?? "").split(",");
+        for (const box of elements[name]) box.checked = told.includes(box.value);
+      }
+      for (const name of ["area", "cluster", "rule", "checklist", "change", "group", "text", "fix"]) {
+        const field = elements[name];
+        if (!field) continue;
+        field.value = wanted.get(name) ?? (name === "group" ? "rule" : "");
+        if (field.selectedIndex === -1) field.selectedIndex = 0; // the report that a link is from had it, this has not
+      }
       filter();
     };
 
-    // A link to a finding: shows it whatever the filter says.
-    const follow = () => {
-      if (!location.hash.startsWith("#finding-")) return;
-      const mark = location.hash.slice("#finding-".length);
-      const place = rows.findIndex((row) => row.mark.startsWith(mark));
-      if (!mark || place < 0) return;
-      if (!shown.includes(rows[place])) ask();
-      go(shown.indexOf(rows[place]));
-      const finding = byId(`finding-${rows[place].mark}`);
+    const showFinding = (mark) => {
+      if (!byId(`finding-${mark}`)) {
+        const row = columns.mark.indexOf(mark);
+        if (row < 0) return;
+        form.elements.group.value = "none";
+        filter();
+        if (!shown.includes(row)) ask(new URLSearchParams("group=none"));
+        go(shown.indexOf(row));
+      }
+      const finding = byId(`finding-${mark}`);
       finding.open = true;
       finding.scrollIntoView();
       finding.querySelector("summary").focus({ preventScroll: true });
     };
 
-    form.addEventListener("input", filter);
-    form.addEventListener("reset", () => setTimeout(filter)); // the fields are reset after the event
+    const follow = () => {
+      const { hash } = location;
+      if (hash.startsWith("#finding-")) showFinding(hash.slice("#finding-".length));
+      if (hash.startsWith("#findings?")) {
+        ask(new URLSearchParams(hash.slice("#findings?".length)));
+        byId("findings").scrollIntoView();
+        byId("findings").focus({ preventScroll: true });
+      }
+    };
+
+    let writing;
+    const changed = () => {
+      filter();
+      clearTimeout(writing); // browsers refuse to write the address at each key
+      writing = setTimeout(() => history.replaceState(null, "", address()), 150);
+    };
+    form.addEventListener("input", changed);
+    form.addEventListener("reset", () => setTimeout(() => { form.elements.fix.value = ""; changed(); }));
     form.addEventListener("submit", (event) => event.preventDefault());
-    document.addEventListener("click", (event) => {
-      const { rule, cluster } = event.target.closest("a[data-rule], a[data-cluster]")?.dataset ?? {};
-      if (rule) ask("rule", rule, "fail");
-      if (cluster) ask("cluster", cluster);
+    byId("drop-fix").addEventListener("click", () => {
+      form.elements.fix.value = "";
+      changed();
+      form.elements.text.focus();
     });
+    form.querySelector(".copy-link").addEventListener("click", (event) => copyLink(event.currentTarget, address()));
     addEventListener("hashchange", follow);
-    addEventListener("load", follow); // not before: the browser, done loading, moves the focus to the link's target
+    addEventListener("beforeprint", () => {
+      grouping = null;
+      list.dataset.group = "none";
+      list.replaceChildren(...Array.from({ length: Math.min(PRINTED, total) }, (_, row) => render(row)));
+    });
+    addEventListener("afterprint", filter);
     filter();
+    follow();
+  };
+
+  const startFixes = ({ data, text, severities }) => {
+    const more = byId("more-fixes");
+    if (!more) return;
+    const [list, pattern] = [byId("fix-list"), byId("fix-pattern")];
+    const render = ([title, severity, effort, mends, command, change], place) => {
+      const item = pattern.content.cloneNode(true);
+      item.querySelector("a").href = `#findings?fix=${place + 1}`;
+      item.querySelector(".severity").dataset.severity = severities[severity];
+      fill(item, {
+        title: text(title), severityText: words(severities[severity]), effort: text(effort), mends: text(mends),
+        command: text(command), change: text(change),
+      });
+      return item;
+    };
+    const label = () => {
+      const left = data.fixes.length - list.children.length;
+      more.hidden = !left;
+      more.textContent = left > FIXES_AT_ONCE
+        ? `Show ${FIXES_AT_ONCE} more of ${number(data.fixes.length)}`
+        : `Show all ${number(data.fixes.length)}`;
+    };
+    more.addEventListener("click", () => {
+      const start = list.children.length;
+      const next = data.fixes.slice(start, start + FIXES_AT_ONCE);
+      list.append(...next.map((fix, place) => render(fix, start + place)));
+      label();
+      list.children[start].querySelector("a").focus();
+    });
+    label();
   };
 
   const startClusters = () => {
     const table = byId("cluster-table");
     if (!table) return;
     const body = table.tBodies[0];
+    body.append(...(byId("more-clusters")?.content.querySelectorAll("tbody > tr") ?? []));
     const all = [...body.rows];
     const form = byId("cluster-filter");
     let shown = all;
@@ -219,16 +413,15 @@
 
     const value = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent;
     const sort = (heading) => {
-      const numeric = heading.dataset.sort === "number";
+      const textual = heading.dataset.sort === "text";
       // The first click shows the worst first: names from A, the lowest score, the most failures.
-      const falling = heading.ariaSort ? heading.ariaSort === "ascending" : numeric && heading.cellIndex > 1;
+      const falling = heading.ariaSort ? heading.ariaSort === "ascending" : heading.dataset.sort === "falling";
       for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
       heading.ariaSort = falling ? "descending" : "ascending";
-      const compare = (a, b) => {
+      all.sort((a, b) => {
         const [left, right] = [value(a, heading.cellIndex), value(b, heading.cellIndex)];
-        return (numeric ? left - right : left.localeCompare(right, "en", { numeric: true })) * (falling ? -1 : 1);
-      };
-      all.sort(compare);
+        return (textual ? left.localeCompare(right, "en", { numeric: true }) : left - right) * (falling ? -1 : 1);
+      });
       filter();
     };
     const filter = () => {
@@ -242,7 +435,7 @@
       for (const heading of table.querySelectorAll("[data-sort]")) {
         const button = document.createElement("button");
         button.type = "button";
-        button.textContent = heading.textContent;
+        button.append(...heading.childNodes);
         button.addEventListener("click", () => sort(heading));
         heading.replaceChildren(button);
       }
@@ -252,29 +445,57 @@
     filter();
   };
 
+  const say = (button, told, before) => {
+    button.firstChild.data = told;
+    setTimeout(() => { button.firstChild.data = before; }, 2000);
+  };
+
   // A page opened from a disk may lack the clipboard: then the text is selected, for the reader to copy.
   const copy = async (button) => {
-    const source = button.parentNode.querySelector("pre");
+    const source = button.closest(".code, .fix").querySelector("pre");
     try {
       await navigator.clipboard.writeText(source.textContent);
-      button.firstChild.data = "Copied";
+      say(button, "Copied", "Copy");
     } catch {
+      const folded = source.closest(".fix > details");
+      if (folded) folded.open = true;
       getSelection().selectAllChildren(source);
-      button.firstChild.data = "Selected";
+      say(button, "Selected", "Copy");
     }
-    setTimeout(() => { button.firstChild.data = "Copy"; }, 2000);
+  };
+
+  const copyLink = async (button, fragment) => {
+    history.replaceState(null, "", fragment);
+    try {
+      await navigator.clipboard.writeText(location.href);
+      say(button, "Copied", "Copy link");
+    } catch {
+      say(button, "It is in the address bar", "Copy link");
+    }
+  };
+
+  // A link to a part that is folded unfolds it.
+  const unfold = () => {
+    const target = byId(location.hash.slice(1));
+    if (target instanceof HTMLDetailsElement) target.open = true;
   };
 
   document.documentElement.classList.add("script");
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button?.classList.contains("copy")) copy(button);
-    if (button?.classList.contains("more")) {
-      byId("failed").classList.add("all");
-      byId("failed").querySelector("[data-more] a").focus();
-      button.remove();
-    }
+    const link = button?.closest(".links")?.querySelector(".permalink");
+    if (link) copyLink(button, link.hash);
   });
+  addEventListener("hashchange", unfold);
+  unfold();
   startClusters();
-  startFindings();
+  // After the load: the browser, done loading, moves the focus to the link's target.
+  const loaded = new Promise((resolve) => { addEventListener("load", resolve); });
+  Promise.all([unpack(), loaded]).then(([data]) => {
+    const read = reader(data);
+    startFixes(read);
+    startFindings(read);
+    document.documentElement.dataset.ready = "";
+  });
 })();

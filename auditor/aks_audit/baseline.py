@@ -1,0 +1,130 @@
+"""An audit held against an earlier one: what is new, what is mended, and what nobody looked at again.
+
+A failure of the baseline counts as mended only where this scan saw that it is: it passed, it is not applicable any
+more, or its resource is gone from a scan that was whole and asked for as much as the baseline. What could not be read,
+was not in scope or not asked is carried on. So no failure ends by not looking.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from aks_audit.errors import AuditError
+from aks_audit.report import SCHEMA_VERSION, Comparison, Fixed, FixedBy, Report, Scan
+from aks_audit.results import Finding, Outcome
+
+
+class BaselineError(AuditError):
+    """A file that is no report to compare with; the message names it and says what to do."""
+
+
+class Now(NamedTuple):
+    """This scan, as far as a comparison needs it: its scope, the rules that it asked, those that people disabled."""
+
+    scan: Scan
+    asked: Collection[str]
+    disabled: Collection[str]
+
+
+def read(path: Path) -> Report:
+    """Read a JSON report.
+
+    Raises:
+        BaselineError: it cannot be read, or is no report of aks-audit, or one of a later major version.
+    """
+    remedy = "give a report that `aks-audit scan --format json` made"
+    try:
+        report = msgspec.json.decode(path.read_bytes(), type=Report)
+    except OSError as problem:
+        raise BaselineError(f"{path}: cannot be read ({problem.strerror or problem}); {remedy}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise BaselineError(f"{path}: is no report of aks-audit ({problem}); {remedy}") from None
+    if report.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise BaselineError(f"{path}: is of schema {report.schema_version}, this is {SCHEMA_VERSION}; {remedy}")
+    return report
+
+
+def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[tuple[Finding, ...], Comparison]:
+    """Say of each failure how it stands to the baseline, and of each of the baseline's what became of it."""
+    failed = {finding.fingerprint: finding for finding in _failed(before)}
+    compared = tuple(_compared(finding, failed.get(finding.fingerprint)) for finding in findings)
+    present = _Present(compared, before.scan, now)
+    became = [present.became(old) for old in failed.values()]
+    changes = [finding.change for finding in compared if finding.change]
+    return compared, Comparison(
+        since=before.scan.finished,
+        score=before.score.overall,
+        new=changes.count("new"),
+        changed=changes.count("changed"),
+        unchanged=changes.count("unchanged"),
+        fixed=tuple(one for one in became if isinstance(one, Fixed)),
+        carried=tuple(msgspec.structs.replace(one, change=None) for one in became if isinstance(one, Finding)),
+    )
+
+
+def _failed(report: Report) -> Iterator[Finding]:
+    """The failures of a report, and those that it carried on itself."""
+    yield from (finding for finding in report.findings if finding.outcome is Outcome.FAIL)
+    if report.comparison:
+        yield from report.comparison.carried
+
+
+def _compared(finding: Finding, before: Finding | None) -> Finding:
+    if finding.outcome is not Outcome.FAIL:
+        return finding
+    if before is None:
+        return msgspec.structs.replace(finding, change="new")
+    same = _told(finding) == _told(before)
+    return msgspec.structs.replace(finding, change="unchanged" if same else "changed")
+
+
+def _told(finding: Finding) -> tuple[object, ...]:
+    """What was seen; when it was read is no part of it."""
+    evidence = [(one.resource.lower(), one.pointer, one.value) for one in finding.evidence]
+    return finding.severity, finding.message, evidence
+
+
+def _fixed(old: Finding, end: FixedBy) -> Fixed:
+    return Fixed(old.rule, old.resource, old.severity, old.message, old.fingerprint, end)
+
+
+class _Present:
+    """What this scan says about the baseline's failures."""
+
+    def __init__(self, findings: Sequence[Finding], before: Scan, now: Now) -> None:
+        self._current = {finding.fingerprint: finding for finding in findings}
+        self._unknown = {
+            (finding.rule, cluster.lower())
+            for finding in findings
+            if finding.outcome is Outcome.UNKNOWN
+            for cluster in finding.clusters
+        }
+        self._now = now
+        self._whole = now.scan.complete and _as_much(before, now.scan)
+
+    def became(self, old: Finding) -> Fixed | Finding | None:
+        """How a failure of the baseline ended, the failure itself where it is carried on; None: it is one still."""
+        current = self._current.get(old.fingerprint)
+        if current is None:
+            return self._absent(old)
+        if current.outcome is Outcome.FAIL:
+            return None
+        return old if current.outcome is Outcome.UNKNOWN else _fixed(old, _DECIDED[current.outcome])
+
+    def _absent(self, old: Finding) -> Fixed | Finding:
+        if old.rule in self._now.disabled:
+            return _fixed(old, "disabled")
+        doubted = any((old.rule, cluster.lower()) in self._unknown for cluster in old.clusters)
+        return _fixed(old, "gone") if self._whole and old.rule in self._now.asked and not doubted else old
+
+
+_DECIDED: Mapping[Outcome, FixedBy] = {Outcome.PASS: "pass", Outcome.NOT_APPLICABLE: "not-applicable"}
+
+
+def _as_much(before: Scan, now: Scan) -> bool:
+    """Whether a scan asked for as much as one before. A cluster can lose its tag, and be there all the same."""
+    wide = {scope.lower() for scope in before.scope} <= {scope.lower() for scope in now.scope}
+    alike = before.narrowed == now.narrowed and not any(told.startswith("tag=") for told in now.narrowed)
+    return wide and (not now.narrowed or alike)

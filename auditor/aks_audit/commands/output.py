@@ -1,0 +1,80 @@
+"""How answers and files leave a command."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aks_audit.commands import UsageError
+
+if TYPE_CHECKING:
+    from aks_audit.progress import Progress
+    from aks_audit.report import Report, Reporter
+
+
+def must_hold(folder: Path, name: str) -> None:
+    """Refuse at once what could not be written after a long scan."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if (folder / name).is_dir():
+        raise UsageError(f"{folder / name}: is a folder; name a file in it")
+    if not there.is_dir():
+        raise UsageError(f"{folder / name}: cannot be written, {there} is a file; name another place")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{folder / name}: cannot be written, {there} is not yours to write in; name another place")
+
+
+def colours() -> bool:
+    """Whether standard output is a terminal that shows colours, and nobody minds."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def print_bytes(data: bytes) -> None:
+    """Write to standard output. A reader that has read enough does not change what the audit found."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        reader_left()
+
+
+def reader_left() -> None:
+    """Write what is still to be written to nowhere: whoever read standard output has read enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def reporters_of(wanted: tuple[str, ...] | None, output: Path | None) -> list["Reporter"]:
+    """The reporters of the formats that are asked for: the summary where none is, and with a folder all of them.
+
+    Raises:
+        UsageError: there is no such format, or several files have no folder to stand in.
+    """
+    import importlib.metadata  # noqa: PLC0415
+
+    installed = importlib.metadata.entry_points(group="aks_audit.reports")
+    there = {entry.name: entry for entry in installed}
+    if twice := sorted({entry.name for entry in installed if there[entry.name] != entry}):
+        raise UsageError(f"two installed packages bring a format {twice[0]!r}; uninstall one of them")
+    names = tuple(dict.fromkeys(wanted or (sorted(there) if output else ["console"])))
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise UsageError(f"no format {unknown[0]!r}; there are: {', '.join(sorted(there))}")
+    reporters: list[Reporter] = [there[name].load() for name in names]
+    if output is None and len([r for r in reporters if r.file_name]) > 1:
+        raise UsageError("more than one file format needs --output DIR")
+    return reporters
+
+
+def deliver(document: "Report", reporters: list["Reporter"], output: Path | None, progress: "Progress") -> None:
+    """Write the reports: files into the folder, the rest to standard output."""
+    from aks_audit.snapshot import write_atomically  # noqa: PLC0415
+
+    colour = colours()
+    for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
+        data = reporter.render(document, colour=colour and reporter.file_name is None)
+        if reporter.file_name is None or output is None:
+            print_bytes(data)
+        else:
+            path = output / reporter.file_name
+            write_atomically(path, data)
+            progress.note(f"wrote {path}")

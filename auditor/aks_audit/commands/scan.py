@@ -1,0 +1,132 @@
+"""`aks-audit scan`: audit an estate and report."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
+from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
+from aks_audit.commands.options import add_command, add_estate
+from aks_audit.commands.output import deliver, must_hold, reporters_of
+from aks_audit.progress import Progress, one_line
+
+if TYPE_CHECKING:
+    from aks_audit.commands.options import Commands
+    from aks_audit.scan import Wish
+
+
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+
+
+SCAN_EXAMPLES = """\
+examples:
+  aks-audit scan --output out                           audit all subscriptions that the signed-in identity sees
+  aks-audit scan --demo --output out                    audit the built-in sample estate
+  aks-audit scan --snapshot estate.jsonl                audit a recorded estate, print the summary
+  aks-audit scan --snapshot estate.jsonl --output out   also write aks-audit.html, .json and .sarif
+  aks-audit scan --snapshot a.jsonl b.jsonl.gz --checklist azure-firewall-egress --fail-on medium
+
+"""
+
+
+def add(commands: "Commands") -> None:
+    """Put the command on the parser."""
+    scan = add_command(
+        commands,
+        _run,
+        "scan",
+        "audit an estate and report",
+        "Audit an estate and report. Prints a summary; with --output also writes files.",
+        SCAN_EXAMPLES + EXIT_CODES,
+    )
+    add_estate(scan, "audit the built-in sample estate")
+    scan.add_argument("--output", type=Path, metavar="DIR", help="write the reports here (made if missing)")
+    scan.add_argument(
+        "--format",
+        type=_names,
+        metavar="F[,F]",
+        help="what to make: console, html, json, sarif (default: console, and with --output all of them)",
+    )
+    scan.add_argument(
+        "--checklist",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="ask only what this checklist asks (repeatable; `aks-audit checklists` lists them)",
+    )
+    scan.add_argument(
+        "--fail-on",
+        type=_threshold,
+        default=(False, "high"),
+        metavar="[new:]SEVERITY",
+        help=f"exit with 1 on failures this severe or worse: {', '.join(SEVERITIES)} (default: high); with new: before "
+        "it, on those alone that the baseline has not",
+    )
+    scan.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="REPORT",
+        help="an earlier aks-audit.json: say what is new, mended, changed, or was not looked at again",
+    )
+    scan.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="exceptions, severities, disabled rules and sources (default: the nearest aks-audit.toml, from here up to "
+        "the root of the repository)",
+    )
+
+
+def _threshold(text: str) -> tuple[bool, str]:
+    new, _, severity = text.rpartition(":")
+    if severity not in SEVERITIES or new not in {"", "new"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SEVERITIES)}, nor one of them after new:")
+    return bool(new), severity
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _run(arguments: argparse.Namespace, progress: Progress) -> int:
+    from aks_audit.results import Severity  # noqa: PLC0415 - only a scan needs them
+    from aks_audit.scan import scan  # noqa: PLC0415
+
+    if is_recorded(arguments):
+        refuse_what_is_live(arguments)
+    elif arguments.dry_run:
+        return print_plan(arguments, progress)
+    only_new, threshold = arguments.fail_on
+    if only_new and not arguments.baseline:
+        raise UsageError(f"--fail-on new:{threshold} needs --baseline REPORT, which says what is not new")
+    reporters = reporters_of(arguments.format, arguments.output)
+    if arguments.output:
+        must_hold(arguments.output, "aks-audit.json")
+    wish = _wish(arguments)
+    document = scan(snapshot_of(arguments, progress), wish)
+    for entry in document.policy.entries:
+        if entry.state != "in-force":
+            progress.warn(f"{document.policy.file}:{entry.line}: {entry.table} of {one_line(entry.rule)}: {entry.says}")
+    deliver(document, reporters, arguments.output, progress)
+    failures = document.failures(Severity(threshold))
+    if any(failure.change == "new" for failure in failures) if only_new else failures:
+        return FINDINGS
+    return OK if document.scan.complete else INCOMPLETE
+
+
+def _wish(arguments: argparse.Namespace) -> "Wish":
+    """What is asked of what is read; unusable files and names are refused before anything is."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from aks_audit import baseline, config  # noqa: PLC0415
+    from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
+    from aks_audit.scan import Wish  # noqa: PLC0415
+
+    choose(load_checklists(), tuple(arguments.checklist))
+    file = arguments.config or config.find(Path.cwd())
+    return Wish(
+        today=datetime.now(UTC).date(),
+        checklists=tuple(arguments.checklist),
+        config=config.read(file) if file else config.Config(),
+        before=baseline.read(arguments.baseline) if arguments.baseline else None,
+    )

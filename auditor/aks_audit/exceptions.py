@@ -1,0 +1,178 @@
+"""What people decided about findings: failures they accept, severities of their own, and rules they do not ask.
+
+An accepted failure stays a failure and stays in the score; only what is asked of people changes, that is the list of
+what to do and the exit code. An entry that is at fault decides nothing, and says so.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from fnmatch import translate
+from typing import Any, NamedTuple
+
+import msgspec
+
+from aks_audit.config import Config, ExceptionEntry, Read
+from aks_audit.report import EntryState, Policy, PolicyEntry, PolicyTable
+from aks_audit.results import Exemption, Finding, Outcome, Severity
+from aks_audit.rule import Rule
+
+LONGEST = timedelta(days=366)
+"""How long from today an exception may last."""
+
+ANNOUNCED = timedelta(days=30)
+"""How long before its end an exception is said to expire."""
+
+
+def disabled(rules: Iterable[str], config: Config) -> frozenset[str]:
+    """Those of some rules, by id, that people do not ask."""
+    told = {read.entry.rule.lower() for read in config.disabled if read.entry}
+    return frozenset(rule for rule in rules if rule.lower() in told)
+
+
+def chosen(rules: Sequence[Rule], config: Config) -> tuple[Rule, ...]:
+    """The rules that are asked, those with a severity of one's own with it and its reason."""
+    out, own = disabled((rule.id for rule in rules), config), _severities(config)
+    kept = (rule for rule in rules if rule.id not in out)
+    return tuple(_reweighed(rule, *own[rule.id.lower()]) if rule.id.lower() in own else rule for rule in kept)
+
+
+def _severities(config: Config) -> Mapping[str, tuple[Severity, str]]:
+    entries = (read.entry for read in config.severities)
+    return {entry.rule.lower(): (entry.severity, entry.reason) for entry in entries if entry}
+
+
+def _reweighed(rule: Rule, severity: Severity, reason: str) -> Rule:
+    told = f"{reason} (set here; {rule.text.severity} by itself: {rule.text.severity_reason})"
+    return rule._replace(text=msgspec.structs.replace(rule.text, severity=severity, severity_reason=told))
+
+
+class _Accepting(NamedTuple):
+    """An exception, what it accepts, and whether it does."""
+
+    read: Read[ExceptionEntry]
+    problem: str
+    resources: re.Pattern[str]
+    exemption: Exemption
+    expires: date
+
+    def in_force(self, today: date) -> bool:
+        return not self.problem and self.expires >= today
+
+
+def decide(
+    findings: Sequence[Finding], config: Config, known: Collection[str], today: date
+) -> tuple[tuple[Finding, ...], Policy]:
+    """Give findings the severities and exceptions that are in force today; and what became of each entry.
+
+    `known` are the ids of all rules that there are, asked or not.
+    """
+    rules = {rule.lower() for rule in known}
+    accepting = [_accepting(read, rules, today) for read in config.exceptions]
+    of_rule: dict[str, list[tuple[int, _Accepting]]] = {}
+    for place, one in enumerate(accepting):
+        if one.in_force(today):
+            of_rule.setdefault(str(one.read.told["rule"]).lower(), []).append((place, one))
+    severities, matched = _severities(config), Counter[int]()
+    decided = tuple(_decided(finding, of_rule, severities, matched) for finding in findings)
+    return decided, Policy(
+        file=config.file.as_posix() if config.file else None,
+        entries=(
+            *(_exception(one, matched[place], today) for place, one in enumerate(accepting)),
+            *(_plain("severity", read, rules) for read in config.severities),
+            *(_plain("disabled", read, rules) for read in config.disabled),
+            *(_plain("source", read, rules) for read in config.sources),
+        ),
+    )
+
+
+def _decided(
+    finding: Finding,
+    of_rule: Mapping[str, Sequence[tuple[int, _Accepting]]],
+    severities: Mapping[str, tuple[Severity, str]],
+    matched: Counter[int],
+) -> Finding:
+    rule, resource = finding.rule.lower(), finding.resource.lower()
+    if rule in severities:
+        finding = msgspec.structs.replace(finding, severity=severities[rule][0])
+    if finding.outcome is not Outcome.FAIL:
+        return finding
+    found = [(place, one) for place, one in of_rule.get(rule, ()) if one.resources.fullmatch(resource)]
+    matched.update(place for place, _ in found)
+    return msgspec.structs.replace(finding, exception=found[0][1].exemption) if found else finding
+
+
+_NOTHING = re.compile(r"(?!)")
+_NO_TEXT = Exemption(reason="", owner="", approved_by="", expires="")
+
+
+def _accepting(read: Read[ExceptionEntry], rules: Collection[str], today: date) -> _Accepting:
+    entry = read.entry
+    if entry is None:
+        return _Accepting(read, read.problem, _NOTHING, _NO_TEXT, date.min)
+    pattern = translate(entry.resource_glob.lower()) if entry.resource_glob else re.escape(entry.resource.lower())
+    exemption = Exemption(entry.reason, entry.owner, entry.approved_by, entry.expires.isoformat())
+    return _Accepting(read, _fault(entry, rules, today), re.compile(pattern), exemption, entry.expires)
+
+
+def _fault(entry: ExceptionEntry, rules: Collection[str], today: date) -> str:
+    if entry.rule.lower() not in rules:
+        return _no_rule(entry.rule)
+    if bool(entry.resource) == bool(entry.resource_glob):
+        return "name one of `resource`, an exact id, and `resource-glob`"
+    if set("*?[") & set(entry.resource):
+        return "`resource` is an exact id; a pattern is written as `resource-glob`"
+    if entry.resource_glob and not entry.resource_glob.strip("*?/"):
+        return "`resource-glob` accepts everything; name at least a part of the resources' ids"
+    if entry.expires > today + LONGEST:
+        return f"`expires` is more than a year ahead; the latest today is {today + LONGEST}"
+    return ""
+
+
+def _no_rule(rule: str) -> str:
+    return f"there is no rule {rule}; `aks-audit rules` lists them"
+
+
+def _exception(one: _Accepting, matched: int, today: date) -> PolicyEntry:
+    state, says = _became(one, matched, today)
+    return _entry("exception", one.read, state, says, matched)
+
+
+def _became(one: _Accepting, matched: int, today: date) -> tuple[EntryState, str]:
+    accepts = f"accepts {matched:,} failure{'s' * (matched != 1)}"
+    if one.problem:
+        return "malformed", f"accepts nothing: {one.problem}"
+    if one.expires < today:
+        return "expired", f"accepts nothing: it expired on {one.expires}"
+    if not matched:
+        return "unused", "accepts nothing: no such failure was found"
+    if one.expires <= today + ANNOUNCED:
+        return "expiring", f"{accepts}, and expires on {one.expires}"
+    return "in-force", f"{accepts} until {one.expires}"
+
+
+def _plain(table: PolicyTable, read: Read[Any], rules: Collection[str]) -> PolicyEntry:
+    """An entry that is in force as long as it is well formed, and the rule that it names is there."""
+    problem, rule = read.problem, str(read.told.get("rule", ""))
+    if not problem and table != "source" and rule.lower() not in rules:
+        problem = _no_rule(rule)
+    return _entry(table, read, "malformed" if problem else "in-force", problem, 0)
+
+
+def _entry(table: PolicyTable, read: Read[Any], state: EntryState, says: str, matched: int) -> PolicyEntry:
+    told = {key: str(value) for key, value in read.told.items()}
+    return PolicyEntry(
+        table=table,
+        line=read.line,
+        state=state,
+        says=says,
+        matched=matched,
+        rule=told.get("rule", ""),
+        resource=told.get("resource") or told.get("resource-glob") or told.get("cluster", ""),
+        reason=told.get("reason", ""),
+        owner=told.get("owner", ""),
+        approved_by=told.get("approved-by", ""),
+        expires=told.get("expires", ""),
+        sets=told.get("severity") or told.get("file", ""),
+    )

@@ -1,0 +1,63 @@
+"""What to do first: the fixes of an audit, by the risk that each takes away for what it costs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from aks_audit.report import Fix
+from aks_audit.results import Effort, Finding, RuleText, Severity, effort
+from aks_audit.score import WEIGHTS
+
+COSTS: Mapping[Effort, float] = {Effort.SETTING: 1, Effort.ROLLOUT: 2, Effort.NODES: 5, Effort.REBUILD: 20}
+"""What a fix of one resource costs, in settings that are changed in place."""
+
+_Key: TypeAlias = tuple[str, ...]
+
+
+def fixes(failures: Iterable[Finding], rules: Sequence[RuleText]) -> tuple[Fix, ...]:
+    """The fixes of these failures, the one that takes away most for its cost first.
+
+    Failures that the same command mends are one fix, and so are those of one rule about what is inside one cluster.
+    The risk of a fix is the weight of its failures, by severity as in the score and counted for each cluster that a
+    failure concerns; its cost is `COSTS` for each resource. What only informs is no risk, and no fix.
+    """
+    texts = {rule.id: rule for rule in rules}
+    grouped: dict[_Key, list[Finding]] = {}
+    for failure in failures:
+        if WEIGHTS[failure.severity]:
+            grouped.setdefault(_key(failure), []).append(failure)
+    made = [_fix(group, texts) for group in grouped.values()]
+    return tuple(
+        sorted(made, key=lambda fix: (-fix.risk / _cost(fix), -fix.risk, fix.rules, fix.resources, fix.command))
+    )
+
+
+def _cost(fix: Fix) -> float:
+    return COSTS[fix.effort] * len(fix.resources)
+
+
+def _key(failure: Finding) -> _Key:
+    for cluster in failure.clusters:
+        if failure.resource.lower().startswith((f"{cluster}/api/".lower(), f"{cluster}/apis/".lower())):
+            return failure.rule, cluster.lower()
+    if failure.remediation:
+        return (failure.remediation.command,)
+    return failure.rule, failure.resource.lower()
+
+
+def _fix(failures: Iterable[Finding], texts: Mapping[str, RuleText]) -> Fix:
+    severities = list(Severity)
+    group = sorted(failures, key=lambda f: (severities.index(f.severity), f.rule, f.resource.lower(), f.fingerprint))
+    worst = group[0]
+    change = worst.remediation.change if worst.remediation else ""
+    return Fix(
+        title=texts[worst.rule].title,
+        rules=tuple(sorted({failure.rule for failure in group})),
+        resources=tuple(dict.fromkeys(failure.resource for failure in group)),
+        severity=worst.severity,
+        command=worst.remediation.command if worst.remediation else "",
+        change=change,
+        effort=effort(change),
+        risk=sum(WEIGHTS[failure.severity] * max(1, len(failure.clusters)) for failure in group),
+        findings=tuple(failure.fingerprint for failure in group),
+        clusters=tuple(dict.fromkeys(cluster for failure in group for cluster in failure.clusters)),
+    )

@@ -1,0 +1,56 @@
+"""One audit: what was read, asked by the rules that are chosen, decided upon, held against a baseline, as a report."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+import msgspec
+
+from aks_audit import baseline, engine, exceptions, report
+from aks_audit.checklist import choose, load_checklists
+from aks_audit.config import Config
+from aks_audit.facts import Estate
+from aks_audit.fixes import fixes
+from aks_audit.report import Report
+from aks_audit.snapshot import Snapshot
+
+
+class Wish(NamedTuple):
+    """What is asked of what was read, as of a day.
+
+    `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline.
+    """
+
+    today: date
+    checklists: Sequence[str] = ()
+    config: Config = Config()
+    before: Report | None = None
+
+
+def scan(recorded: Snapshot, wish: Wish) -> Report:
+    """Audit what was read.
+
+    Raises:
+        ChecklistError, EngineError: there is no such checklist, or the installed rules cannot be used.
+    """
+    checklists = choose(load_checklists(), tuple(wish.checklists))
+    known = engine.load_rules()
+    ids = [rule.id for rule in known]
+    rules = exceptions.chosen(known, wish.config)
+    if wish.checklists:
+        wanted = {item.rule for checklist in checklists for item in checklist.item}
+        rules = tuple(rule for rule in rules if rule.id in wanted)
+    found = engine.audit(Estate(recorded), rules)
+    findings, policy = exceptions.decide(found, wish.config, ids, wish.today)
+    made = report.build(recorded, rules, findings, checklists)
+    made = msgspec.structs.replace(
+        made,
+        scan=msgspec.structs.replace(made.scan, checklists=tuple(sorted(wish.checklists))),
+        policy=policy,
+        fixes=fixes(made.failures(), made.rules),
+    )
+    if wish.before is None:
+        return made
+    now = baseline.Now(made.scan, {rule.id for rule in rules}, exceptions.disabled(ids, wish.config))
+    findings, comparison = baseline.compare(wish.before, findings, now)
+    return msgspec.structs.replace(made, findings=findings, comparison=comparison)
