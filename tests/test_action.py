@@ -41,7 +41,7 @@ class Ran(NamedTuple):
 
 
 def run(folder: Path, *, code: int = -1, **inputs: str) -> Ran:
-    """Run the script with these inputs, and the defaults of the others; with the command's own exit code unless told."""
+    """Run the script with these inputs and the defaults of the others; it ends as the command does, unless told."""
     stand_in = folder / "aks-audit"
     notes = folder / "arguments"
     stand_in.write_text(STAND_IN.format(python=sys.executable, notes=str(notes), code=code))

@@ -15,7 +15,7 @@ from aks_audit.commands import EXIT_CODES
 from cases import ROOT
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-FENCED = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_what_people_are_told_to_type_is_understood(words: list[str]) -> None:
 
 def test_the_page_of_exit_codes_says_what_the_help_says() -> None:
     page = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
-    for code, meaning in re.findall(r"^  (\d)  (.*)$", EXIT_CODES, re.M):
+    for code, meaning in re.findall(r"^  (\d)  (.*)$", EXIT_CODES, re.MULTILINE):
         assert f"| {code} | {meaning} |" in page
 
 
