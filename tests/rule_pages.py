@@ -50,7 +50,7 @@ def _parts(rule: RuleText, checklists: tuple[Checklist, ...]) -> Iterator[str]:
     yield f"## Why it is {rule.severity}\n\n{_text(rule.severity_reason)}"
     yield f"## How it is decided\n\n{_text(rule.decided)}"
     yield f"## Fix\n\n```sh\n{rule.command_to_fill_in}\n```\n\nIn Bicep:\n\n```bicep\n{rule.bicep}\n```"
-    yield f"What the change does: {_text(rule.change)}"
+    yield f"## What the change does\n\n{_text(rule.change)}"
     yield f"## Where guides disagree\n\n{_text(rule.disagreement)}" if rule.disagreement else ""
     yield "## References\n\n" + "\n".join(f"- <{reference}>" for reference in rule.references)
     asking = [f"- [{one.title}](../checklists.md#{one.name})" for one in checklists if _asks(one, rule)]
@@ -64,8 +64,8 @@ def _asks(checklist: Checklist, rule: RuleText) -> bool:
 
 
 def _text(text: str) -> str:
-    """A rule's text as Markdown: what looks like a tag stands as it is read."""
-    pieces = re.split(r"(`[^`]*`)", text)
+    """A rule's text as Markdown: a sentence, in which what looks like a tag stands as it is read."""
+    pieces = re.split(r"(`[^`]*`)", text[:1].upper() + text[1:])
     return "".join(
         piece if piece.startswith("`") else piece.replace("<", "&lt;").replace("*", "\\*") for piece in pieces
     )
