@@ -9,6 +9,7 @@ from aks_audit_reports.json import schema
 from compose.estates import ESTATES, demo
 from coverage_page import page
 from permissions_page import page as permissions_page
+from rule_pages import pages as rule_pages
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,6 +38,7 @@ GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the schema of the JSON report": _schema,
     "the list of rules": _coverage,
     "the list of permissions": _permissions,
+    "the pages of rules and checklists": rule_pages,
     "the estates of the fixtures": _estates,
     "the estate of the demo": _demo,
 }

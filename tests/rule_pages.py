@@ -1,0 +1,95 @@
+"""The pages of the rules and checklists, made of them: what `aks-audit explain` says, for readers of the web."""
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+
+from aks_audit.checklist import Checklist, load_checklists
+from aks_audit.engine import load_rules
+from aks_audit.results import RuleText
+
+FOLDER = "docs/reference"
+AREAS = {
+    "API": "API server",
+    "CP": "Control plane",
+    "EGR": "Egress",
+    "IAM": "Identity and access",
+    "ING": "Ingress",
+    "KN": "Network policies",
+    "KR": "Rights inside clusters",
+    "KS": "Pod security",
+    "KW": "Workloads",
+    "ND": "Nodes",
+    "OP": "Operations",
+    "PAAS": "Registries, vaults and stores",
+    "SUB": "Subnets and addresses",
+}
+"""The groups of the catalogue by the middle of a rule's id, in words."""
+
+_MADE = "<!-- Made by `python tests/renew.py` of the rule itself. -->\n\n"
+
+
+def pages() -> dict[str, bytes]:
+    """Every page by its path from the repository's root."""
+    rules = [rule.text for rule in load_rules()]
+    checklists = load_checklists()
+    made = {f"{FOLDER}/rules/{rule.id}.md": _rule(rule, checklists) for rule in rules}
+    made[f"{FOLDER}/rules.md"] = _index(rules)
+    made[f"{FOLDER}/checklists.md"] = _checklists(checklists, {rule.id for rule in rules})
+    return {path: text.encode() for path, text in made.items()}
+
+
+def _rule(rule: RuleText, checklists: tuple[Checklist, ...]) -> str:
+    return _MADE + "\n\n".join(part for part in _parts(rule, checklists) if part) + "\n"
+
+
+def _parts(rule: RuleText, checklists: tuple[Checklist, ...]) -> Iterator[str]:
+    yield f"# {rule.id}: {rule.title}"
+    yield f"**{rule.severity}** · asked about each {rule.subject} · {AREAS[_area(rule)]}"
+    yield _text(rule.why)
+    yield f"## Why it is {rule.severity}\n\n{_text(rule.severity_reason)}"
+    yield f"## How it is decided\n\n{_text(rule.decided)}"
+    yield f"## Fix\n\n```sh\n{rule.command_to_fill_in}\n```\n\nIn Bicep:\n\n```bicep\n{rule.bicep}\n```"
+    yield f"## What the change does\n\n{_text(rule.change)}"
+    yield f"## Where guides disagree\n\n{_text(rule.disagreement)}" if rule.disagreement else ""
+    yield "## References\n\n" + "\n".join(f"- <{reference}>" for reference in rule.references)
+    asking = [f"- [{one.title}](../checklists.md#{one.name})" for one in checklists if _asks(one, rule)]
+    yield "## Checklists that ask it\n\n" + "\n".join(asking) if asking else ""
+    controls = ", ".join(f"{control.framework} {control.id}" for control in rule.controls)
+    yield f"## The same question elsewhere\n\n{controls}" if controls else ""
+
+
+def _asks(checklist: Checklist, rule: RuleText) -> bool:
+    return any(item.rule == rule.id for item in checklist.item)
+
+
+def _text(text: str) -> str:
+    """A rule's text as Markdown: a sentence, in which what looks like a tag stands as it is read."""
+    pieces = re.split(r"(`[^`]*`)", text[:1].upper() + text[1:])
+    return "".join(
+        piece if piece.startswith("`") else piece.replace("<", "&lt;").replace("*", "\\*") for piece in pieces
+    )
+
+
+def _area(rule: RuleText) -> str:
+    return rule.id.split("-")[1]
+
+
+def _index(rules: list[RuleText]) -> str:
+    lines = [_MADE + "# Rules", "", f"{len(rules)} rules. `aks-audit explain RULE` says the same in a terminal."]
+    for area, held in groupby(rules, key=_area):
+        lines += ["", f"## {AREAS[area]}", "", "| rule | severity | what should hold |", "|---|---|---|"]
+        lines += [f"| [{rule.id}](rules/{rule.id}.md) | {rule.severity} | {_text(rule.title)} |" for rule in held]
+    return "\n".join(lines) + "\n"
+
+
+def _checklists(checklists: tuple[Checklist, ...], rules: set[str]) -> str:
+    lines = [_MADE + "# Checklists", "", "`aks-audit scan --checklist NAME` asks only what a checklist asks."]
+    for one in checklists:
+        lines += ["", f"## {one.title} {{ #{one.name} }}", "", f"`{one.name}`: {_text(one.summary)}", ""]
+        lines += ["| item | weight | answered by |", "|---|---|---|"]
+        for item in one.item:
+            known = f"[{item.rule}](rules/{item.rule}.md)" if item.rule in rules else "not covered yet"
+            answered = "a person" if item.manual else known
+            lines.append(f"| {_text(item.sentence).replace('|', chr(92) + '|')} | {item.weight:g} | {answered} |")
+    return "\n".join(lines) + "\n"
