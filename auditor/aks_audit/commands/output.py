@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 def must_hold(folder: Path, name: str) -> None:
     """Refuse at once what could not be written after a long scan."""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
     if (folder / name).is_dir():
         raise UsageError(f"{folder / name}: is a folder; name a file in it")
+    must_take_files(folder, folder / name)
+
+
+def must_take_files(folder: Path, what: Path | None = None) -> None:
+    """Refuse at once a folder that cannot be made or written in; `what` is what is to stand there."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
     if not there.is_dir():
-        raise UsageError(f"{folder / name}: cannot be written, {there} is a file; name another place")
+        raise UsageError(f"{what or folder}: cannot be written, {there} is a file; name another place")
     if not os.access(there, os.W_OK):
-        raise UsageError(f"{folder / name}: cannot be written, {there} is not yours to write in; name another place")
+        raise UsageError(f"{what or folder}: cannot be written, {there} is not yours to write in; name another place")
 
 
 def colours() -> bool:

@@ -1,18 +1,21 @@
 """`aks-audit scan`: audit an estate and report."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
 from aks_audit.commands.options import add_command, add_estate
-from aks_audit.commands.output import deliver, must_hold, reporters_of
+from aks_audit.commands.output import deliver, must_hold, must_take_files, reporters_of
 from aks_audit.progress import Progress, one_line
 
 if TYPE_CHECKING:
     from aks_audit.commands.options import Commands
+    from aks_audit.report import Report
     from aks_audit.scan import Wish
+    from aks_audit.snapshot import Snapshot
 
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -46,6 +49,12 @@ def add(commands: "Commands") -> None:
         type=_names,
         metavar="F[,F]",
         help="what to make: console, html, json, sarif (default: console, and with --output all of them)",
+    )
+    scan.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="DIR",
+        help="write each resource that a finding cites here, as the file whose line the reports name",
     )
     scan.add_argument(
         "--checklist",
@@ -102,23 +111,36 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     reporters = reporters_of(arguments.format, arguments.output)
     if arguments.output:
         must_hold(arguments.output, "aks-audit.json")
+    if arguments.evidence:
+        must_take_files(arguments.evidence)
     wish = _wish(arguments)
-    document = scan(snapshot_of(arguments, progress), wish)
+    recorded = snapshot_of(arguments, progress)
+    document = scan(recorded, wish)
     for entry in document.policy.entries:
         if entry.state != "in-force":
             progress.warn(f"{document.policy.file}:{entry.line}: {entry.table} of {one_line(entry.rule)}: {entry.says}")
     deliver(document, reporters, arguments.output, progress)
+    if arguments.evidence:
+        _write_evidence(arguments.evidence, document, recorded, progress)
     failures = document.failures(Severity(threshold))
     if any(failure.change == "new" for failure in failures) if only_new else failures:
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
 
 
+def _write_evidence(folder: Path, document: "Report", recorded: "Snapshot", progress: Progress) -> None:
+    from aks_audit import evidence  # noqa: PLC0415 - only asked for by an option
+    from aks_audit.facts import Estate  # noqa: PLC0415
+
+    written = evidence.write(folder, document.findings, Estate(recorded))
+    progress.note(f"wrote {written:,} file{'s' * (written != 1)} of evidence to {folder / 'aks-audit'}")
+
+
 def _wish(arguments: argparse.Namespace) -> "Wish":
     """What is asked of what is read; unusable files and names are refused before anything is."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from aks_audit import baseline, config  # noqa: PLC0415
+    from aks_audit import azure_pipelines, baseline, config  # noqa: PLC0415
     from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
     from aks_audit.scan import Wish  # noqa: PLC0415
 
@@ -129,4 +151,5 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
         checklists=tuple(arguments.checklist),
         config=config.read(file) if file else config.Config(),
         before=baseline.read(arguments.baseline) if arguments.baseline else None,
+        pipeline=azure_pipelines.current(os.environ),
     )
