@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
 from aks_audit.commands.options import add_command, add_estate
-from aks_audit.commands.output import deliver, must_hold, must_take_files, reporters_of
+from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
 from aks_audit.progress import Progress, one_line
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add(commands: "Commands") -> None:
         "scan",
         "audit an estate and report",
         "Audit an estate and report. Prints a summary; with --output also writes files.",
-        SCAN_EXAMPLES + EXIT_CODES,
+        SCAN_EXAMPLES + _formats() + EXIT_CODES,
     )
     add_estate(scan, "audit the built-in sample estate")
     scan.add_argument("--output", type=Path, metavar="DIR", help="write the reports here (made if missing)")
@@ -48,7 +48,7 @@ def add(commands: "Commands") -> None:
         "--format",
         type=_names,
         metavar="F[,F]",
-        help="what to make: console, html, json, sarif (default: console, and with --output all of them)",
+        help=f"what to make: {', '.join(FORMATS)} (default: console; with --output {', '.join(DEFAULT_FILES)})",
     )
     scan.add_argument(
         "--evidence",
@@ -84,6 +84,12 @@ def add(commands: "Commands") -> None:
         help="exceptions, severities, disabled rules and sources (default: the nearest aks-audit.toml, from here up to "
         "the root of the repository)",
     )
+
+
+def _formats() -> str:
+    """What the help says of each format that comes with aks-audit."""
+    lines = [f"  {name:12} {purpose}" for name, purpose in FORMATS.items()]
+    return "\n".join(["formats (packages installed beside aks-audit may bring more):", *lines, "", ""])
 
 
 def _threshold(text: str) -> tuple[bool, str]:
@@ -140,8 +146,9 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
     """What is asked of what is read; unusable files and names are refused before anything is."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from aks_audit import azure_pipelines, baseline, config  # noqa: PLC0415
+    from aks_audit import baseline, config  # noqa: PLC0415
     from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
+    from aks_audit.commands import azure_pipelines  # noqa: PLC0415
     from aks_audit.scan import Wish  # noqa: PLC0415
 
     choose(load_checklists(), tuple(arguments.checklist))
