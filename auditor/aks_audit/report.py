@@ -182,6 +182,22 @@ class Comparison(Record, frozen=True):
     carried: tuple[Finding, ...]
 
 
+class PipelineRun(Record, frozen=True):
+    """The run of Azure Pipelines that made the report, as Azure DevOps tells it: `project` and `phase` are GUIDs.
+
+    The numbers of the definition and of the build are text; `branch` is a ref (`refs/heads/main`).
+    """
+
+    organization: str
+    project: str
+    definition: str
+    definition_name: str
+    phase: str
+    phase_name: str
+    branch: str
+    build: str
+
+
 class Report(Record, frozen=True):
     """Everything a renderer needs. A report of an earlier version lacks what has a default here."""
 
@@ -196,6 +212,7 @@ class Report(Record, frozen=True):
     policy: Policy = Policy()
     fixes: tuple[Fix, ...] = ()
     comparison: Comparison | None = None
+    pipeline: PipelineRun | None = None
 
     def failures(self, threshold: Severity = Severity.INFO) -> tuple[Finding, ...]:
         """The failures at or over a severity that nobody accepted, worst first, then by rule and resource."""
