@@ -18,6 +18,7 @@ FORMATS = {
     "json": "the whole report, for programs and as a baseline",
     "sarif": "failures for code scanning",
     "markdown": "a summary for a pipeline's job page or a comment",
+    "csv": "a row for each finding, for spreadsheets",
 }
 """The formats that come with aks-audit, and what each is for."""
 
