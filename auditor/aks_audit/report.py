@@ -216,8 +216,9 @@ class Report(Record, frozen=True):
 
     def failures(self, threshold: Severity = Severity.INFO) -> tuple[Finding, ...]:
         """The failures at or over a severity that nobody accepted, worst first, then by rule and resource."""
-        failed = [f for f in self.findings if f.outcome is Outcome.FAIL and f.exception is None]
-        return _worst_first(f for f in failed if f.severity.reaches(threshold))
+        reached = {severity for severity in Severity if severity.reaches(threshold)}
+        failed = (f for f in self.findings if f.outcome is Outcome.FAIL and f.exception is None)
+        return _worst_first(f for f in failed if f.severity in reached)
 
     def accepted(self) -> tuple[Finding, ...]:
         """The failures that a person accepted, in the same order."""
@@ -253,7 +254,7 @@ EXPLANATION = (
 )
 
 
-_ENOUGH = frozenset({"unheard-of", "not-sent", "not-asked"})
+ENOUGH = frozenset({"unheard-of", "not-sent", "not-asked"})
 """What leaves a scan complete: a value that is new, an answer that does not hold a value, and what nobody asked for."""
 
 
@@ -274,7 +275,7 @@ def build(
             scope=tuple(sorted({scope for header in snapshot.headers for scope in header.scope})),
             started=snapshot.started,
             finished=snapshot.finished,
-            complete=all(missing.kind in _ENOUGH for missing in unread),
+            complete=all(missing.kind in ENOUGH for missing in unread),
             narrowed=tuple(sorted({told for header in snapshot.headers for told in header.narrowed or ()})),
         ),
         coverage=Coverage(

@@ -16,9 +16,12 @@ FORMATS = {
     "console": "the summary, to the terminal",
     "html": "the whole report as one page that people forward",
     "json": "the whole report, for programs and as a baseline",
-    "sarif": "failures for code scanning",
+    "sarif": "failures for GitHub code scanning",
+    "sarif-azuredevops": "failures for Advanced Security of Azure DevOps",
+    "sarif-full": "all findings for what reads the whole of SARIF",
     "markdown": "a summary for a pipeline's job page or a comment",
     "csv": "a row for each finding, for spreadsheets",
+    "junit": "a test case for each finding, for CI systems",
 }
 """The formats that come with aks-audit, and what each is for."""
 
