@@ -55,7 +55,7 @@ def _by_cluster(report: Report) -> dict[str, list[Finding]]:
 def _suite(
     name: str, findings: Iterable[Finding], titles: dict[str, str], finished: str | None
 ) -> tuple[Counter[str], Sequence[str]]:
-    told = [(_state(finding), finding) for finding in findings]
+    told: list[tuple[State, Finding]] = [(_state(finding), finding) for finding in findings]
     counted: Counter[str] = Counter(state for state, _ in told)
     head = f"  <testsuite {_attributes(name=name, timestamp=_moment(finished))} {_totals(counted)}>"
     cases = [line for state, finding in told for line in _case(state, finding, titles.get(finding.rule, ""))]

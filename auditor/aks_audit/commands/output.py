@@ -22,6 +22,7 @@ FORMATS = {
     "markdown": "a summary for a pipeline's job page or a comment",
     "csv": "a row for each finding, for spreadsheets",
     "junit": "a test case for each finding, for CI systems",
+    "openmetrics": "gauges for dashboards and alerts",
 }
 """The formats that come with aks-audit, and what each is for."""
 
