@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from aks_audit import config
+from aks_audit.engine import load_rules
 from aks_audit.snapshot import encode
 from aks_audit_reports.json import schema
 from compose.estates import ESTATES, demo
@@ -16,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 
 def _schema() -> dict[str, bytes]:
     return {"docs/report.schema.json": schema()}
+
+
+def _config_schema() -> dict[str, bytes]:
+    return {"docs/aks-audit.schema.json": config.schema([rule.id for rule in load_rules()])}
 
 
 def _coverage() -> dict[str, bytes]:
@@ -36,6 +42,7 @@ def _demo() -> dict[str, bytes]:
 
 GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the schema of the JSON report": _schema,
+    "the schema of aks-audit.toml": _config_schema,
     "the list of rules": _coverage,
     "the list of permissions": _permissions,
     "the pages of rules and checklists": rule_pages,

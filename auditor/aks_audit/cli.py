@@ -16,6 +16,7 @@ from aks_audit.commands import (
     OK,
     UNUSABLE,
     collect,
+    config,
     path,
     permissions,
     reach,
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aks-audit {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (scan, rules, path, reach, collect, snapshot, permissions):
+    for command in (scan, rules, path, reach, collect, snapshot, permissions, config):
         command.add(commands)
     return parser
 

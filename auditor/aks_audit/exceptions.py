@@ -6,14 +6,14 @@ what to do and the exit code. An entry that is at fault decides nothing, and say
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from fnmatch import translate
 from typing import Any, NamedTuple
 
 import msgspec
 
-from aks_audit.config import Config, ExceptionEntry, Read
+from aks_audit.config import Config, ExceptionEntry, Read, near
 from aks_audit.report import EntryState, Policy, PolicyEntry, PolicyTable
 from aks_audit.results import Exemption, Finding, Outcome, Severity
 from aks_audit.rule import Rule
@@ -68,23 +68,27 @@ def decide(
 
     `known` are the ids of all rules that there are, asked or not.
     """
-    rules = {rule.lower() for rule in known}
-    accepting = [_accepting(read, rules, today) for read in config.exceptions]
+    accepting = [_accepting(read, known, today) for read in config.exceptions]
     of_rule: dict[str, list[tuple[int, _Accepting]]] = {}
     for place, one in enumerate(accepting):
         if one.in_force(today):
             of_rule.setdefault(str(one.read.told["rule"]).lower(), []).append((place, one))
     severities, matched = _severities(config), Counter[int]()
     decided = tuple(_decided(finding, of_rule, severities, matched) for finding in findings)
-    return decided, Policy(
-        file=config.file.as_posix() if config.file else None,
-        entries=(
-            *(_exception(one, matched[place], today) for place, one in enumerate(accepting)),
-            *(_plain("severity", read, rules) for read in config.severities),
-            *(_plain("disabled", read, rules) for read in config.disabled),
-            *(_plain("source", read, rules) for read in config.sources),
-        ),
-    )
+    told = tuple(_exception(one, matched[place], today) for place, one in enumerate(accepting))
+    return decided, Policy(config.file.as_posix() if config.file else None, (*told, *_others(config, known)))
+
+
+def standing(config: Config, known: Collection[str], today: date) -> tuple[PolicyEntry, ...]:
+    """How each entry stands today by itself, whatever there may be for it to decide on."""
+    told = (_exception(_accepting(read, known, today), None, today) for read in config.exceptions)
+    return (*told, *_others(config, known))
+
+
+def _others(config: Config, known: Collection[str]) -> Iterator[PolicyEntry]:
+    yield from (_plain("severity", read, known) for read in config.severities)
+    yield from (_plain("disabled", read, known) for read in config.disabled)
+    yield from (_plain("source", read, known) for read in config.sources)
 
 
 def _decided(
@@ -117,8 +121,8 @@ def _accepting(read: Read[ExceptionEntry], rules: Collection[str], today: date) 
 
 
 def _fault(entry: ExceptionEntry, rules: Collection[str], today: date) -> str:
-    if entry.rule.lower() not in rules:
-        return _no_rule(entry.rule)
+    if problem := _no_rule(entry.rule, rules):
+        return problem
     if bool(entry.resource) == bool(entry.resource_glob):
         return "name one of `resource`, an exact id, and `resource-glob`"
     if set("*?[") & set(entry.resource):
@@ -130,22 +134,26 @@ def _fault(entry: ExceptionEntry, rules: Collection[str], today: date) -> str:
     return ""
 
 
-def _no_rule(rule: str) -> str:
-    return f"there is no rule {rule}; `aks-audit rules` lists them"
+def _no_rule(rule: str, rules: Collection[str]) -> str:
+    """What is wrong with the name of a rule; empty where there is one of the name, whatever its case."""
+    if rule.lower() in {one.lower() for one in rules}:
+        return ""
+    return f"there is no rule {rule}{near(rule, rules) or '; `aks-audit rules` lists them'}"
 
 
-def _exception(one: _Accepting, matched: int, today: date) -> PolicyEntry:
+def _exception(one: _Accepting, matched: int | None, today: date) -> PolicyEntry:
     state, says = _became(one, matched, today)
-    return _entry("exception", one.read, state, says, matched)
+    return _entry("exception", one.read, state, says, matched or 0)
 
 
-def _became(one: _Accepting, matched: int, today: date) -> tuple[EntryState, str]:
-    accepts = f"accepts {matched:,} failure{'s' * (matched != 1)}"
+def _became(one: _Accepting, matched: int | None, today: date) -> tuple[EntryState, str]:
+    """The state of an exception, with the number of failures that it accepts, where findings are there."""
+    accepts = "accepts failures" if matched is None else f"accepts {matched:,} failure{'s' * (matched != 1)}"
     if one.problem:
         return "malformed", f"accepts nothing: {one.problem}"
     if one.expires < today:
         return "expired", f"accepts nothing: it expired on {one.expires}"
-    if not matched:
+    if matched == 0:
         return "unused", "accepts nothing: no such failure was found"
     if one.expires <= today + ANNOUNCED:
         return "expiring", f"{accepts}, and expires on {one.expires}"
@@ -155,8 +163,8 @@ def _became(one: _Accepting, matched: int, today: date) -> tuple[EntryState, str
 def _plain(table: PolicyTable, read: Read[Any], rules: Collection[str]) -> PolicyEntry:
     """An entry that is in force as long as it is well formed, and the rule that it names is there."""
     problem, rule = read.problem, str(read.told.get("rule", ""))
-    if not problem and table != "source" and rule.lower() not in rules:
-        problem = _no_rule(rule)
+    if not problem and table != "source":
+        problem = _no_rule(rule, rules)
     return _entry(table, read, "malformed" if problem else "in-force", problem, 0)
 
 

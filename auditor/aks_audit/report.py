@@ -182,6 +182,22 @@ class Comparison(Record, frozen=True):
     carried: tuple[Finding, ...]
 
 
+class PipelineRun(Record, frozen=True):
+    """The run of Azure Pipelines that made the report, as Azure DevOps tells it: `project` and `phase` are GUIDs.
+
+    The numbers of the definition and of the build are text; `branch` is a ref (`refs/heads/main`).
+    """
+
+    organization: str
+    project: str
+    definition: str
+    definition_name: str
+    phase: str
+    phase_name: str
+    branch: str
+    build: str
+
+
 class Report(Record, frozen=True):
     """Everything a renderer needs. A report of an earlier version lacks what has a default here."""
 
@@ -196,11 +212,13 @@ class Report(Record, frozen=True):
     policy: Policy = Policy()
     fixes: tuple[Fix, ...] = ()
     comparison: Comparison | None = None
+    pipeline: PipelineRun | None = None
 
     def failures(self, threshold: Severity = Severity.INFO) -> tuple[Finding, ...]:
         """The failures at or over a severity that nobody accepted, worst first, then by rule and resource."""
-        failed = [f for f in self.findings if f.outcome is Outcome.FAIL and f.exception is None]
-        return _worst_first(f for f in failed if f.severity.reaches(threshold))
+        reached = {severity for severity in Severity if severity.reaches(threshold)}
+        failed = (f for f in self.findings if f.outcome is Outcome.FAIL and f.exception is None)
+        return _worst_first(f for f in failed if f.severity in reached)
 
     def accepted(self) -> tuple[Finding, ...]:
         """The failures that a person accepted, in the same order."""
@@ -236,7 +254,7 @@ EXPLANATION = (
 )
 
 
-_ENOUGH = frozenset({"unheard-of", "not-sent", "not-asked"})
+ENOUGH = frozenset({"unheard-of", "not-sent", "not-asked"})
 """What leaves a scan complete: a value that is new, an answer that does not hold a value, and what nobody asked for."""
 
 
@@ -257,7 +275,7 @@ def build(
             scope=tuple(sorted({scope for header in snapshot.headers for scope in header.scope})),
             started=snapshot.started,
             finished=snapshot.finished,
-            complete=all(missing.kind in _ENOUGH for missing in unread),
+            complete=all(missing.kind in ENOUGH for missing in unread),
             narrowed=tuple(sorted({told for header in snapshot.headers for told in header.narrowed or ()})),
         ),
         coverage=Coverage(

@@ -11,20 +11,22 @@ from aks_audit.checklist import choose, load_checklists
 from aks_audit.config import Config
 from aks_audit.facts import Estate
 from aks_audit.fixes import fixes
-from aks_audit.report import Report
+from aks_audit.report import PipelineRun, Report
 from aks_audit.snapshot import Snapshot
 
 
 class Wish(NamedTuple):
     """What is asked of what was read, as of a day.
 
-    `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline.
+    `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline;
+    `pipeline` is what the report says of the run that made it.
     """
 
     today: date
     checklists: Sequence[str] = ()
     config: Config = Config()
     before: Report | None = None
+    pipeline: PipelineRun | None = None
 
 
 def scan(recorded: Snapshot, wish: Wish) -> Report:
@@ -48,6 +50,7 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         scan=msgspec.structs.replace(made.scan, checklists=tuple(sorted(wish.checklists))),
         policy=policy,
         fixes=fixes(made.failures(), made.rules),
+        pipeline=wish.pipeline,
     )
     if wish.before is None:
         return made

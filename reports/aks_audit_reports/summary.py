@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from aks_audit.report import Report
-from aks_audit.results import Evidence, Finding, Index, Missing, MissingKind, Severity
+from aks_audit.report import Comparison, Report
+from aks_audit.results import Evidence, Exemption, Finding, Index, Missing, MissingKind, Severity
 
 KINDS: dict[MissingKind, str] = {
     "refused": "Refused",
@@ -108,6 +108,31 @@ def _nothing_failed(report: Report, where: str) -> str:
     if not report.scan.complete:
         return f"Nothing failed on {where}, but not everything in scope was read"
     return f"Nothing failed on {where}"
+
+
+def percent(score: Scored) -> str:
+    """A score's value, in words."""
+    return "nothing decided" if score.value is None else f"{score.value:.1f} %"
+
+
+def since(comparison: Comparison) -> str:
+    """What changed since a baseline, in one sentence."""
+    before = f"{time(comparison.since)} (score then {percent(comparison.score)})"
+    counted = {
+        "new": comparison.new,
+        "changed": comparison.changed,
+        "mended or gone": len(comparison.fixed),
+        "as before": comparison.unchanged,
+        "not looked at again": len(comparison.carried),
+    }
+    told = [f"{number(quantity)} {what}" for what, quantity in counted.items() if quantity]
+    return f"Failures since {before}: {', '.join(told) or 'none then, none now'}."
+
+
+def accepted(exception: Exemption) -> str:
+    """Who accepted a failure, until when and why."""
+    approved = f", approved by {exception.approved_by}" if exception.approved_by else ""
+    return f"accepted until {exception.expires} by {exception.owner}{approved}: {exception.reason}"
 
 
 def decided_share(score: Scored) -> str:

@@ -12,15 +12,38 @@ if TYPE_CHECKING:
     from aks_audit.report import Report, Reporter
 
 
+FORMATS = {
+    "console": "the summary, to the terminal",
+    "html": "the whole report as one page that people forward",
+    "json": "the whole report, for programs and as a baseline",
+    "sarif": "failures for GitHub code scanning",
+    "sarif-azuredevops": "failures for Advanced Security of Azure DevOps",
+    "sarif-full": "all findings for what reads the whole of SARIF",
+    "markdown": "a summary for a pipeline's job page or a comment",
+    "csv": "a row for each finding, for spreadsheets",
+    "junit": "a test case for each finding, for CI systems",
+    "openmetrics": "gauges for dashboards and alerts",
+}
+"""The formats that come with aks-audit, and what each is for."""
+
+DEFAULT_FILES = ("console", "html", "json", "sarif")
+"""What is made with a folder where no format is asked for."""
+
+
 def must_hold(folder: Path, name: str) -> None:
     """Refuse at once what could not be written after a long scan."""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
     if (folder / name).is_dir():
         raise UsageError(f"{folder / name}: is a folder; name a file in it")
+    must_take_files(folder, folder / name)
+
+
+def must_take_files(folder: Path, what: Path | None = None) -> None:
+    """Refuse at once a folder that cannot be made or written in; `what` is what is to stand there."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
     if not there.is_dir():
-        raise UsageError(f"{folder / name}: cannot be written, {there} is a file; name another place")
+        raise UsageError(f"{what or folder}: cannot be written, {there} is a file; name another place")
     if not os.access(there, os.W_OK):
-        raise UsageError(f"{folder / name}: cannot be written, {there} is not yours to write in; name another place")
+        raise UsageError(f"{what or folder}: cannot be written, {there} is not yours to write in; name another place")
 
 
 def colours() -> bool:
@@ -44,21 +67,23 @@ def reader_left() -> None:
 
 
 def reporters_of(wanted: tuple[str, ...] | None, output: Path | None) -> list["Reporter"]:
-    """The reporters of the formats that are asked for: the summary where none is, and with a folder all of them.
+    """The reporters of the formats that are asked for: where none is the summary, and with a folder `DEFAULT_FILES`.
 
     Raises:
         UsageError: there is no such format, or several files have no folder to stand in.
     """
+    import difflib  # noqa: PLC0415
     import importlib.metadata  # noqa: PLC0415
 
     installed = importlib.metadata.entry_points(group="aks_audit.reports")
     there = {entry.name: entry for entry in installed}
     if twice := sorted({entry.name for entry in installed if there[entry.name] != entry}):
         raise UsageError(f"two installed packages bring a format {twice[0]!r}; uninstall one of them")
-    names = tuple(dict.fromkeys(wanted or (sorted(there) if output else ["console"])))
+    names = tuple(dict.fromkeys(wanted or (DEFAULT_FILES if output else DEFAULT_FILES[:1])))
     unknown = [name for name in names if name not in there]
     if unknown:
-        raise UsageError(f"no format {unknown[0]!r}; there are: {', '.join(sorted(there))}")
+        meant = "".join(f"did you mean {name}? " for name in difflib.get_close_matches(unknown[0], there, 1))
+        raise UsageError(f"no format {unknown[0]!r}; {meant}there are: {', '.join(sorted(there))}")
     reporters: list[Reporter] = [there[name].load() for name in names]
     if output is None and len([r for r in reporters if r.file_name]) > 1:
         raise UsageError("more than one file format needs --output DIR")

@@ -1,18 +1,21 @@
 """`aks-audit scan`: audit an estate and report."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
 from aks_audit.commands.options import add_command, add_estate
-from aks_audit.commands.output import deliver, must_hold, reporters_of
+from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
 from aks_audit.progress import Progress, one_line
 
 if TYPE_CHECKING:
     from aks_audit.commands.options import Commands
+    from aks_audit.report import Report
     from aks_audit.scan import Wish
+    from aks_audit.snapshot import Snapshot
 
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -37,7 +40,7 @@ def add(commands: "Commands") -> None:
         "scan",
         "audit an estate and report",
         "Audit an estate and report. Prints a summary; with --output also writes files.",
-        SCAN_EXAMPLES + EXIT_CODES,
+        SCAN_EXAMPLES + _formats() + EXIT_CODES,
     )
     add_estate(scan, "audit the built-in sample estate")
     scan.add_argument("--output", type=Path, metavar="DIR", help="write the reports here (made if missing)")
@@ -45,7 +48,13 @@ def add(commands: "Commands") -> None:
         "--format",
         type=_names,
         metavar="F[,F]",
-        help="what to make: console, html, json, sarif (default: console, and with --output all of them)",
+        help=f"what to make: {', '.join(FORMATS)} (default: console; with --output {', '.join(DEFAULT_FILES)})",
+    )
+    scan.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="DIR",
+        help="write each resource that a finding cites here, as the file whose line the reports name",
     )
     scan.add_argument(
         "--checklist",
@@ -77,6 +86,12 @@ def add(commands: "Commands") -> None:
     )
 
 
+def _formats() -> str:
+    """What the help says of each format that comes with aks-audit."""
+    lines = [f"  {name:12} {purpose}" for name, purpose in FORMATS.items()]
+    return "\n".join(["formats (packages installed beside aks-audit may bring more):", *lines, "", ""])
+
+
 def _threshold(text: str) -> tuple[bool, str]:
     new, _, severity = text.rpartition(":")
     if severity not in SEVERITIES or new not in {"", "new"}:
@@ -102,16 +117,29 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     reporters = reporters_of(arguments.format, arguments.output)
     if arguments.output:
         must_hold(arguments.output, "aks-audit.json")
+    if arguments.evidence:
+        must_take_files(arguments.evidence)
     wish = _wish(arguments)
-    document = scan(snapshot_of(arguments, progress), wish)
+    recorded = snapshot_of(arguments, progress)
+    document = scan(recorded, wish)
     for entry in document.policy.entries:
         if entry.state != "in-force":
             progress.warn(f"{document.policy.file}:{entry.line}: {entry.table} of {one_line(entry.rule)}: {entry.says}")
     deliver(document, reporters, arguments.output, progress)
+    if arguments.evidence:
+        _write_evidence(arguments.evidence, document, recorded, progress)
     failures = document.failures(Severity(threshold))
     if any(failure.change == "new" for failure in failures) if only_new else failures:
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
+
+
+def _write_evidence(folder: Path, document: "Report", recorded: "Snapshot", progress: Progress) -> None:
+    from aks_audit import evidence  # noqa: PLC0415 - only asked for by an option
+    from aks_audit.facts import Estate  # noqa: PLC0415
+
+    written = evidence.write(folder, document.findings, Estate(recorded))
+    progress.note(f"wrote {written:,} file{'s' * (written != 1)} of evidence to {folder / 'aks-audit'}")
 
 
 def _wish(arguments: argparse.Namespace) -> "Wish":
@@ -120,6 +148,7 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
 
     from aks_audit import baseline, config  # noqa: PLC0415
     from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
+    from aks_audit.commands import azure_pipelines  # noqa: PLC0415
     from aks_audit.scan import Wish  # noqa: PLC0415
 
     choose(load_checklists(), tuple(arguments.checklist))
@@ -129,4 +158,5 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
         checklists=tuple(arguments.checklist),
         config=config.read(file) if file else config.Config(),
         before=baseline.read(arguments.baseline) if arguments.baseline else None,
+        pipeline=azure_pipelines.current(os.environ),
     )

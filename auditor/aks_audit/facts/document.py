@@ -1,14 +1,19 @@
 """A resource as it was read: its body, what it is, and where it stands."""
 
+import hashlib
 import re
 from itertools import islice
 from typing import Any
 
 import msgspec
 
+from aks_audit.facts.resource_id import fold
 from aks_audit.results import Index, Location, Place
 
-_LONGEST_TEXT = 200
+LONGEST_TEXT = 200
+"""How many characters of a line a place shows."""
+
+_LONGEST_NAME = 160
 
 
 class Document:
@@ -50,27 +55,45 @@ class Document:
         The path is stable for the resource: no version, time or machine is in it. A pointer to a value that the
         body does not hold gives the line of the nearest object around it.
         """
+        printed = self.printed()
+        start = _start_of(self.body, pointer, printed)
+        text = printed[start : printed.index("\n", start)].strip()
+        return Place(path=self._path, line=printed.count("\n", 0, start) + 1, text=text[:LONGEST_TEXT])
+
+    def printed(self) -> str:
+        """The body printed with two spaces and sorted keys: the file that `place` counts the lines of."""
         if not self._printed:
             encoded = msgspec.json.encode(self.body, order="sorted")
             self._printed = msgspec.json.format(encoded, indent=2).decode() + "\n"
             self._path = evidence_path(self.id)
-        start = _start_of(self.body, pointer, self._printed)
-        text = self._printed[start : self._printed.index("\n", start)].strip()
-        return Place(path=self._path, line=self._printed.count("\n", 0, start) + 1, text=text[:_LONGEST_TEXT])
+        return self._printed
 
 
 def evidence_path(resource_id: str) -> str:
-    """A relative path for a resource: `aks-audit/<subscription>/<group>/<type>/<name>.json`, lower case, URI-safe."""
-    parts = [_safe(part) for part in resource_id.lower().strip("/").split("/")]
+    """A relative path for a resource: `aks-audit/<subscription>/<group>/<type>/<name>.json`.
+
+    It is lower case, and is the same as a name of a file and as a URI: what may not stand in both is written as `~` and
+    two digits for each byte. No part of it leads out of the folder, and two ids differ where they are two resources.
+    """
+    parts = fold(resource_id).strip("/").split("/")
     if parts[4:5] == ["providers"] and parts[2] == "resourcegroups":
         parts = [parts[1], parts[3], *parts[6:]]
-    return "/".join(["aks-audit", *parts]) + ".json"
+    folders = [_safe(re.sub(r"\.json$", "~json", part)) for part in parts[:-1]]  # no folder is called as a file is
+    return "/".join(["aks-audit", *folders, _safe(parts[-1])]) + ".json"
+
+
+_UNSAFE = re.compile(r"[^a-z0-9_.-]|^\.|\.$")
 
 
 def _safe(part: str) -> str:
-    allowed = "abcdefghijklmnopqrstuvwxyz0123456789-_."
-    cleaned = "".join(character if character in allowed else "_" for character in part)
-    return cleaned.strip(".") or "_"
+    """A part of an id as the name of a file, which is neither special nor too long for a file system."""
+    cleaned = (
+        _UNSAFE.sub(lambda match: "".join(f"~{byte:02x}" for byte in match[0].encode(errors="surrogatepass")), part)
+        or "~"
+    )
+    if len(cleaned) <= _LONGEST_NAME:
+        return cleaned
+    return f"{cleaned[: _LONGEST_NAME // 2]}~{hashlib.sha256(part.encode()).hexdigest()[:32]}"
 
 
 def _keys(body: dict[str, Any]) -> set[str]:
