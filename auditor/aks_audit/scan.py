@@ -11,20 +11,24 @@ from aks_audit.checklist import choose, load_checklists
 from aks_audit.config import Config
 from aks_audit.facts import Estate
 from aks_audit.fixes import fixes
+from aks_audit.pictures import pictures
 from aks_audit.report import Report
+from aks_audit.rule import Rule
 from aks_audit.snapshot import Snapshot
 
 
 class Wish(NamedTuple):
     """What is asked of what was read, as of a day.
 
-    `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline.
+    `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline;
+    `rules` are all the rules there are (those that are installed, where none are given).
     """
 
     today: date
     checklists: Sequence[str] = ()
     config: Config = Config()
     before: Report | None = None
+    rules: Sequence[Rule] = ()
 
 
 def scan(recorded: Snapshot, wish: Wish) -> Report:
@@ -34,13 +38,14 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         ChecklistError, EngineError: there is no such checklist, or the installed rules cannot be used.
     """
     checklists = choose(load_checklists(), tuple(wish.checklists))
-    known = engine.load_rules()
+    known = wish.rules or engine.load_rules()
     ids = [rule.id for rule in known]
     rules = exceptions.chosen(known, wish.config)
     if wish.checklists:
         wanted = {item.rule for checklist in checklists for item in checklist.item}
         rules = tuple(rule for rule in rules if rule.id in wanted)
-    found = engine.audit(Estate(recorded), rules)
+    estate = Estate(recorded)
+    found = engine.audit(estate, rules)
     findings, policy = exceptions.decide(found, wish.config, ids, wish.today)
     made = report.build(recorded, rules, findings, checklists)
     made = msgspec.structs.replace(
@@ -48,6 +53,7 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         scan=msgspec.structs.replace(made.scan, checklists=tuple(sorted(wish.checklists))),
         policy=policy,
         fixes=fixes(made.failures(), made.rules),
+        pictures=pictures(estate),
     )
     if wish.before is None:
         return made

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
-from aks_audit.commands.options import add_command, add_estate
+from aks_audit.commands.options import add_command, add_estate, add_rules
 from aks_audit.commands.output import deliver, must_hold, reporters_of
 from aks_audit.progress import Progress, one_line
 
@@ -54,6 +54,7 @@ def add(commands: "Commands") -> None:
         metavar="NAME",
         help="ask only what this checklist asks (repeatable; `aks-audit checklists` lists them)",
     )
+    add_rules(scan)
     scan.add_argument(
         "--fail-on",
         type=_threshold,
@@ -120,6 +121,7 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
 
     from aks_audit import baseline, config  # noqa: PLC0415
     from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
+    from aks_audit.engine import load_rules  # noqa: PLC0415
     from aks_audit.scan import Wish  # noqa: PLC0415
 
     choose(load_checklists(), tuple(arguments.checklist))
@@ -129,4 +131,5 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
         checklists=tuple(arguments.checklist),
         config=config.read(file) if file else config.Config(),
         before=baseline.read(arguments.baseline) if arguments.baseline else None,
+        rules=load_rules(arguments.rules),
     )
