@@ -1,6 +1,6 @@
 """One audit: what was read, asked by the rules that are chosen, decided upon, held against a baseline, as a report."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -21,7 +21,8 @@ class Wish(NamedTuple):
     """What is asked of what was read, as of a day.
 
     `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline;
-    `rules` are all the rules there are (those that are installed, where none are given).
+    `rules` are all the rules there are (those that are installed, where none are given), of which `named` are asked
+    whatever the checklists ask.
     """
 
     today: date
@@ -29,6 +30,7 @@ class Wish(NamedTuple):
     config: Config = Config()
     before: Report | None = None
     rules: Sequence[Rule] = ()
+    named: Collection[str] = ()
 
 
 def scan(recorded: Snapshot, wish: Wish) -> Report:
@@ -42,7 +44,7 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
     ids = [rule.id for rule in known]
     rules = exceptions.chosen(known, wish.config)
     if wish.checklists:
-        wanted = {item.rule for checklist in checklists for item in checklist.item}
+        wanted = {*wish.named, *(item.rule for checklist in checklists for item in checklist.item)}
         rules = tuple(rule for rule in rules if rule.id in wanted)
     estate = Estate(recorded)
     found = engine.audit(estate, rules)

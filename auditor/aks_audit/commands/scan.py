@@ -52,7 +52,7 @@ def add(commands: "Commands") -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="ask only what this checklist asks (repeatable; `aks-audit checklists` lists them)",
+        help="ask only what this checklist asks, and --rules (repeatable; `aks-audit checklists` lists them)",
     )
     add_rules(scan)
     scan.add_argument(
@@ -125,11 +125,14 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
     from aks_audit.scan import Wish  # noqa: PLC0415
 
     choose(load_checklists(), tuple(arguments.checklist))
+    rules = load_rules(arguments.rules)
+    installed = {rule.id for rule in load_rules()} if arguments.rules else {rule.id for rule in rules}
     file = arguments.config or config.find(Path.cwd())
     return Wish(
         today=datetime.now(UTC).date(),
         checklists=tuple(arguments.checklist),
         config=config.read(file) if file else config.Config(),
         before=baseline.read(arguments.baseline) if arguments.baseline else None,
-        rules=load_rules(arguments.rules),
+        rules=rules,
+        named=frozenset(rule.id for rule in rules if rule.id not in installed),
     )

@@ -67,7 +67,9 @@ def of_package(entry: EntryPoint) -> tuple[Rule, ...]:
     beside = sorted(files(found).iterdir(), key=lambda file: file.name) if hasattr(found, "__path__") else []
     texts = [(file.name, file.read_text("utf-8")) for file in beside if file.name.endswith(declarative.SUFFIX)]
     declared = [rule for name, text in texts for rule in declarative.read(f"{entry.value}/{name}", text)]
-    return _checked(entry.value, (*getattr(found, "RULES", ()), *declared))
+    if not declared and not hasattr(found, "RULES"):
+        raise PackError(f"{entry.value}: has neither RULES nor *{declarative.SUFFIX} files; uninstall it")
+    return (*_checked(entry.value, getattr(found, "RULES", ())), *_checked(entry.value, declared))
 
 
 def of_folder(folder: Path) -> tuple[Rule, ...]:

@@ -2,12 +2,12 @@
 
 JMESPath gives null for a value that is not there, and null is false; so `!enabled` would be true of a body that lacks
 `enabled`. Here whatever rests on a value that is not there raises `Absent`, whatever rests on a value of another type
-than it is held against `Unfit`, and only true and false are answers. `a || b` is true where one of them is, and
-`not_null(a, b)` is the first that is there.
+than it is held against `Unfit`, and only true and false are taken for true and false. `a || b` is true where one of
+them is, whether or not the other is there; `not_null(a, b)` is the first that is there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -15,17 +15,17 @@ from jmespath.functions import Functions, signature
 
 from aks_audit.results import JsonValue
 
-if TYPE_CHECKING:
-    from jmespath.visitor import _TreeNode
-
 Path: TypeAlias = tuple[str | int, ...]
 """The names and positions that lead to a value."""
 
 _Value: TypeAlias = "JsonValue | _Expression"
-_Node: TypeAlias = "Mapping[str, Any] | _TreeNode"
+_Node: TypeAlias = Mapping[str, Any]
 
 _NEVER_ABSENT = frozenset({"properties", "metadata"})
 """What Azure and Kubernetes send with everything: where it is not there, the body lost it."""
+
+_STEPS = frozenset({"subexpression", "index_expression", "projection", "value_projection", "filter_projection"})
+"""What goes on from what its first part gives."""
 
 _ORDERED: Mapping[str, Callable[[float, float], bool]] = {
     "lt": lambda left, right: left < right,
@@ -76,12 +76,9 @@ class Expression:
             Unfit: it rests on a value of another type, or is neither true nor false.
         """
         try:
-            answer = self._reader.read(self._node, body)
+            return _truth(self._reader.read(self._node, body))
         except (JMESPathError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise Unfit(" ".join(str(error).split()) or type(error).__name__) from None
-        if not isinstance(answer, bool):
-            raise Unfit(f"it gives {_kind(answer)}, neither true nor false")
-        return answer
 
     def found(self, body: JsonValue) -> Iterator[tuple[Path, JsonValue]]:
         """The paths that it reads, as the body spells them, and what stands there (None: nothing)."""
@@ -101,14 +98,24 @@ class _Expression:
         return self._reader.read(node, value)
 
 
-class _Caseless(Functions):
+class _Cased(Functions):
+    """The functions of JMESPath, save that nothing looks for an object: one that lost a value is another."""
+
+    @signature({"types": ["array", "string"]}, {"types": ["string", "number", "boolean"]})
+    def _func_contains(self, subject: "list[JsonValue] | str", search: JsonValue) -> bool:
+        if isinstance(subject, str):
+            return _text(search) in subject
+        return any(_kind(item) == _kind(search) and item == search for item in subject)
+
+
+class _Caseless(_Cased):
     """The functions that look for a string, without case."""
 
-    @signature({"types": ["array", "string"]}, {"types": []})
+    @signature({"types": ["array", "string"]}, {"types": ["string", "number", "boolean"]})
     def _func_contains(self, subject: "list[JsonValue] | str", search: JsonValue) -> bool:
-        if isinstance(subject, str) and not isinstance(search, str):
-            raise TypeError(f"contains() looks for {_kind(search)} in a string")
-        return _folded(search) in _folded(subject)  # type: ignore[operator]
+        if isinstance(subject, str):
+            return _text(search).lower() in subject.lower()
+        return any(_kind(item) == _kind(search) and _folded(item) == _folded(search) for item in subject)
 
     @signature({"types": ["string"]}, {"types": ["string"]})
     def _func_starts_with(self, search: str, prefix: str) -> bool:
@@ -124,7 +131,7 @@ class _Reader:
 
     def __init__(self, *, caseless: bool) -> None:
         self._caseless = caseless
-        self._functions = _Caseless() if caseless else Functions()
+        self._functions = _Caseless() if caseless else _Cased()
 
     def read(self, node: _Node, value: _Value) -> _Value:
         """What a node gives for a value."""
@@ -171,8 +178,7 @@ class _Reader:
         return items[position]
 
     def _slice(self, node: _Node, value: _Value) -> _Value:
-        bounds: Sequence[Any] = node["children"]
-        return _list(value)[slice(*bounds)]
+        return _list(value)[slice(*node["children"])]
 
     def _each(self, node: _Node, items: Iterable[JsonValue]) -> "list[JsonValue]":
         return [_there(self.read(node, item)) for item in items]
@@ -206,28 +212,30 @@ class _Reader:
             if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
                 return _ORDERED[name](left, right)
             raise Unfit(f"{_kind(left)} has no order; only numbers have")
+        if _has_objects(left) or _has_objects(right):
+            raise Unfit("objects are not compared, since one that lost a value is another; compare what they hold")
         same = _folded(left) == _folded(right) if self._caseless else left == right
         return same if name == "eq" else not same
 
     def _or_expression(self, node: _Node, value: _Value) -> _Value:
+        left, right = node["children"]
         try:
-            left = _there(self.read(node["children"][0], value))
-        except Absent:
-            right = _there(self.read(node["children"][1], value))
-            if _truth(right):
-                return right
+            known = _truth(self.read(left, value))
+        except (Absent, Unfit):
+            if _truth(self.read(right, value)):
+                return True
             raise
-        return left if _truth(left) else self.read(node["children"][1], value)
+        return known or _truth(self.read(right, value))
 
     def _and_expression(self, node: _Node, value: _Value) -> _Value:
+        left, right = node["children"]
         try:
-            left = _there(self.read(node["children"][0], value))
-        except Absent:
-            right = _there(self.read(node["children"][1], value))
-            if not _truth(right):
-                return right
+            known = _truth(self.read(left, value))
+        except (Absent, Unfit):
+            if not _truth(self.read(right, value)):
+                return False
             raise
-        return self.read(node["children"][1], value) if _truth(left) else left
+        return known and _truth(self.read(right, value))
 
     def _not_expression(self, node: _Node, value: _Value) -> _Value:
         return not _truth(self.read(node["children"][0], value))
@@ -283,6 +291,8 @@ def _check(node: _Node, functions: Mapping[str, Mapping[str, Any]]) -> None:
         given, least = len(node["children"]), len(takes["signature"])
         if given < least or (given > least and not takes["signature"][-1].get("variadic")):
             raise ExpressionError(f"{node['value']}() takes {least} arguments, here are {given}")
+    if node["type"] in _STEPS and node["children"][0]["type"] == "not_expression":
+        raise ExpressionError("! binds more than a dot does; write !(a.b)")
     for child in node["children"] if node["type"] != "slice" else ():
         if node["type"] == "comparator" and child["type"] == "literal" and child["value"] is None:
             raise ExpressionError("nothing is compared with null; `absent` says what it means that there is no value")
@@ -341,18 +351,28 @@ def _there(value: _Value) -> JsonValue:
 
 
 def _truth(value: _Value) -> bool:
-    """What JMESPath takes a value for: empty ones are false."""
+    """A boolean. JMESPath takes empty strings, lists and objects for false, too, and so what lost all it held."""
     found = _there(value)
-    return found is True or not (found is False or found in ("", [], {}))
+    if not isinstance(found, bool):
+        raise Unfit(f"{_kind(found)} is neither true nor false")
+    return found
+
+
+def _has_objects(value: JsonValue) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_has_objects, value)))
+
+
+def _text(value: JsonValue) -> str:
+    if not isinstance(value, str):
+        raise Unfit(f"{_kind(value)} is looked for in a string")
+    return value
 
 
 def _folded(value: JsonValue) -> JsonValue:
-    """A value with its strings and names in lower case."""
+    """A value with its strings in lower case."""
     if isinstance(value, str):
         return value.lower()
-    if isinstance(value, list):
-        return [_folded(item) for item in value]
-    return {key.lower(): _folded(item) for key, item in value.items()} if isinstance(value, dict) else value
+    return [_folded(item) for item in value] if isinstance(value, list) else value
 
 
 _KINDS: Mapping[type, str] = {
