@@ -26,9 +26,10 @@ BoxKind: TypeAlias = Literal[
 class Box(Record, frozen=True, omit_defaults=True):
     """Something in a picture: a resource by its ARM id, or what has none, such as the internet (an empty id).
 
-    `inside` is the position of the box that holds it. `lines` are facts in few words. `pointers` are the parts of the
-    cluster's own body that it stands for (RFC 6901). `unread` says what is not known of it and why; where nothing of it
-    is known but that it is there, `seen` is false.
+    `also` are the ids of further resources that it stands for, such as a firewall's policy. `inside` is the position of
+    the box that holds it. `lines` are facts in few words. `pointers` are the parts of the cluster's own body that it
+    stands for (RFC 6901). `unread` says what is not known of it and why; where nothing of it is known but that it is
+    there, `seen` is false.
     """
 
     kind: BoxKind
@@ -37,6 +38,7 @@ class Box(Record, frozen=True, omit_defaults=True):
     inside: int | None = None
     lines: tuple[str, ...] = ()
     pointers: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     seen: bool = True
 

@@ -428,7 +428,9 @@ class _Drawing:
         home = self._network(parse(subnet).parent) if subnet and parse(subnet).parent else None
         if hub:
             said.lines.append(f"in Virtual WAN hub {_name(hub.id)}")
-        return self._add(said.box("firewall", key, firewall.name, home))
+        policy = said.get(firewall, lambda one: one.firewall_policy)
+        box = said.box("firewall", key, firewall.name, home)
+        return self._add(msgspec.structs.replace(box, also=(policy.id,) if policy else ()))
 
     def _translator(self, key: str, home: _Home) -> int | None:
         """What gives a public address: a NAT gateway or a load balancer. What else does is in the picture already."""
