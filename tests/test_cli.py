@@ -164,7 +164,7 @@ def test_an_encoding_that_lacks_a_character_ends_nothing() -> None:
 def test_a_fault_of_the_program_does_not_look_like_a_finding(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken() -> None:
+    def broken(_folders: object) -> None:
         raise ZeroDivisionError("\x1b[31m")
 
     monkeypatch.setattr("sys.argv", ["aks-audit", "rules"])

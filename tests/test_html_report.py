@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,9 +17,11 @@ import msgspec
 import pytest
 
 import report_samples
-from aks_audit.report import Report
-from aks_audit.results import Evidence, Outcome
+from aks_audit.fixes import fixes
+from aks_audit.report import Comparison, Fixed, Policy, PolicyEntry, Report
+from aks_audit.results import Evidence, Exemption, Outcome, Place
 from aks_audit_reports.html import REPORTER
+from aks_audit_reports.html.areas import area_of, in_order
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -97,11 +100,53 @@ def hostile() -> Report:
     return msgspec.structs.replace(sample, rules=rules, findings=findings, score=score)
 
 
+def agreed(sample: Report) -> Report:
+    """The report with its fixes, an exception, a place in the code, and what changed since a baseline."""
+    first, second, third, *_ = sample.failures()
+    until = Exemption(HOSTILE, "platform@example.com", "ciso@example.com", "2027-01-31")
+    source = Place("infra/aks.bicep", 42, f"  name: '{HOSTILE}'")
+    put = {
+        first.fingerprint: msgspec.structs.replace(first, change="new", source=source),
+        second.fingerprint: msgspec.structs.replace(second, exception=until, change="unchanged"),
+        third.fingerprint: msgspec.structs.replace(third, change="changed"),
+    }
+    findings = tuple(put.get(finding.fingerprint, finding) for finding in sample.findings)
+    compared = Comparison(
+        since="2026-11-14T06:00:00Z",
+        score=msgspec.structs.replace(sample.score.overall, value=50.0),
+        new=1,
+        changed=1,
+        unchanged=1,
+        fixed=(Fixed("AKS-OLD-01", first.resource, first.severity, HOSTILE, "0" * 64, "disabled"),),
+        carried=(msgspec.structs.replace(third, fingerprint="1" * 64, message="It failed then"),),
+    )
+    entry = PolicyEntry(
+        table="exception",
+        line=7,
+        state="expired",
+        says="accepts nothing: it expired on 2026-10-01",
+        matched=0,
+        rule="AKS-API-01",
+        resource=HOSTILE,
+        reason=HOSTILE,
+        owner="platform@example.com",
+        approved_by="ciso@example.com",
+        expires="2026-10-01",
+        sets="",
+    )
+    decided = msgspec.structs.replace(
+        sample, findings=findings, comparison=compared, policy=Policy("aks-audit.toml", (entry,))
+    )
+    return msgspec.structs.replace(decided, fixes=fixes(decided.failures(), decided.rules))
+
+
 def test_the_same_report_gives_the_same_bytes() -> None:
     assert REPORTER.render(report_samples.report()) == REPORTER.render(report_samples.report(), colour=True)
 
 
-@pytest.mark.parametrize("report", [report_samples.report(), hostile()], ids=["plain", "hostile"])
+@pytest.mark.parametrize(
+    "report", [report_samples.report(), hostile(), agreed(hostile())], ids=["plain", "hostile", "agreed"]
+)
 def test_the_page_holds_our_two_scripts_and_asks_for_nothing(report: Report) -> None:
     page = parsed(report)
     assert page.all("script") == [{"type": "text/plain", "id": "data"}, {}]
@@ -195,7 +240,7 @@ def test_the_page_has_one_first_heading_and_its_landmarks() -> None:
     for link in page.all("a"):
         address = link["href"] or ""
         if address.startswith("#"):
-            assert address[1:].partition("?")[0] in ids
+            assert address[1:] in ids
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.UNKNOWN, Outcome.NOT_APPLICABLE])
@@ -214,8 +259,59 @@ def test_a_report_about_nothing_is_a_page() -> None:
 
 def test_ten_thousand_findings_are_small_to_send_and_few_of_them_elements() -> None:
     page = REPORTER.render(report_samples.report(clusters=200, copies=7))
-    assert len(page) < 1_000_000
+    assert len(page) < 2_500_000
     assert page.count(b'<details class="finding"') == 20 + 1
+
+
+def test_what_is_to_do_stands_first_with_what_it_costs_and_mends() -> None:
+    report = agreed(report_samples.report(clusters=30))
+    page = parsed(report)
+    assert len(report.fixes) > 10
+    assert "These are the first 10 of" in page.text
+    first = report.fixes[0]
+    assert f"{first.title} Critical A setting, changed in place mends 1 finding on 1 cluster aks-" in page.text
+    assert first.command in page.text
+    assert first.command != report.fixes[20].command
+    assert report.fixes[20].command not in page.text, "the script shows it"
+    accepted = report.accepted()[0]
+    assert not [fix for fix in report.fixes if accepted.fingerprint in fix.findings]
+
+
+def test_what_changed_and_what_was_decided_is_told() -> None:
+    text = parsed(agreed(report_samples.report())).text
+    for told in (
+        "Since 2026-11-14 06:00 UTC",
+        "points up",
+        "New 1 failures Mended 1 failures Changed 1 failures As before 1 failures Not looked at again 1 failures",
+        "Its rule was disabled",
+        "It failed then",
+        "Decisions need a look. Of 1 decision: 1 expired.",
+        "accepts nothing: it expired on 2026-10-01",
+        "platform@example.com, approved by ciso@example.com line 7",
+        "Accepted until 2027-01-31 by platform@example.com, approved by ciso@example.com",
+    ):
+        assert told in text
+
+
+def test_each_area_of_each_cluster_tells_its_worst_and_leads_there() -> None:
+    page = parsed(report_samples.report(clusters=2))
+    links = {link["data-ask"]: link for link in page.all("a") if link.get("data-ask")}
+    cell = links["outcome=fail&area=IAM&cluster=aks-1"]
+    assert (cell["data-state"], cell["data-severity"]) == ("fail", "high")
+    assert "aks-1, Identity: 1 failure, the worst high" in page.text
+    assert links["outcome=pass&area=API&cluster=aks-2"]["data-state"] == "pass"
+    assert "aks-2, API server: 1 passed, 1 not applicable" in page.text
+
+
+def test_clusters_of_one_name_have_links_of_their_own() -> None:
+    page = parsed(report_samples.report(clusters=3, name="aks"))
+    asked = {link.get("data-ask") for link in page.all("a")}
+    assert {f"cluster=rg-{number}/aks" for number in (1, 2, 3)} <= asked
+
+
+def test_rules_of_other_packs_are_areas_by_their_prefix() -> None:
+    rules = ["AKS-EGR-02", "ACME-NET-1", "AKS-NEW-01", "HOUSE", "AKS-API-01"]
+    assert in_order(map(area_of, rules)) == ("API", "EGR", "ACME", "HOUSE", "NEW")
 
 
 BROWSER_SWITCHES = [
@@ -246,6 +342,7 @@ class Opened:
 
     def __init__(self, browser: "Browser", file: Path, **context: Any) -> None:  # noqa: ANN401 - handed on to playwright
         self.page = browser.new_context(**context).new_page()
+        self.scripts = context.get("java_script_enabled", True)
         self.page.set_default_timeout(10_000)
         self.complaints: list[str] = []
         self.requests: list[str] = []
@@ -255,9 +352,10 @@ class Opened:
         self.address = file.as_uri()
 
     def open(self, fragment: str = "") -> "Page":
-        """Load the page."""
+        """Load the page, and wait for its script where it may run."""
         self.page.goto(self.address + fragment)
-        self.page.locator("html[data-ready]").wait_for(state="attached")
+        if self.scripts:
+            self.page.locator("html[data-ready]").wait_for(state="attached")
         return self.page
 
     def found(self) -> str:
@@ -326,7 +424,7 @@ def test_ten_thousand_findings_are_paged(opened: Callable[..., Opened]) -> None:
 def test_clusters_sort_filter_and_lead_to_their_findings(opened: Callable[..., Opened]) -> None:
     shown = opened(report_samples.report(clusters=30))
     table = shown.page.locator("#cluster-table")
-    first = table.locator("tbody tr:first-child th a")
+    first = table.locator("tbody tr:first-child th a").first
     table.get_by_role("button", name="Cluster").click()
     assert first.inner_text() == "aks-1"
     table.get_by_role("button", name="Cluster").click()
@@ -340,6 +438,119 @@ def test_clusters_sort_filter_and_lead_to_their_findings(opened: Callable[..., O
     assert shown.page.locator("#cluster-filter .result").inner_text() == "1 of 30 clusters"
     first.click()
     assert shown.found() == "8 of 240 findings"
+
+
+def test_findings_are_grouped_and_a_group_opens(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report(clusters=30))
+    groups = shown.group_by("Rule")
+    assert groups.count() == 8
+    titles = shown.page.locator("#finding-list > li > .group > summary .title").all_inner_texts()
+    assert titles[0].startswith("The authorized IP ranges"), "the worst is first"
+    assert groups.first.locator(".finding").count() == 0
+    groups.first.locator("summary").click()
+    groups.first.locator(".finding").first.wait_for()
+    assert groups.first.locator(".finding").count() == 8
+    for name, number in (("Cluster", 30), ("Resource", 30), ("Area", 7), ("Checklist", 2)):
+        assert shown.group_by(name).count() == number
+    shown.page.get_by_label("Search").fill("rg-7/ local")
+    assert shown.page.locator("#finding-list .group .finding").count() == 1, "one group opens by itself"
+
+
+def test_what_is_asked_for_survives_a_reload(opened: Callable[..., Opened]) -> None:
+    shown = opened(agreed(report_samples.report(clusters=30)))
+    shown.group_by("Cluster")
+    shown.page.get_by_role("checkbox", name="Unknown").check()
+    shown.page.get_by_role("checkbox", name="High").check()
+    shown.page.get_by_label("Area", exact=True).select_option(label="API server")
+    shown.page.get_by_label("Search").fill("rg-1 a&b")
+    shown.page.get_by_label("Search").fill("rg-1")
+    shown.page.wait_for_url(re.compile("text=rg-1(&|$)"))
+    asked = shown.page.url.partition("#")[2]
+    assert asked == "findings?outcome=fail,unknown&severity=high&text=rg-1&area=API&group=cluster"
+    found, groups = shown.found(), shown.page.locator("#finding-list .group").count()
+    shown.page.reload()
+    shown.page.locator("html[data-ready]").wait_for(state="attached")
+    assert (shown.found(), shown.page.locator("#finding-list .group").count()) == (found, groups)
+    shown.page.get_by_role("button", name="Reset").click()
+    shown.page.wait_for_url(re.compile("#findings[?]outcome=fail$"))
+
+
+def test_a_link_to_what_another_report_had_shows_what_there_is(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report(), "#findings?rule=AKS-OLD-01&cluster=gone&fix=99&group=colour&outcome=fail")
+    assert shown.found() == "6 of 24 findings"
+    assert shown.page.locator("#finding-list .group").count() > 0
+
+
+def test_the_first_screen_leads_to_findings(opened: Callable[..., Opened]) -> None:
+    report = agreed(report_samples.report(clusters=30))
+    shown = opened(report)
+    shown.page.locator("#summary .tally").first.get_by_role("link").first.click()
+    assert shown.found() == "7 of 240 findings", "one of eight is accepted"
+    shown.page.locator("#fix-list a").first.click()
+    assert shown.found() == f"{len(report.fixes[0].findings)} of 240 findings"
+    assert shown.page.locator("#filter .chosen").inner_text().startswith(f"Mended by {report.fixes[0].title}")
+    shown.page.get_by_role("button", name="Show others too").click()
+    assert shown.found() == "240 of 240 findings"
+    shown.page.locator(".change").get_by_role("link").first.click()
+    assert shown.found() == "1 of 240 findings"
+    shown.page.locator("#cluster-table .cell [data-state='fail']").first.click()
+    assert shown.page.url.partition("?")[2].startswith("outcome=fail&area=")
+    assert shown.page.evaluate("document.activeElement.id") == "findings"
+    assert shown.page.locator("#carried").get_attribute("open") is None
+    shown.page.locator(".change").get_by_role("link").last.click()
+    assert shown.page.locator("#carried").get_attribute("open") is not None
+
+
+def test_all_fixes_are_shown_when_asked_for(opened: Callable[..., Opened]) -> None:
+    report = agreed(report_samples.report(clusters=30))
+    shown = opened(report)
+    items = shown.page.locator("#fix-list > li")
+    assert items.count() == 10
+    shown.page.get_by_role("button", name=f"Show all {len(report.fixes)}").click()
+    assert items.count() == len(report.fixes)
+    assert items.locator(".title").all_inner_texts() == [fix.title for fix in report.fixes]
+    assert items.locator("pre").last.text_content() == report.fixes[-1].command
+    assert items.last.locator("a").get_attribute("data-ask") == f"fix={len(report.fixes)}"
+
+
+def test_an_accepted_failure_stands_apart_beside_its_exception(opened: Callable[..., Opened]) -> None:
+    shown = opened(agreed(report_samples.report()))
+    assert shown.found() == "5 of 24 findings", "one of six is accepted"
+    shown.group_by("Nothing")
+    first = shown.page.locator("#finding-list .finding").first
+    assert first.locator(".badge").inner_text() == "New"
+    first.locator("summary").click()
+    assert "infra/aks.bicep:42" in first.inner_text()
+    assert HOSTILE[:60] in first.inner_text()
+    shown.page.get_by_role("checkbox", name="Fail").uncheck()
+    shown.page.get_by_role("checkbox", name="Accepted").check()
+    assert shown.found() == "1 of 24 findings"
+    accepted = shown.page.locator("#finding-list .finding")
+    accepted.locator("summary").click()
+    assert "Accepted until 2027-01-31 by platform@example.com" in accepted.locator(".exception").inner_text()
+    assert accepted.locator(".badge").count() == 0
+
+
+def test_print_shows_the_worst_findings_whatever_was_asked_for(opened: Callable[..., Opened]) -> None:
+    shown = opened(agreed(report_samples.report(clusters=30)), "#findings?outcome=pass")
+    shown.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert set(shown.page.locator("#finding-list > li > .finding .state").all_inner_texts()) == {"Fail"}
+    shown.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert set(shown.page.locator("#finding-list > li > .group > summary .state").all_inner_texts()) == {"Pass"}
+    shown.page.emulate_media(media="print")
+    for part in ("#filter", "nav", "#cluster-pager", ".copy"):
+        assert shown.page.locator(part).first.is_hidden()
+    assert shown.page.locator("#fix-list pre").first.is_visible()
+    assert shown.page.locator("#checklists .sentence").first.is_visible()
+
+
+def test_without_scripts_nothing_that_needs_them_is_shown(opened: Callable[..., Opened]) -> None:
+    page = opened(agreed(report_samples.report(clusters=60)), java_script_enabled=False).page
+    for needs in page.locator("button, input, select").all():
+        assert needs.is_hidden()
+    assert page.locator("#cluster-table tbody tr").count() == 50
+    assert page.get_by_text("These are the 50 that fail worst of 60 clusters.").is_visible()
+    assert page.locator("#finding-list .finding").count() == 20
 
 
 def test_a_link_opens_its_finding_whatever_the_filter(opened: Callable[..., Opened]) -> None:
@@ -402,21 +613,49 @@ def test_hostile_text_runs_nothing_in_a_browser(opened: Callable[..., Opened]) -
     assert HOSTILE[:60] in shown.page.locator("#finding-list").inner_text()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 360)])
-def test_no_barrier_that_axe_knows_and_nothing_too_wide(opened: Callable[..., Opened], scheme: str, width: int) -> None:
-    folder = os.environ.get("AKS_AUDIT_NODE_MODULES")
-    axe = Path(folder or "") / "axe-core" / "axe.min.js"
-    if not folder or not axe.is_file():
-        pytest.skip("AKS_AUDIT_NODE_MODULES names no folder with axe-core")
-    sample = report_samples.report(
-        clusters=30, name="a-cluster-with-a-name-that-is-as-long-as-a-name-can-be-in-azure-{n}"
+@pytest.fixture
+def node_modules() -> Path:
+    """The folder with axe and pa11y."""
+    folder = Path(os.environ.get("AKS_AUDIT_NODE_MODULES") or "")
+    if not (folder / "axe-core").is_dir() or not (folder / "pa11y").is_dir():
+        pytest.skip("AKS_AUDIT_NODE_MODULES names no folder with axe-core and pa11y")
+    return folder
+
+
+def long_names() -> Report:
+    return agreed(
+        report_samples.report(clusters=30, name="a-cluster-with-a-name-that-is-as-long-as-a-name-can-be-in-azure-{n}")
     )
-    shown = opened(sample, color_scheme=scheme, viewport={"width": width, "height": 900})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 360])
+def test_no_barrier_that_axe_knows_and_nothing_too_wide(
+    opened: Callable[..., Opened], node_modules: Path, scheme: str, width: int
+) -> None:
+    shown = opened(long_names(), color_scheme=scheme, viewport={"width": width, "height": 900})
+    shown.page.get_by_role("checkbox", name="Accepted").check()
     shown.page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
-    shown.page.evaluate(axe.read_text(encoding="utf-8"))
+    shown.page.evaluate((node_modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
     violations = shown.page.evaluate("axe.run()")["violations"]
     assert [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in violations] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_that_pa11y_knows(tmp_path: Path, node_modules: Path, scheme: str) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("no chromium on the path")
+    file, settings = tmp_path / "aks-audit.html", tmp_path / "pa11y.json"
+    file.write_bytes(REPORTER.render(long_names()))
+    dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    launch = {"executablePath": chromium, "args": [*BROWSER_SWITCHES, *dark]}
+    settings.write_text(json.dumps({"chromeLaunchConfig": launch}), encoding="utf-8")
+    program = node_modules / "pa11y" / "bin" / "pa11y.js"
+    command = ["node", str(program), "--config", str(settings), "--reporter", "json", file.as_uri()]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (told.returncode, told.stdout.strip(), told.stderr) == (0, "[]", "")
 
 
 def test_both_colour_schemes_are_drawn(opened: Callable[..., Opened]) -> None:

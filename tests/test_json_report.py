@@ -94,7 +94,7 @@ def test_the_keys_are_the_contract() -> None:
     document = rendered(every_part())
     assert list(document) == [
         "schemaVersion", "tool", "scan", "coverage", "score", "clusters", "rules", "findings", "policy", "fixes",
-        "comparison", "pipeline",
+        "comparison", "pipeline", "pictures",
     ]  # fmt: skip
     failed = document["findings"][0]
     assert list(failed) == [

@@ -23,7 +23,14 @@ def imported_by(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["scan", "--help"], ["--version"], ["snapshot", "import", "--help"], ["permissions", "--help"]],
+    [
+        ["--help"],
+        ["scan", "--help"],
+        ["--version"],
+        ["rules", "new", "--help"],
+        ["snapshot", "import", "--help"],
+        ["permissions", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not imported_by(*arguments) & {*HEAVY, "jinja2", "msgspec"}
@@ -33,8 +40,8 @@ def test_scan_of_a_snapshot_imports_no_sdk(tmp_path: Path) -> None:
     assert not imported_by("scan", "--demo", "--output", str(tmp_path)) & set(HEAVY)
 
 
-def test_listing_rules_imports_no_sdk_and_no_templates() -> None:
-    assert not imported_by("rules") & {*HEAVY, "jinja2"}
+def test_listing_rules_imports_no_sdk_no_templates_and_no_expressions() -> None:
+    assert not imported_by("rules") & {*HEAVY, "jinja2", "jmespath"}
 
 
 def test_permissions_imports_no_sdk_and_no_templates() -> None:

@@ -5,7 +5,9 @@ import hashlib
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+from aks_audit import packs
 from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
@@ -19,19 +21,32 @@ class EngineError(AuditError):
     """A set of rules that cannot be used."""
 
 
-def load_rules() -> tuple[Rule, ...]:
-    """All installed rules, built-in and third-party, in order of id.
+def load_rules(folders: Iterable[Path] = ()) -> tuple[Rule, ...]:
+    """All rules that are installed or stand in these folders, in order of id.
 
     Raises:
-        EngineError: two packages bring a rule with the same id.
+        EngineError: two packages or folders bring a rule with the same id.
+        PackError, DeclarationError: one of them cannot be used.
+    """
+    installed = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    brought = [(entry.value, packs.of_package(entry)) for entry in sorted(installed, key=lambda entry: entry.name)]
+    once = {folder.resolve(): folder for folder in folders}
+    return merged([*brought, *((str(folder), packs.of_folder(folder)) for folder in once.values())])
+
+
+def merged(brought: Iterable[tuple[str, Iterable[Rule]]]) -> tuple[Rule, ...]:
+    """The rules of several packs, by where they are from, in order of id.
+
+    Raises:
+        EngineError: two rules have the same id.
     """
     found: dict[str, Rule] = {}
-    for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        for rule in entry.load():
-            if rule.id in found:
-                raise EngineError(f"rule {rule.id} of {entry.value} is already installed by another package")
-            found[rule.id] = rule
-    return tuple(found[rule_id] for rule_id in sorted(found))
+    for origin, rules in brought:
+        for rule in rules:
+            if rule.id.upper() in found:
+                raise EngineError(f"rule {rule.id} of {origin} is already there, by another rule of that id")
+            found[rule.id.upper()] = rule
+    return tuple(sorted(found.values(), key=lambda rule: rule.id))
 
 
 def audit(estate: Estate, rules: Iterable[Rule]) -> tuple[Finding, ...]:

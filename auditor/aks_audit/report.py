@@ -8,6 +8,7 @@ from aks_audit import __version__
 from aks_audit.checklist import Checklist, Item
 from aks_audit.facts import ManagedCluster
 from aks_audit.facts.resource_id import parse
+from aks_audit.picture import ClusterPicture
 from aks_audit.results import Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
 from aks_audit.score import Answers, Score, answers, by_checklist, by_cluster, by_severity, score, worst
@@ -213,6 +214,7 @@ class Report(Record, frozen=True):
     fixes: tuple[Fix, ...] = ()
     comparison: Comparison | None = None
     pipeline: PipelineRun | None = None
+    pictures: tuple[ClusterPicture, ...] = ()
 
     def failures(self, threshold: Severity = Severity.INFO) -> tuple[Finding, ...]:
         """The failures at or over a severity that nobody accepted, worst first, then by rule and resource."""

@@ -78,7 +78,7 @@ def rule(
             raise RuleError(f"{rule_id}: a rule takes one subject, {function.__name__} takes {len(subjects)}")
         why, parts = _parse(rule_id, inspect.getdoc(function) or "")
         for name in ("Fix", "Bicep"):
-            _check_braces(rule_id, name, parts[name])
+            check_braces(rule_id, name, parts[name])
         text = RuleText(
             id=rule_id,
             title=title,
@@ -174,7 +174,12 @@ def _judged(item: T, judge: Callable[[T], Verdict]) -> Verdict:
         return undecided(str(unread), missing=unread.missing)
 
 
-def _check_braces(rule_id: str, name: str, text: str) -> None:
+def check_braces(rule_id: str, name: str, text: str) -> None:
+    """Refuse a fix whose braces hold something else than a name.
+
+    Raises:
+        RuleError: they do; the message names the rule and the part of its text.
+    """
     try:
         held = [found for found in Formatter().parse(text) if found[1] is not None]
     except ValueError as error:

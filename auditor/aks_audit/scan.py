@@ -1,6 +1,6 @@
 """One audit: what was read, asked by the rules that are chosen, decided upon, held against a baseline, as a report."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -11,7 +11,9 @@ from aks_audit.checklist import choose, load_checklists
 from aks_audit.config import Config
 from aks_audit.facts import Estate
 from aks_audit.fixes import fixes
+from aks_audit.pictures import pictures
 from aks_audit.report import PipelineRun, Report
+from aks_audit.rule import Rule
 from aks_audit.snapshot import Snapshot
 
 
@@ -19,7 +21,8 @@ class Wish(NamedTuple):
     """What is asked of what was read, as of a day.
 
     `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline;
-    `pipeline` is what the report says of the run that made it.
+    `pipeline` is what the report says of the run that made it. `rules` are all the rules there are (those that are
+    installed, where none are given), of which `named` are asked whatever the checklists ask.
     """
 
     today: date
@@ -27,6 +30,8 @@ class Wish(NamedTuple):
     config: Config = Config()
     before: Report | None = None
     pipeline: PipelineRun | None = None
+    rules: Sequence[Rule] = ()
+    named: Collection[str] = ()
 
 
 def scan(recorded: Snapshot, wish: Wish) -> Report:
@@ -36,13 +41,14 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         ChecklistError, EngineError: there is no such checklist, or the installed rules cannot be used.
     """
     checklists = choose(load_checklists(), tuple(wish.checklists))
-    known = engine.load_rules()
+    known = wish.rules or engine.load_rules()
     ids = [rule.id for rule in known]
     rules = exceptions.chosen(known, wish.config)
     if wish.checklists:
-        wanted = {item.rule for checklist in checklists for item in checklist.item}
+        wanted = {*wish.named, *(item.rule for checklist in checklists for item in checklist.item)}
         rules = tuple(rule for rule in rules if rule.id in wanted)
-    found = engine.audit(Estate(recorded), rules)
+    estate = Estate(recorded)
+    found = engine.audit(estate, rules)
     findings, policy = exceptions.decide(found, wish.config, ids, wish.today)
     made = report.build(recorded, rules, findings, checklists)
     made = msgspec.structs.replace(
@@ -51,6 +57,7 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         policy=policy,
         fixes=fixes(made.failures(), made.rules),
         pipeline=wish.pipeline,
+        pictures=pictures(estate),
     )
     if wish.before is None:
         return made

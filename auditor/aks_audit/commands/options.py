@@ -170,6 +170,18 @@ def add_inside(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_rules(command: argparse.ArgumentParser) -> None:
+    """Put on a command further rules than those that are installed."""
+    command.add_argument(
+        "--rules",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="also the rules of this folder: *.py and *.rule.toml (repeatable; its Python code is run)",
+    )
+
+
 def seconds(text: str) -> float:
     """Read a number of seconds above 0."""
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
-from aks_audit.commands.options import add_command, add_estate
+from aks_audit.commands.options import add_command, add_estate, add_rules
 from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
 from aks_audit.progress import Progress, one_line
 
@@ -61,8 +61,9 @@ def add(commands: "Commands") -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="ask only what this checklist asks (repeatable; `aks-audit checklists` lists them)",
+        help="ask only what this checklist asks, and --rules (repeatable; `aks-audit checklists` lists them)",
     )
+    add_rules(scan)
     scan.add_argument(
         "--fail-on",
         type=_threshold,
@@ -149,9 +150,12 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
     from aks_audit import baseline, config  # noqa: PLC0415
     from aks_audit.checklist import choose, load_checklists  # noqa: PLC0415
     from aks_audit.commands import azure_pipelines  # noqa: PLC0415
+    from aks_audit.engine import load_rules  # noqa: PLC0415
     from aks_audit.scan import Wish  # noqa: PLC0415
 
     choose(load_checklists(), tuple(arguments.checklist))
+    rules = load_rules(arguments.rules)
+    installed = {rule.id for rule in load_rules()} if arguments.rules else {rule.id for rule in rules}
     file = arguments.config or config.find(Path.cwd())
     return Wish(
         today=datetime.now(UTC).date(),
@@ -159,4 +163,6 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
         config=config.read(file) if file else config.Config(),
         before=baseline.read(arguments.baseline) if arguments.baseline else None,
         pipeline=azure_pipelines.current(os.environ),
+        rules=rules,
+        named=frozenset(rule.id for rule in rules if rule.id not in installed),
     )

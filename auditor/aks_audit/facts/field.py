@@ -54,14 +54,17 @@ class View:
     def at(self, field: "Field[Any]") -> Evidence:
         """The evidence for a field: the resource, the pointer, and the value as it was read (None: absent)."""
         value, pointer = self.find(field.path)
-        source, read = self.document.index
-        return Evidence(self.document.id, pointer, _abridged(value), source, read)
+        return self.cite(pointer, value)
 
     @property
     def itself(self) -> Evidence:
         """The evidence for the whole object, as it was read."""
+        return self.cite(self.pointer, dict(self.node))
+
+    def cite(self, pointer: str, value: JsonValue) -> Evidence:
+        """The evidence for a value that was read at a JSON pointer of the document (None: absent)."""
         source, read = self.document.index
-        return Evidence(self.document.id, self.pointer, _abridged(dict(self.node)), source, read)
+        return Evidence(self.document.id, pointer, _abridged(value), source, read)
 
     def find(self, path: str) -> tuple[Any, str]:
         """The raw value at a dotted path, or None, and its JSON pointer.

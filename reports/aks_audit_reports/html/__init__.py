@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from aks_audit.report import Report
+from aks_audit_reports.html.cluster import pages
 from aks_audit_reports.html.data import embedded
 from aks_audit_reports.html.page import page
 from aks_audit_reports.html.states import worst_first
@@ -29,8 +30,10 @@ class HtmlReporter:
         del colour  # a page has its own
         style, script = _assets(".css"), _assets(".js")
         findings = worst_first(report.findings)
-        html = _template().render(
-            page=page(report, findings),
+        template, shown = _template(), page(report, findings)
+        html = template.render(
+            page=shown,
+            pages=pages(report, shown.matrix, template.environment),
             data=Markup(embedded(report, findings)),  # noqa: S704 - base64
             style=style,
             script=script,

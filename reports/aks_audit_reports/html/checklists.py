@@ -30,13 +30,13 @@ class LineView(NamedTuple):
 
 
 class ItemView(NamedTuple):
-    """An item of a checklist, the findings behind it by state, and the worst of them by name."""
+    """An item of a checklist, the findings behind it by state, and the worst of them by name; `ask` leads to them all."""
 
     state: str
     sentence: str
     rule: str
     counts: tuple[tuple[str, int], ...]
-    link: str
+    ask: str
     lines: tuple[LineView, ...]
     more: int
 
@@ -84,7 +84,7 @@ def _item(item: ItemResult, findings: Iterable[Finding]) -> ItemView:
         sentence=item.sentence,
         rule=item.rule,
         counts=tuple((name, quantity) for name, quantity in counted(ordered) if quantity),
-        link=f"#findings?rule={quote(item.rule, safe='')}&group=none" if ordered else "",
+        ask=f"rule={quote(item.rule, safe='')}&group=none" if ordered else "",
         lines=tuple(_line(finding) for finding in named[:LINES]),
         more=max(0, len(named) - LINES),
     )

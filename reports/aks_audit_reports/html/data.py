@@ -90,6 +90,7 @@ def _fixes(numbers: _Numbers, fixes: Iterable[Fix], findings: Sequence[Finding])
             severities.index(one.severity),
             numbers[view.effort],
             numbers[view.mends],
+            numbers[view.where],
             numbers.optional(view.command),
             numbers.optional(view.change),
             [places[mark] for mark in one.findings if mark in places],

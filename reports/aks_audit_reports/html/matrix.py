@@ -24,7 +24,8 @@ _MARKS = {"unknown": "?", "accepted": "◇", "pass": "✓", "not-applicable": "�
 class CellView(NamedTuple):
     """What the findings of an area say about a cluster: the worst of them, a short mark, and all of it in words.
 
-    `state` is empty where there is no finding; `rank` puts cells in order, the worst last.
+    `state` is empty where there is no finding; `ask` is what a link to the findings asks for; `rank` puts cells in order,
+    the worst last.
     """
 
     area: str
@@ -33,7 +34,7 @@ class CellView(NamedTuple):
     mark: str
     doubt: bool
     says: str
-    link: str
+    ask: str
     rank: int
 
 
@@ -129,7 +130,7 @@ def _cell(cells: _Cells, cluster: ClusterSummary, key: str, area: str) -> CellVi
     states = {name: sum(q for (of, _), q in tally.items() if of == name) for name in STATES}
     worst = next((name for name in STATES if states[name]), "")
     if not worst:
-        return CellView(area, "", "", "", doubt=False, says="", link="", rank=-1)
+        return CellView(area, "", "", "", doubt=False, says="", ask="", rank=-1)
     failing = [severity for severity in Severity if tally["fail", severity]]
     severity = failing[0] if failing else None
     return CellView(
@@ -139,7 +140,7 @@ def _cell(cells: _Cells, cluster: ClusterSummary, key: str, area: str) -> CellVi
         mark=number(states["fail"]) if severity else _MARKS[worst],
         doubt=bool(severity and states["unknown"]),
         says=f"{cluster.name}, {named(area)}: {_told(states, severity)}",
-        link=f"#findings?outcome={worst}&area={quote(area)}&cluster={quote(key, safe='')}",
+        ask=f"outcome={worst}&area={quote(area)}&cluster={quote(key, safe='')}",
         rank=_rank(states, severity, worst),
     )
 

@@ -53,12 +53,12 @@ class FixView(NamedTuple):
     severity: str
     effort: str
     mends: str
+    where: str
     command: str | None
     change: str | None
-    link: str
 
 
-BLANK_FIX = FixView(place=0, title="", severity="", effort="", mends="", command="", change="", link="#findings")
+BLANK_FIX = FixView(place=0, title="", severity="", effort="", mends="", where="", command="", change="")
 """A fix with every part and no text: the pattern that the page's script copies and fills."""
 
 
@@ -74,14 +74,14 @@ class EndView(NamedTuple):
 
 
 class ChangesView(NamedTuple):
-    """What changed since a baseline. `counts` are a change, how many there are, and where they are shown."""
+    """What changed since a baseline. `counts` are a change, how many there are, the part that shows them, what to ask."""
 
     since: str
     then: str
     now: str
     moved: str
     direction: str
-    counts: tuple[tuple[str, int, str], ...]
+    counts: tuple[tuple[str, int, str, str], ...]
     mended: tuple[EndView, ...]
     mended_more: int
     carried: tuple[EndView, ...]
@@ -111,11 +111,17 @@ def fix(place: int, one: Fix) -> FixView:
         title=one.title,
         severity=one.severity,
         effort=EFFORTS[one.effort],
+        where=_where(one),
         mends=f"mends {count(len(one.findings), 'finding')}{where}",
         command=one.command or None,
         change=one.change or None,
-        link=f"#findings?fix={place}",
     )
+
+
+def _where(one: Fix) -> str:
+    """The name of the resource; of several the first, and how many there are besides."""
+    first = short(one.resources[0]) if one.resources else ""
+    return f"{first} and {number(len(one.resources) - 1)} more" if len(one.resources) > 1 else first
 
 
 def changes(report: Report) -> ChangesView | None:
@@ -140,11 +146,11 @@ def changes(report: Report) -> ChangesView | None:
         moved=moved,
         direction=direction,
         counts=(
-            ("New", compared.new, "#findings?change=new&outcome=fail,accepted"),
-            ("Mended", len(compared.fixed), "#mended" if mended else ""),
-            ("Changed", compared.changed, "#findings?change=changed&outcome=fail,accepted"),
-            ("As before", compared.unchanged, "#findings?change=unchanged&outcome=fail,accepted"),
-            ("Not looked at again", len(compared.carried), "#carried" if carried else ""),
+            ("New", compared.new, "findings", "change=new&outcome=fail,accepted"),
+            ("Mended", len(compared.fixed), "mended", ""),
+            ("Changed", compared.changed, "findings", "change=changed&outcome=fail,accepted"),
+            ("As before", compared.unchanged, "findings", "change=unchanged&outcome=fail,accepted"),
+            ("Not looked at again", len(compared.carried), "carried", ""),
         ),
         mended=mended,
         mended_more=len(compared.fixed) - len(mended),

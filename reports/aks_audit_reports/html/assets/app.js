@@ -276,7 +276,7 @@
       const list = wanted.checklist && data.checklists.find(([name]) => name === wanted.checklist);
       const listed = list && new Set(list[2]);
       const fix = wanted.fix && data.fixes[wanted.fix - 1];
-      const mended = fix && new Set(fix[6]);
+      const mended = fix && new Set(fix.at(-1));
       const says = search((wanted.text ?? "").toLowerCase().split(/\s+/).filter(Boolean));
       const rows = [];
       for (let row = 0; row < total; row++) {
@@ -350,7 +350,10 @@
     };
     form.addEventListener("input", changed);
     form.addEventListener("reset", () => setTimeout(() => { form.elements.fix.value = ""; changed(); }));
-    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      list.querySelector("summary")?.focus();
+    });
     byId("drop-fix").addEventListener("click", () => {
       form.elements.fix.value = "";
       changed();
@@ -358,6 +361,13 @@
     });
     form.querySelector(".copy-link").addEventListener("click", (event) => copyLink(event.currentTarget, address()));
     addEventListener("hashchange", follow);
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("[data-ask]");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      history.pushState(null, "", asked(link));
+      follow();
+    });
     addEventListener("beforeprint", () => {
       grouping = null;
       list.dataset.group = "none";
@@ -372,12 +382,12 @@
     const more = byId("more-fixes");
     if (!more) return;
     const [list, pattern] = [byId("fix-list"), byId("fix-pattern")];
-    const render = ([title, severity, effort, mends, command, change], place) => {
+    const render = ([title, severity, effort, mends, where, command, change], place) => {
       const item = pattern.content.cloneNode(true);
-      item.querySelector("a").href = `#findings?fix=${place + 1}`;
+      item.querySelector("a").dataset.ask = `fix=${place + 1}`;
       item.querySelector(".severity").dataset.severity = severities[severity];
       fill(item, {
-        title: text(title), severityText: words(severities[severity]), effort: text(effort), mends: text(mends),
+        title: text(title), severityText: words(severities[severity]), effort: text(effort), mends: text(mends), where: text(where),
         command: text(command), change: text(change),
       });
       return item;
@@ -441,7 +451,10 @@
       }
     }
     form?.addEventListener("input", filter);
-    form?.addEventListener("submit", (event) => event.preventDefault());
+    form?.addEventListener("submit", (event) => {
+      event.preventDefault();
+      body.querySelector("a")?.focus();
+    });
     filter();
   };
 
@@ -474,6 +487,13 @@
     }
   };
 
+  // Links to findings get the address of what they ask for when somebody points at them: to open elsewhere, or to copy.
+  const asked = (link) => `#findings?${link.dataset.ask}`;
+  const address = (event) => {
+    const link = event.target.closest?.("[data-ask]");
+    if (link) link.href = asked(link);
+  };
+
   // A link to a part that is folded unfolds it.
   const unfold = () => {
     const target = byId(location.hash.slice(1));
@@ -487,6 +507,7 @@
     const link = button?.closest(".links")?.querySelector(".permalink");
     if (link) copyLink(button, link.hash);
   });
+  for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, address);
   addEventListener("hashchange", unfold);
   unfold();
   startClusters();
