@@ -23,6 +23,7 @@ FORMATS = {
     "csv": "a row for each finding, for spreadsheets",
     "junit": "a test case for each finding, for CI systems",
     "openmetrics": "gauges for dashboards and alerts",
+    "ocsf": "compliance findings for SIEMs",
 }
 """The formats that come with aks-audit, and what each is for."""
 
