@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from ocsf_json_schema import (  # type: ignore[import-untyped]  # it comes without types
+    OcsfJsonSchemaEmbedded,
+    get_ocsf_schema,
+)
 
 import report_samples
-from aks_audit.report import Comparison, Fixed, Report
-from aks_audit.results import Exemption, Outcome, Severity
+from aks_audit.report import Comparison, Fixed, FixedBy, Report
+from aks_audit.results import Exemption, Finding, Outcome, Severity
 from aks_audit_reports.ocsf import REPORTER, VERSION
 from aks_audit_reports.summary import kind
 from full_reports import ESTATES, HOSTILE, estate_report, full
@@ -112,10 +115,8 @@ def test_a_baseline_makes_events_that_update_and_close() -> None:
         msgspec.structs.replace(refused, outcome=Outcome.UNKNOWN),
         msgspec.structs.replace(finding("aks-fresh"), change="new"),
     )
-    fixed = tuple(
-        Fixed(one.rule, one.resource, one.severity, one.message, one.fingerprint, by)
-        for one, by in ((mended, "pass"), (gone, "gone"), (quiet, "disabled"))
-    )
+    ends: tuple[tuple[Finding, FixedBy], ...] = ((mended, "pass"), (gone, "gone"), (quiet, "disabled"))
+    fixed = tuple(Fixed(one.rule, one.resource, one.severity, one.message, one.fingerprint, by) for one, by in ends)
     report = report_of(findings)
     comparison = Comparison(None, report.score.overall, 1, 0, 1, fixed, (refused, unasked))
     events = parsed(msgspec.structs.replace(report, comparison=comparison))
