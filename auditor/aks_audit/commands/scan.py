@@ -88,7 +88,7 @@ def add(commands: "Commands") -> None:
 
 def _formats() -> str:
     """What the help says of each format that comes with aks-audit."""
-    lines = [f"  {name:12} {purpose}" for name, purpose in FORMATS.items()]
+    lines = [f"  {name:18} {purpose}" for name, purpose in FORMATS.items()]
     return "\n".join(["formats (packages installed beside aks-audit may bring more):", *lines, "", ""])
 
 
