@@ -25,6 +25,7 @@ FORMATS = {
     "openmetrics": "gauges for dashboards and alerts",
     "ocsf": "compliance findings for SIEMs",
     "xlsx": "a workbook: summary, findings, fixes, checklists",
+    "pdf": "the HTML report as Chromium prints it",
 }
 """The formats that come with aks-audit, and what each is for."""
 
@@ -104,15 +105,27 @@ def _check(reporters: list["Reporter"]) -> None:
 
 
 def deliver(document: "Report", reporters: list["Reporter"], output: Path | None, progress: "Progress") -> None:
-    """Write the reports: files into the folder, the rest to standard output."""
+    """Write the reports: files into the folder, the rest to standard output.
+
+    Raises:
+        ReportError: one could not be made; the others are written.
+    """
+    from aks_audit.report import ReportError  # noqa: PLC0415
     from aks_audit.snapshot import write_atomically  # noqa: PLC0415
 
     colour = colours()
+    problems: list[ReportError] = []
     for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
-        data = reporter.render(document, colour=colour and reporter.file_name is None)
+        try:
+            data = reporter.render(document, colour=colour and reporter.file_name is None)
+        except ReportError as error:
+            problems.append(error)
+            continue
         if reporter.file_name is None or output is None:
             print_bytes(data)
         else:
             path = output / reporter.file_name
             write_atomically(path, data)
             progress.note(f"wrote {path}")
+    for problem in problems:
+        raise problem
