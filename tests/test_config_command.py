@@ -222,7 +222,8 @@ def test_the_example_of_the_documentation_is_checked_and_decides_what_it_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "infra").mkdir()
-    (tmp_path / "infra" / "aks.bicep").touch()
+    declared = "resource aks 'Microsoft.ContainerService/managedClusters@2025-05-01' = { name: 'aks-web' }\n"
+    (tmp_path / "infra" / "aks.bicep").write_text(declared)
     code, lines, _ = check(capsys, tmp_path, example())
     assert (code, lines) == (0, [])
     assert valid(example())

@@ -5,7 +5,9 @@ import re
 import msgspec
 import pytest
 
+import full_reports
 import report_samples
+from aks_audit.report import EntryState, Policy
 from aks_audit.results import Outcome
 from aks_audit_reports.console import REPORTER, WIDTH
 from aks_audit_reports.summary import short
@@ -40,6 +42,68 @@ ESCAPE = re.compile(r"\x1b\[[0-9;]+m")
 
 def test_ten_seconds_of_reading() -> None:
     assert REPORTER.render(report_samples.report()).decode() == GOLDEN
+
+
+FULL = """\
+5 failures, 1 of them high, on 3 clusters
+Score     64.7 %  (52.4 to 71.4 %)
+Coverage  17 of 21 questions decided (81.0 %)
+Failures  1 high  2 medium  2 low
+Accepted  1 failure beside these, in the score too; the exception ends on 2026-12-01
+Change    Failures since 2026-11-20 12:00 UTC (score then 64.7 %): 1 new, 1 mended or gone, 4 as
+          before, 1 not looked at again
+
+What to do first, by the risk that it takes away for what it costs
+  1. The door is shut: aks-3, 1 failure                                 aks-audit explain AKS-API-04
+  2. The door is shut: aks-1, 1 failure                                 aks-audit explain AKS-IAM-04
+  3. The door is shut: aks-1 and 1 more, 2 failures                     aks-audit explain AKS-NET-07
+  4. The door is shut: aks-2 and 1 more, 2 failures                     aks-audit explain AKS-UPG-01
+"""
+
+EXPIRED = """
+What people decided, and is at fault, unused or expires
+  Kept open:7: exception of AKS-IAM-04: Kept open
+
+The whole report, HTML to JSON:     aks-audit scan … --output DIR
+"""
+
+
+def test_what_to_do_first_and_what_changed_stand_before_the_rest() -> None:
+    shown = REPORTER.render(full_reports.full()).decode()
+    assert shown.startswith(FULL)
+    assert shown.endswith(EXPIRED)
+
+
+def test_entries_at_fault_come_before_those_that_only_end_soon() -> None:
+    sample = full_reports.full()
+    entry = sample.policy.entries[0]
+    states: tuple[EntryState, ...] = ("unused", "expiring", "in-force", "expired", "malformed")
+    entries = tuple(msgspec.structs.replace(entry, state=state, says=state) for state in states)
+    shown = REPORTER.render(msgspec.structs.replace(sample, policy=Policy("f", entries))).decode()
+    told = [line.rpartition(": ")[2] for line in shown.splitlines() if line.startswith("  f:7: ")]
+    assert told == ["malformed", "expired", "expiring"]
+    assert "  and 1 more: aks-audit config check" in shown
+
+
+@pytest.mark.parametrize("text", full_reports.HOSTILE)
+def test_what_people_and_fixes_say_cannot_command_the_terminal(text: str) -> None:
+    hostile = [full_reports.full(message=text), full_reports.full(name=f"{text}-{{n}}")]
+    fixes = [msgspec.structs.replace(fix, rules=(f"{text}{'x' * 200}",)) for fix in hostile[0].fixes]
+    for sample in (*hostile, msgspec.structs.replace(hostile[0], fixes=tuple(fixes))):
+        shown = REPORTER.render(sample).decode()
+        assert all(character.isprintable() or character == "\n" for character in shown)
+        assert max(map(len, shown.splitlines())) <= WIDTH
+
+
+def test_all_of_it_together_is_still_short() -> None:
+    sample, many = full_reports.full(), report_samples.report(clusters=200, copies=7)
+    fixes = tuple(full_reports.fix(failure, "x") for failure in many.failures())
+    everything = msgspec.structs.replace(many, fixes=fixes, policy=sample.policy, comparison=sample.comparison)
+    lines = REPORTER.render(everything).decode().splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= WIDTH
+    assert "  and 51 rules more" in lines
+    assert "  and 51 more" in lines
 
 
 def test_colour_adds_codes_and_nothing_else() -> None:

@@ -56,7 +56,7 @@ def test_every_format_is_in_the_help_and_in_the_document(capsys: pytest.CaptureF
         main(["scan", "--help"])
     told = capsys.readouterr().out
     for name, purpose in FORMATS.items():
-        assert f"  {name:12} {purpose}\n" in told
+        assert f"  {name:18} {purpose}\n" in told
         assert f"| `{name}` |" in DOCUMENT
 
 

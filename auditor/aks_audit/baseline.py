@@ -102,7 +102,7 @@ class _Present:
             for cluster in finding.clusters
         }
         self._now = now
-        self._whole = now.scan.complete and _as_much(before, now.scan)
+        self._whole = now.scan.complete and as_much(before, now.scan)
 
     def became(self, old: Finding) -> Fixed | Finding | None:
         """How a failure of the baseline ended, the failure itself where it is carried on; None: it is one still."""
@@ -123,7 +123,7 @@ class _Present:
 _DECIDED: Mapping[Outcome, FixedBy] = {Outcome.PASS: "pass", Outcome.NOT_APPLICABLE: "not-applicable"}
 
 
-def _as_much(before: Scan, now: Scan) -> bool:
+def as_much(before: Scan, now: Scan) -> bool:
     """Whether a scan asked for as much as one before. A cluster can lose its tag, and be there all the same."""
     wide = {scope.lower() for scope in before.scope} <= {scope.lower() for scope in now.scope}
     alike = before.narrowed == now.narrowed and not any(told.startswith("tag=") for told in now.narrowed)

@@ -17,6 +17,7 @@ from aks_audit.commands import (
     UNUSABLE,
     collect,
     config,
+    diff,
     path,
     permissions,
     reach,
@@ -86,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aks-audit {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (scan, rules, path, reach, collect, snapshot, permissions, config):
+    for command in (scan, rules, path, reach, collect, snapshot, permissions, config, diff):
         command.add(commands)
     return parser
 

@@ -69,10 +69,12 @@ class DisabledEntry(_Entry, frozen=True):
 
 
 class SourceEntry(_Entry, frozen=True):
-    """The file that declares a cluster, from the folder of `aks-audit.toml`; the cluster by name, id or glob."""
+    """The file that declares a cluster, or a resource around it, from the folder of `aks-audit.toml`."""
 
     cluster: Annotated[str, _text("The cluster, by name, id or glob.")]
     file: Annotated[str, _text("The Bicep, Terraform or ARM JSON file that declares it, from the folder of this file.")]
+    resource: Annotated[str, _text("Instead of the cluster a resource around it, by name, id, glob or type.")] = ""
+    tag: Annotated[str, _text("KEY=VALUE: of several that the file declares, the one with this tag.")] = ""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

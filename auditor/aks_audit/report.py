@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from aks_audit import __version__
 from aks_audit.checklist import Checklist, Item
+from aks_audit.errors import AuditError
 from aks_audit.facts import ManagedCluster
 from aks_audit.facts.resource_id import parse
 from aks_audit.picture import ClusterPicture
@@ -245,6 +246,19 @@ class Reporter(Protocol):
     def render(self, report: Report, *, colour: bool = False) -> bytes:
         """The rendered report, UTF-8. The same report gives the same bytes."""
         ...
+
+
+@runtime_checkable
+class NeedyReporter(Reporter, Protocol):
+    """A reporter that needs what may not be installed; it is asked before anything is scanned."""
+
+    def check(self) -> None:
+        """Raise ReportError where it cannot render here."""
+        ...
+
+
+class ReportError(AuditError):
+    """A report cannot be made here. The message says what it takes."""
 
 
 EXPLANATION = (

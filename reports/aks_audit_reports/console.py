@@ -1,10 +1,11 @@
 """The report for the terminal: what a person reads in ten seconds, and where to look next."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import chain
 
-from aks_audit.report import Report
+from aks_audit.report import EntryState, Fix, Report
 from aks_audit.results import Finding, Severity
 from aks_audit_reports import summary
 from aks_audit_reports.summary import KINDS, REMEDIES, FailedRule, Unread, count, printable
@@ -12,8 +13,14 @@ from aks_audit_reports.summary import KINDS, REMEDIES, FailedRule, Unread, count
 WIDTH = 100
 """How many columns a line may take; longer ones are cut with an ellipsis."""
 
-RULES = 10
-"""How many failed rules are shown."""
+RULES, BESIDE_FIXES = 10, 5
+"""How many failed rules are shown, and how many where fixes stand before them."""
+
+FIXES = 5
+"""How many of the fixes are shown, those of the same rules together."""
+
+ENTRIES = 3
+"""How many entries of `aks-audit.toml` that are at fault are shown."""
 
 CAUSES = 4
 """How many causes of what could not be read are shown."""
@@ -50,7 +57,14 @@ class ConsoleReporter:
         pen = _Pen(colour=colour)
         failures = report.failures()
         failed = summary.failed_rules(report, failures)
-        blocks = (_head(report, failures, pen), _failed(failed, pen), _unread(report, pen), _next(failed, pen))
+        blocks = (
+            _head(report, failures, pen),
+            _first(report, pen),
+            _failed(failed, BESIDE_FIXES if report.fixes else RULES, pen),
+            _unread(report, pen),
+            _policy(report, pen),
+            _next(report, failed, pen),
+        )
         written = ["\n".join(block) for block in (list(lines) for lines in blocks) if block]
         return ("\n\n".join(written) + "\n").encode()
 
@@ -64,6 +78,10 @@ class _Pen:
     def whole(self, text: str, style: _Style) -> str:
         """A line that is not cut, because a person copies it."""
         return self._styled(_one_line(text), style)
+
+    def wrapped(self, first: str, text: str) -> Iterator[str]:
+        """As many lines as a text takes, the later ones as far in as `first` leaves it."""
+        yield from textwrap.wrap(_one_line(text), WIDTH, initial_indent=first, subsequent_indent=" " * len(first))
 
     def line(self, *pieces: tuple[str, _Style] | str) -> str:
         """A line that is cut where it is too wide."""
@@ -101,17 +119,46 @@ def _head(report: Report, failures: Sequence[Finding], pen: _Pen) -> Iterator[st
     if lagging := summary.lagging(report.findings):
         yield pen.line("Evidence  ", lagging)
     yield pen.line("Failures", *(chain.from_iterable(tally) if tally else ("  none",)))
+    if accepted := report.accepted():
+        ends = min(finding.exception.expires for finding in accepted if finding.exception)
+        told = "the exception ends" if len(accepted) == 1 else "the first exception ends"
+        yield pen.line(
+            "Accepted  ", f"{count(len(accepted), 'failure')} beside these, in the score too; {told} on {ends}"
+        )
+    if report.comparison:
+        yield from pen.wrapped("Change    ", summary.since(report.comparison).removesuffix("."))
 
 
-def _failed(failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
+_LONGEST_RULE = 40
+
+
+def _first(report: Report, pen: _Pen) -> Iterator[str]:
+    """What to do first, a line for all fixes of the same rules."""
+    groups: dict[tuple[str, ...], list[Fix]] = {}
+    for fix in report.fixes:
+        groups.setdefault(fix.rules, []).append(fix)
+    if groups:
+        yield pen.line(("What to do first", _Style.STRONG), ", by the risk that it takes away for what it costs")
+    for number, (rules, fixes) in enumerate(list(groups.items())[:FIXES], 1):
+        where = tuple(dict.fromkeys(summary.short(resource) for fix in fixes for resource in fix.resources))
+        more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
+        mended = count(sum(len(fix.findings) for fix in fixes), "failure")
+        how = f"  aks-audit explain {_cut(_one_line(rules[0]), _LONGEST_RULE)}"
+        said = _cut(_one_line(f"  {number}. {fixes[0].title}: {where[0]}{more}, {mended}"), WIDTH - len(how))
+        yield pen.line(f"{said:{WIDTH - len(how)}}", (how, _Style.STRONG))
+    if len(groups) > FIXES:
+        yield pen.line((f"  and {len(groups) - FIXES:,} more", _Style.QUIET))
+
+
+def _failed(failed: Sequence[FailedRule], most: int, pen: _Pen) -> Iterator[str]:
     if not failed:
         return
     yield pen.line(("What should hold, but does not", _Style.STRONG))
-    column = max(len(_one_line(rule.rule)) for rule in failed[:RULES])
-    for rule in failed[:RULES]:
+    column = max(len(_one_line(rule.rule)) for rule in failed[:most])
+    for rule in failed[:most]:
         yield from _rule(rule, column, pen)
-    if len(failed) > RULES:
-        yield pen.line((f"  and {count(len(failed) - RULES, 'rule')} more", _Style.QUIET))
+    if len(failed) > most:
+        yield pen.line((f"  and {count(len(failed) - most, 'rule')} more", _Style.QUIET))
 
 
 def _rule(failed: FailedRule, column: int, pen: _Pen) -> Iterator[str]:
@@ -146,8 +193,24 @@ def _cause(group: Unread, pen: _Pen) -> Iterator[str]:
         yield pen.line((f"    {REMEDIES[group.kind]}", _Style.QUIET))
 
 
-def _next(failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
-    if failed:
+def _policy(report: Report, pen: _Pen) -> Iterator[str]:
+    """The entries of `aks-audit.toml` that decide nothing, or will not for long."""
+    file = report.policy.file or "aks-audit.toml"
+    entries = [entry for entry in report.policy.entries if entry.state != "in-force"]
+    if entries:
+        yield pen.line(("What people decided, and is at fault, unused or expires", _Style.STRONG))
+    worst = sorted(entries, key=lambda entry: (_STATES.index(entry.state), entry.line))
+    for entry in worst[:ENTRIES]:
+        yield pen.line(f"  {file}:{entry.line}: {entry.table} of {entry.rule}: {entry.says}")
+    if len(entries) > ENTRIES:
+        yield pen.line((f"  and {len(entries) - ENTRIES:,} more: aks-audit config check", _Style.QUIET))
+
+
+_STATES: tuple[EntryState, ...] = ("malformed", "expired", "expiring", "unused", "in-force")
+
+
+def _next(report: Report, failed: Sequence[FailedRule], pen: _Pen) -> Iterator[str]:
+    if failed and not report.fixes:
         yield pen.line("Why it matters and how to mend it:  ", (f"aks-audit explain {failed[0].rule}", _Style.STRONG))
     yield pen.line("The whole report, HTML to JSON:     ", ("aks-audit scan … --output DIR", _Style.STRONG))
 

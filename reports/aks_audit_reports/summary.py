@@ -228,6 +228,17 @@ def short(resource_id: str) -> str:
     return " / ".join(parts[2::2]) or resource_id
 
 
+def kind(resource_id: str) -> str:
+    """The type in a resource id as Azure writes it, or that of an object inside a cluster as kubectl does."""
+    provider = resource_id.rpartition("/providers/")[2]
+    parts = provider.split("/") if provider != resource_id else []
+    if parts[_INSIDE : _INSIDE + 1] not in (["api"], ["apis"]):
+        return "/".join([*parts[:1], *parts[1::2]])
+    path, group = (parts[5:], "") if parts[_INSIDE] == "api" else (parts[6:], "".join(parts[4:5]))
+    plural = path[2:3] if path[:1] == ["namespaces"] and len(path) > 2 else path[:1]  # noqa: PLR2004 - in a namespace
+    return ".".join(one for one in (*plural, group) if one)
+
+
 def printable(text: str) -> str:
     """Text from a snapshot, with what a terminal would obey or a reader cannot see written as its code point.
 

@@ -23,6 +23,9 @@ FORMATS = {
     "csv": "a row for each finding, for spreadsheets",
     "junit": "a test case for each finding, for CI systems",
     "openmetrics": "gauges for dashboards and alerts",
+    "ocsf": "compliance findings for SIEMs",
+    "xlsx": "a workbook: summary, findings, fixes, checklists",
+    "pdf": "the HTML report as Chromium prints it",
 }
 """The formats that come with aks-audit, and what each is for."""
 
@@ -71,6 +74,7 @@ def reporters_of(wanted: tuple[str, ...] | None, output: Path | None) -> list["R
 
     Raises:
         UsageError: there is no such format, or several files have no folder to stand in.
+        ReportError: a format needs what is not installed.
     """
     import difflib  # noqa: PLC0415
     import importlib.metadata  # noqa: PLC0415
@@ -85,21 +89,43 @@ def reporters_of(wanted: tuple[str, ...] | None, output: Path | None) -> list["R
         meant = "".join(f"did you mean {name}? " for name in difflib.get_close_matches(unknown[0], there, 1))
         raise UsageError(f"no format {unknown[0]!r}; {meant}there are: {', '.join(sorted(there))}")
     reporters: list[Reporter] = [there[name].load() for name in names]
+    _check(reporters)
     if output is None and len([r for r in reporters if r.file_name]) > 1:
         raise UsageError("more than one file format needs --output DIR")
     return reporters
 
 
+def _check(reporters: list["Reporter"]) -> None:
+    """Refuse at once what could not be rendered after a long scan."""
+    from aks_audit.report import NeedyReporter  # noqa: PLC0415
+
+    for reporter in reporters:
+        if isinstance(reporter, NeedyReporter):
+            reporter.check()
+
+
 def deliver(document: "Report", reporters: list["Reporter"], output: Path | None, progress: "Progress") -> None:
-    """Write the reports: files into the folder, the rest to standard output."""
+    """Write the reports: files into the folder, the rest to standard output.
+
+    Raises:
+        ReportError: one could not be made; the others are written.
+    """
+    from aks_audit.report import ReportError  # noqa: PLC0415
     from aks_audit.snapshot import write_atomically  # noqa: PLC0415
 
     colour = colours()
+    problems: list[ReportError] = []
     for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
-        data = reporter.render(document, colour=colour and reporter.file_name is None)
+        try:
+            data = reporter.render(document, colour=colour and reporter.file_name is None)
+        except ReportError as error:
+            problems.append(error)
+            continue
         if reporter.file_name is None or output is None:
             print_bytes(data)
         else:
             path = output / reporter.file_name
             write_atomically(path, data)
             progress.note(f"wrote {path}")
+    for problem in problems:
+        raise problem

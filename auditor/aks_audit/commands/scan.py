@@ -51,6 +51,13 @@ def add(commands: "Commands") -> None:
         help=f"what to make: {', '.join(FORMATS)} (default: console; with --output {', '.join(DEFAULT_FILES)})",
     )
     scan.add_argument(
+        "--source-root",
+        type=Path,
+        metavar="DIR",
+        help="the repository whose Bicep, Terraform and ARM JSON declare what is audited; findings then name its lines "
+        "(default: the repository of aks-audit.toml, where there is one)",
+    )
+    scan.add_argument(
         "--evidence",
         type=Path,
         metavar="DIR",
@@ -89,7 +96,7 @@ def add(commands: "Commands") -> None:
 
 def _formats() -> str:
     """What the help says of each format that comes with aks-audit."""
-    lines = [f"  {name:12} {purpose}" for name, purpose in FORMATS.items()]
+    lines = [f"  {name:18} {purpose}" for name, purpose in FORMATS.items()]
     return "\n".join(["formats (packages installed beside aks-audit may bring more):", *lines, "", ""])
 
 
@@ -116,16 +123,11 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     if only_new and not arguments.baseline:
         raise UsageError(f"--fail-on new:{threshold} needs --baseline REPORT, which says what is not new")
     reporters = reporters_of(arguments.format, arguments.output)
-    if arguments.output:
-        must_hold(arguments.output, "aks-audit.json")
-    if arguments.evidence:
-        must_take_files(arguments.evidence)
+    _check_folders(arguments)
     wish = _wish(arguments)
     recorded = snapshot_of(arguments, progress)
-    document = scan(recorded, wish)
-    for entry in document.policy.entries:
-        if entry.state != "in-force":
-            progress.warn(f"{document.policy.file}:{entry.line}: {entry.table} of {one_line(entry.rule)}: {entry.says}")
+    document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
+    _warn_of_decisions(document, progress)
     deliver(document, reporters, arguments.output, progress)
     if arguments.evidence:
         _write_evidence(arguments.evidence, document, recorded, progress)
@@ -133,6 +135,39 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     if any(failure.change == "new" for failure in failures) if only_new else failures:
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
+
+
+def _check_folders(arguments: argparse.Namespace) -> None:
+    """Refuse folders that cannot be written in or read before anything is asked."""
+    if arguments.output:
+        must_hold(arguments.output, "aks-audit.json")
+    if arguments.evidence:
+        must_take_files(arguments.evidence)
+    if arguments.source_root and not arguments.source_root.is_dir():
+        raise UsageError(f"{arguments.source_root}: is no folder; name the repository for --source-root")
+
+
+def _warn_of_decisions(document: "Report", progress: Progress) -> None:
+    """Say which entries of `aks-audit.toml` are not, or not much longer, in force."""
+    for entry in document.policy.entries:
+        if entry.state != "in-force":
+            about = one_line(entry.rule or entry.resource)
+            progress.warn(f"{document.policy.file}:{entry.line}: {entry.table} of {about}: {one_line(entry.says)}")
+
+
+def _with_sources(
+    document: "Report", recorded: "Snapshot", wish: "Wish", told: Path | None, progress: Progress
+) -> "Report":
+    """The report with the lines that declare what findings are about, where a repository is told or has decisions."""
+    from aks_audit import source_map  # noqa: PLC0415 - reads what only a scan needs
+
+    root = source_map.root_of(wish.config, told)
+    if root is None:
+        return document
+    placed = source_map.name_sources(document, recorded, wish.config, root)
+    for note in placed.notes:
+        progress.note(one_line(note))
+    return placed.report
 
 
 def _write_evidence(folder: Path, document: "Report", recorded: "Snapshot", progress: Progress) -> None:

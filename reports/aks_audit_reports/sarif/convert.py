@@ -1,48 +1,33 @@
 """A report as a SARIF log."""
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from aks_audit.report import Report
-from aks_audit.results import Finding, Missing, RuleText, Severity
+from aks_audit.results import Missing, RuleText, Severity
+from aks_audit_reports.sarif.category import category, of_pipeline
 from aks_audit_reports.sarif.help import help_text
 from aks_audit_reports.sarif.log import (
     SCHEMA,
-    ArtifactContent,
-    ArtifactLocation,
-    AutomationDetails,
     Component,
     Configuration,
-    Fingerprints,
     Invocation,
     Level,
-    Location,
     Log,
-    LogicalLocation,
     Message,
     MultiformatMessage,
     Notification,
-    PhysicalLocation,
-    Region,
-    Result,
-    ResultProperties,
     Rule,
     RuleProperties,
     Run,
     Tool,
 )
-from aks_audit_reports.summary import count, printable
+from aks_audit_reports.sarif.profile import Profile
+from aks_audit_reports.sarif.results import LEVELS, Results, clip, plain
+from aks_audit_reports.sarif.selection import Selection
+from aks_audit_reports.summary import count
 
-LEVELS: Mapping[Severity, Level] = {
-    Severity.CRITICAL: "error",
-    Severity.HIGH: "error",
-    Severity.MEDIUM: "warning",
-    Severity.LOW: "note",
-    Severity.INFO: "note",
-}
 SECURITY_SEVERITIES: Mapping[Severity, str] = {
     Severity.CRITICAL: "9.5",
     Severity.HIGH: "8.0",
@@ -54,139 +39,142 @@ SECURITY_SEVERITIES: Mapping[Severity, str] = {
 
 LONGEST_NAME = 255
 LONGEST_DESCRIPTION = 1_024
-LONGEST_MESSAGE = 2_000
-LONGEST_SNIPPET = 200
-LONGEST_CATEGORY = 200
-MOST_TAGS = 10
-MOST_PROPERTIES = 10
 MOST_NOTIFICATIONS = 100
 
 
-def convert(report: Report, most: int) -> Log:
-    """The `most` most severe failures of a report, and a notification of how many there are besides."""
-    failures = report.failures()
-    rules = {rule.id: (index, rule) for index, rule in enumerate(report.rules)}
+def convert(report: Report, selection: Selection, most: int, profile: Profile) -> Log:
+    """The `most` most severe of the open failures, how many there are besides, and what else the profile has."""
+    rules = [*report.rules, *_unknown_here(report, selection)]
+    places = {rule.id: (index, rule.severity) for index, rule in enumerate(rules)}
+    results = Results(places, whole=profile.whole)
+    found = [results.of(failure, selection.again.get(failure.fingerprint, "")) for failure in selection.failures[:most]]
+    found += [results.of(other, selection.again.get(other.fingerprint, "")) for other in selection.others]
+    found += [results.of_mended(mended) for mended in selection.mended]
+    tool = report.tool
     driver = Component(
-        name=report.tool.name,
-        version=report.tool.version,
-        semantic_version=report.tool.version,
-        rules=tuple(_rule(rule) for rule in report.rules),
+        name=tool.name,
+        full_name=f"{tool.name} {tool.version}",
+        version=tool.version,
+        semantic_version=tool.version,
+        rules=tuple(_rule(rule, profile.most_tags) for rule in rules),
     )
     run = Run(
         tool=Tool(driver=driver),
-        automation_details=_category(report.scan.scope),
-        invocations=(_invocation(report, len(failures) - most),),
-        results=tuple(_result(failure, *rules[failure.rule]) for failure in failures[:most]),
+        automation_details=of_pipeline(report.pipeline)
+        if profile.of_pipelines and report.pipeline
+        else category(report.scan),
+        invocations=(_invocation(report, selection, len(selection.failures) - most),),
+        results=tuple(found),
         column_kind="unicodeCodePoints",
     )
     return Log(schema=SCHEMA, version="2.1.0", runs=(run,))
 
 
-def _rule(rule: RuleText) -> Rule:
+def _unknown_here(report: Report, selection: Selection) -> Iterator[RuleText]:
+    """What can be said of rules that this scan did not ask, and whose failures stand in the file all the same."""
+    asked = {rule.id for rule in report.rules}
+    carried = report.comparison.carried if report.comparison else ()
+    told = [(one.rule, one.severity) for one in carried if one.fingerprint in selection.again]
+    told += [(one.rule, one.severity) for one in selection.mended]
+    others = {rule: severity for rule, severity in told if rule not in asked}
+    for rule, severity in sorted(others.items()):
+        yield RuleText(
+            id=rule,
+            title=rule,
+            severity=severity,
+            why="This scan did not ask the rule. An earlier scan did, and found what is told here.",
+            severity_reason="",
+            decided="",
+            command="",
+            bicep="",
+            change="",
+            references=(),
+            controls=(),
+            subject="",
+        )
+
+
+def _rule(rule: RuleText, most_tags: int | None) -> Rule:
     return Rule(
         id=rule.id,
-        name=_clip("".join(word[0].upper() + word[1:] for word in re.findall(r"\w+", rule.title)), LONGEST_NAME),
-        short_description=MultiformatMessage(text=_clip(rule.title, LONGEST_DESCRIPTION)),
-        full_description=MultiformatMessage(text=_clip(rule.why, LONGEST_DESCRIPTION)),
+        name=clip("".join(word[0].upper() + word[1:] for word in re.findall(r"\w+", rule.title)), LONGEST_NAME),
+        short_description=MultiformatMessage(text=clip(rule.title, LONGEST_DESCRIPTION)),
+        full_description=MultiformatMessage(text=clip(rule.why, LONGEST_DESCRIPTION)),
         help=help_text(rule),
         help_uri=next(iter(rule.references), None),
         default_configuration=Configuration(level=LEVELS[rule.severity]),
-        properties=_properties(rule),
+        properties=_properties(rule, most_tags),
     )
 
 
-def _properties(rule: RuleText) -> RuleProperties:
+def _properties(rule: RuleText, most_tags: int | None) -> RuleProperties:
     informs = rule.severity is Severity.INFO
     controls = [f"{control.framework} {control.id}" for control in rule.controls]
     tags = dict.fromkeys(["security", "aks", *controls] if not informs else ["aks", *controls])
     return RuleProperties(
-        tags=tuple(tags)[:MOST_TAGS],
+        tags=tuple(tags)[:most_tags],
         precision="high",
         security_severity=SECURITY_SEVERITIES[rule.severity],
         problem_severity="recommendation" if informs else None,
     )
 
 
-def _result(finding: Finding, index: int, rule: RuleText) -> Result:
-    return Result(
-        rule_id=finding.rule,
-        rule_index=index,
-        level=LEVELS[finding.severity],
-        message=Message(text=_says(finding, rule)),
-        locations=(_location(finding),),
-        partial_fingerprints=Fingerprints(primary_location_line_hash=finding.fingerprint),
-        properties=ResultProperties(
-            severity=finding.severity,
-            clusters=finding.clusters,
-            command=finding.remediation.command if finding.remediation else None,
-        ),
-    )
-
-
-def _says(finding: Finding, rule: RuleText) -> str:
-    """The finding's message as a sentence, and its severity where that is not the one GitHub shows."""
-    message = _plain(finding.message).removesuffix(".")
-    own = f" Its severity here is {finding.severity}." if finding.severity is not rule.severity else ""
-    return f"{message}.{own}"
-
-
-def _location(finding: Finding) -> Location:
-    place = finding.place
-    return Location(
-        physical_location=PhysicalLocation(
-            artifact_location=ArtifactLocation(uri=quote(place.path.lstrip("/"))),
-            region=Region(
-                start_line=place.line, snippet=ArtifactContent(text=_clip(printable(place.text), LONGEST_SNIPPET))
-            ),
-        ),
-        logical_locations=(_resource(finding.resource), *_evidence(finding)),
-    )
-
-
-def _resource(resource_id: str) -> LogicalLocation:
-    return LogicalLocation(name=resource_id.rpartition("/")[2], fully_qualified_name=resource_id, kind="resource")
-
-
-def _evidence(finding: Finding) -> Iterator[LogicalLocation]:
-    pointed = dict.fromkeys((item.resource, item.pointer) for item in finding.evidence if item.pointer)
-    for resource, pointer in list(pointed)[:MOST_PROPERTIES]:
-        name = pointer.rpartition("/")[2]
-        yield LogicalLocation(name=name, fully_qualified_name=f"{resource}#{pointer}", kind="property")
-
-
-def _invocation(report: Report, left_out: int) -> Invocation:
+def _invocation(report: Report, selection: Selection, left_out: int) -> Invocation:
     return Invocation(
         execution_successful=report.scan.complete,
-        tool_execution_notifications=tuple(_notifications(report.coverage.unread, left_out)),
+        tool_execution_notifications=(
+            *_of_limits(left_out),
+            *_of_baseline(report, selection),
+            *_of_scope(report),
+            *_of_unread(report.coverage.unread),
+        ),
         start_time_utc=_utc(report.scan.started),
         end_time_utc=_utc(report.scan.finished),
     )
 
 
-def _notifications(unread: Sequence[Missing], left_out: int) -> Iterator[Notification]:
+def _of_limits(left_out: int) -> Iterator[Notification]:
     if left_out:
         text = f"{count(left_out, 'failure')} left out, the least severe; the JSON report has them all."
-        yield Notification(level="warning", message=Message(text=text))
+        yield _notification("warning", text)
+
+
+def _of_baseline(report: Report, selection: Selection) -> Iterator[Notification]:
+    """What became of failures that nobody could look at again; where there is no baseline, that there ought to be."""
+    unknown = report.coverage.unknown
+    if report.comparison is None and (unknown or not report.scan.complete):
+        what = f"{count(unknown, 'finding')} could not be decided" if unknown else "Not all in scope could be read"
+        text = (
+            f"{what}, and this scan was given no baseline: an alert that an earlier scan raised there would close. "
+            "Give the JSON report of the last scan with --baseline, and its failures are carried on."
+        )
+        yield _notification("note" if report.scan.complete else "warning", text)
+    if selection.again:
+        text = f"{count(len(selection.again), 'failure')} of the baseline carried on, for want of an answer now."
+        yield _notification("note", text)
+    if selection.elsewhere:
+        text = f"{count(selection.elsewhere, 'failure')} of the baseline left out, which this scan was not asked about."
+        yield _notification("note", text)
+
+
+def _of_scope(report: Report) -> Iterator[Notification]:
+    if not report.scan.scope:
+        text = "Nothing says what the scope of the scan is: upload it under a category of its own, always the same one."
+        yield _notification("note", text)
+
+
+def _of_unread(unread: Sequence[Missing]) -> Iterator[Notification]:
     for missing in unread[:MOST_NOTIFICATIONS]:
         needs = f". Needs {missing.action} on {missing.scope}" if missing.action and missing.scope else ""
-        text = _plain(missing.reason.removesuffix(".") + needs) + "."
-        yield Notification(level="error" if missing.kind == "crashed" else "warning", message=Message(text=text))
+        text = plain(missing.reason.removesuffix(".") + needs) + "."
+        yield _notification("error" if missing.kind == "crashed" else "warning", text)
     if len(unread) > MOST_NOTIFICATIONS:
-        text = (
-            f"{count(len(unread) - MOST_NOTIFICATIONS, 'more thing')} could not be read; the JSON report has them all."
-        )
-        yield Notification(level="warning", message=Message(text=text))
+        more = count(len(unread) - MOST_NOTIFICATIONS, "more thing")
+        yield _notification("warning", f"{more} could not be read; the JSON report has them all.")
 
 
-def _category(scope: Iterable[str]) -> AutomationDetails | None:
-    """The category of a scope: its id, or a hash of several. It ends with a slash; a run's own name would follow."""
-    scopes = sorted({item.lower().strip("/") for item in scope})
-    if not scopes:
-        return None
-    name = quote(scopes[0])
-    if len(scopes) > 1 or len(name) > LONGEST_CATEGORY:
-        name = "scopes-" + hashlib.sha256("\n".join(scopes).encode()).hexdigest()[:16]
-    return AutomationDetails(id=f"aks-audit/{name}/")
+def _notification(level: Level, text: str) -> Notification:
+    return Notification(level=level, message=Message(text=text))
 
 
 def _utc(moment: str | None) -> str | None:
@@ -197,13 +185,3 @@ def _utc(moment: str | None) -> str | None:
     except (ValueError, OverflowError):
         return None
     return utc.replace(tzinfo=None).isoformat(timespec="seconds") + "Z" if parsed.tzinfo else None
-
-
-def _plain(text: str) -> str:
-    """Text from a snapshot as a SARIF message: one line of limited length, in which nothing makes a link."""
-    line = _clip(printable(" ".join(text.split())), LONGEST_MESSAGE)
-    return re.sub(r"[\\\[\]]", r"\\\g<0>", line) if "](" in line else line
-
-
-def _clip(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -6,11 +6,13 @@ import msgspec
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
-Level: TypeAlias = Literal["note", "warning", "error"]
+Level: TypeAlias = Literal["none", "note", "warning", "error"]
+Kind: TypeAlias = Literal["pass", "open", "notApplicable", "fail"]
+BaselineState: TypeAlias = Literal["new", "unchanged", "updated", "absent"]
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """An object of the file; properties with their default value are left out."""
+class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """An object of the file; properties with their default value are left out. None is ever part of a cycle."""
 
 
 class Message(Node, frozen=True):
@@ -63,8 +65,8 @@ class LogicalLocation(Node, frozen=True):
 class Location(Node, frozen=True):
     """A place (3.28), in a file and in what is audited. Without the file GitHub refuses the whole upload."""
 
-    physical_location: PhysicalLocation
     logical_locations: tuple[LogicalLocation, ...]
+    physical_location: PhysicalLocation | None = None
 
 
 class Fingerprints(Node, frozen=True):
@@ -74,15 +76,38 @@ class Fingerprints(Node, frozen=True):
 
 
 class ResultProperties(Node, frozen=True):
-    """What SARIF has no name for: the finding's severity, the clusters it concerns, and the command that mends it."""
+    """What SARIF has no name for.
+
+    That is the finding's severity, the clusters it concerns, the command that mends it, where its evidence was read if
+    not of the resources themselves, and whether it is of an earlier scan and could not be evaluated again.
+    """
 
     severity: str
     clusters: tuple[str, ...] = ()
     command: str | None = None
+    evidence_origin: str | None = None
+    carried: bool = False
+
+
+class Exemption(Node, frozen=True):
+    """Who accepted a failure, and until when (a date)."""
+
+    owner: str
+    approved_by: str
+    expires: str
+
+
+class Suppression(Node, frozen=True):
+    """A person's decision to live with a result (3.35), which stands outside of what was audited."""
+
+    kind: Literal["external"]
+    status: Literal["accepted"]
+    justification: str
+    properties: Exemption
 
 
 class Result(Node, frozen=True):
-    """A failure (3.27). Its `kind` is left out, which means `fail`."""
+    """What one rule says about one resource (3.27). A `kind` that is left out means `fail`."""
 
     rule_id: str
     rule_index: int
@@ -91,6 +116,9 @@ class Result(Node, frozen=True):
     locations: tuple[Location, ...]
     partial_fingerprints: Fingerprints
     properties: ResultProperties
+    kind: Kind = "fail"
+    baseline_state: BaselineState | None = None
+    suppressions: tuple[Suppression, ...] = ()
 
 
 class Configuration(Node, frozen=True):
@@ -127,6 +155,7 @@ class Component(Node, frozen=True):
     """The tool and its rules (3.19)."""
 
     name: str
+    full_name: str
     version: str
     semantic_version: str
     rules: tuple[Rule, ...]
@@ -154,10 +183,20 @@ class Invocation(Node, frozen=True):
     end_time_utc: str | None = None
 
 
+class PipelineProperties(msgspec.Struct, frozen=True, kw_only=True):
+    """What Azure DevOps reads of the pipeline: all of it is text, numbers too."""
+
+    definition_id: str = msgspec.field(name="azuredevops/pipeline/build/buildDefinitionId")
+    definition_name: str = msgspec.field(name="azuredevops/pipeline/build/buildDefinitionName")
+    phase_id: str = msgspec.field(name="azuredevops/pipeline/build/phaseId")
+    phase_name: str = msgspec.field(name="azuredevops/pipeline/build/phaseName")
+
+
 class AutomationDetails(Node, frozen=True):
     """Which series of runs this one belongs to (3.17): for GitHub `category/run`."""
 
     id: str
+    properties: PipelineProperties | None = None
 
 
 class Run(Node, frozen=True):
