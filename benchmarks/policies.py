@@ -146,7 +146,10 @@ def timed(endpoints: list[Endpoint], objects: list[Object]) -> Timing:
     return Timing(compiled - began, classed - compiled, done - classed, reach, matrix)
 
 
-QUESTIONS = ((None, "internet"), ("internet", None), (None, "team-1"), ("team-1", None), ("team-1", "team-2"))
+QUESTIONS = (
+    (None, "internet"), ("internet", None), (None, "team-1"), ("team-1", None), ("team-1", "team-2"),
+    (None, "10.100.0.0/16"),
+)  # fmt: skip
 
 
 def recorded(cluster: Cluster) -> Iterator[snapshot.Record]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aks_audit import snapshot
 from aks_audit.engine import audit
 from aks_audit.facts import Estate, Malformed, ManagedCluster
-from aks_audit.facts.masquerade import CUSTOM, RECONCILED
+from aks_audit.facts.masquerade import CUSTOM, RECONCILED, agent_daemon, agent_flags
 from aks_audit.facts.workloads import Pod
 from aks_audit.network.flows import Destination, Passage
 from aks_audit.network.hops import Hop, HopKind
@@ -167,6 +167,47 @@ def test_a_second_implementation_agrees_on_every_destination(
     edges = [edge for low, high in found.kept.v4.ranges for edge in (low, high, low - 1, high + 1) if 0 <= edge < 2**32]
     for address in (*addresses, *edges, int(ip_address("169.254.169.254")), int(ip_address("10.101.0.4"))):
         assert (address in found.kept.v4) is wanted.keeps(address), IPv4Address(address)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ipv6", "all_reserved"),
+    [
+        ((), False, False),
+        (("--v=2",), False, False),
+        (("--enable-ipv6",), True, False),
+        (("-enable-ipv6=1", "--v", "2", "--nomasq-all-reserved-ranges=T"), True, True),
+        (("--nomasq-all-reserved-ranges=true",), False, True),
+        (("--nomasq-all-reserved-ranges=0",), False, False),
+        (("--enable-ipv6", "--enable-ipv6=FALSE"), False, False),
+        (("--enable-ipv6=True", "--", "--nomasq-all-reserved-ranges"), True, False),
+        (("--enable-ipv6", "false", "--nomasq-all-reserved-ranges"), True, False),
+        (("--masq-chain", "CHAIN", "--nomasq-all-reserved-ranges"), False, True),
+        (("---enable-ipv6",), False, False),
+    ],
+)
+def test_flags_are_read_as_go_does(arguments: tuple[str, ...], ipv6: bool, all_reserved: bool) -> None:  # noqa: FBT001 - a row
+    there = [*base(), agent(*arguments)]
+    daemon = agent_daemon(Estate(snapshot.of(there)).resource(ManagedCluster, cluster_id()))
+    assert daemon is not None
+    assert agent_flags(daemon) == (ipv6, all_reserved)
+
+
+def test_a_flag_that_is_neither_on_nor_off_ends_the_agent() -> None:
+    there = [*base(), agent("--nomasq-all-reserved-ranges=yes"), config(CUSTOM, None), config(RECONCILED, None)]
+    with pytest.raises(Malformed, match="neither true nor false: 'yes'"):
+        masquerading(Estate(snapshot.of(there)).resource(ManagedCluster, cluster_id()))
+
+
+@pytest.mark.parametrize("address", ["100.64.0.1", "192.0.2.1", "198.19.255.255", "240.0.0.1", "203.0.113.9"])
+def test_all_reserved_ranges_are_exempt_where_a_flag_says_so_and_no_file_is_there(address: str) -> None:
+    def keeps(flag: str, files: Files) -> bool:
+        there = [*base(), agent(flag), config(CUSTOM, files), config(RECONCILED, None)]
+        cluster = Estate(snapshot.of(there)).resource(ManagedCluster, cluster_id())
+        return int(ip_address(address)) in masquerading(cluster).kept.v4
+
+    assert keeps("--nomasq-all-reserved-ranges", None)
+    assert not keeps("--nomasq-all-reserved-ranges=false", None)
+    assert not keeps("--nomasq-all-reserved-ranges", {"ip-masq-agent": listed("10.0.0.0/8")})
 
 
 def test_ipv6_is_left_alone_unless_the_agent_cares_for_it() -> None:

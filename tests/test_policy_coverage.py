@@ -72,11 +72,14 @@ def test_a_new_pod_is_closed_where_a_policy_for_all_closes_it_and_none_opens_it(
 
 @settings(max_examples=20)
 @given(st.frozensets(st.sampled_from(sorted(POLICIES))))
-def test_a_pod_without_their_labels_is_restricted_by_the_policies_for_all(names: frozenset[str]) -> None:
+def test_a_pod_without_their_labels_is_restricted_by_the_policies_for_all_unless_one_allows_all(
+    names: frozenset[str],
+) -> None:
     found = covered(*policies("default", names), *pods("default", 1))
     [pod] = found.people.theirs("default")
-    sure, unsure = found.restricting(pod.number)
-    assert {policy.name for policy in sure} == names - {"labelled"}
+    sure, unsure, undone = ({policy.name for policy in one} for one in found.restricting(pod.number))
+    about_all = names - {"labelled"}
+    assert (undone, sure) == ((about_all, set()) if "allow" in names else (set(), about_all))
     assert not unsure
 
 

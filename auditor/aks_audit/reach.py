@@ -1,10 +1,10 @@
 """`aks-audit reach`: who can talk to whom in a cluster, by its network policies."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
 from typing import NamedTuple
 
@@ -123,6 +123,7 @@ class _People:
         self._owners = _owners(estate, cluster)
         self._names = [self._name(one) for one in self.endpoints]
         self._outside: dict[str, AddressSet] = {}
+        self._subjects: dict[tuple[tuple[str, str], int], Subject] = {}
         families = AddressSet.union_of(one.addresses for one in self.endpoints)
         for name, addresses in ((INTERNET, PUBLIC), (PRIVATE_ADDRESSES, PRIVATE)):
             self._add(name, addresses if families.v6 else addresses._replace(v6=RangeSet()))
@@ -150,9 +151,18 @@ class _People:
             return chosen
         raise ReachError(self._nothing(wanted, namespace, pods))
 
-    def _folded_name(self, number: int) -> str:
-        one = self.endpoints[number]
-        return one.namespace if one.kind is Kind.HOST_POD else self._names[number]
+    @cached_property
+    def _belonging(self) -> list[tuple[str, str]]:
+        """Place and name of what each endpoint belongs to."""
+        return list(zip(self.places, self._names, strict=True))
+
+    @cached_property
+    def _folded(self) -> list[tuple[str, str]]:
+        """The same, with all pods of a namespace that are in the network of nodes under the name of the namespace."""
+        return [
+            (place, one.namespace if one.kind is Kind.HOST_POD else name)
+            for one, place, name in zip(self.endpoints, self.places, self._names, strict=True)
+        ]
 
     def _called(self, number: int) -> tuple[str, str]:
         return self.endpoints[number].name, self._names[number].partition("/")[2]
@@ -188,18 +198,30 @@ class _People:
 
         Where it is to be `folded`, all pods of a namespace that are in the network of nodes are one subject.
         """
-        name_of = self._folded_name if folded else self._names.__getitem__
-        together: dict[tuple[str, str], list[int]] = defaultdict(list)
+        listed = list(numbers)
+        kind = self.endpoints[listed[0]].kind
+        if kind is Kind.ADDRESS:
+            yield from self._of_addresses(listed)
+            return
+        belonging = self._folded if folded else self._belonging
+        for belongs, size in Counter(map(belonging.__getitem__, listed)).items():
+            yield self._subject(belongs, kind, size)
+
+    def _of_addresses(self, numbers: Iterable[int]) -> Iterator[Subject]:
+        together: dict[str, list[AddressSet]] = defaultdict(list)
         for number in numbers:
-            together[self.places[number], name_of(number)].append(number)
-        for (place, name), members in together.items():
-            kind = self.endpoints[members[0]].kind
-            if kind is Kind.ADDRESS:
-                addresses = AddressSet.union_of(self.endpoints[number].addresses for number in members)
-                for part in _parts_named(addresses, place, self._outside[place]):
-                    yield Subject(part, place, kind, 1)
-            else:
-                yield Subject(name, place, kind, len(members))
+            together[self.places[number]].append(self.endpoints[number].addresses)
+        for place, parts in together.items():
+            for part in _parts_named(AddressSet.union_of(parts), place, self._outside[place]):
+                yield Subject(part, place, Kind.ADDRESS, 1)
+
+    def _subject(self, belongs: tuple[str, str], kind: Kind, size: int) -> Subject:
+        """A subject, made once: many sides have the same."""
+        key = belongs, size
+        if key not in self._subjects:
+            place, name = belongs
+            self._subjects[key] = Subject(name, place, kind, size)
+        return self._subjects[key]
 
     def _name(self, one: Endpoint) -> str:
         if one.namespace:

@@ -150,7 +150,7 @@ class _Pivot:
     @property
     def length(self) -> int:
         """How many flows there are, more or less."""
-        return sum(len(self._row(at)) for at in range(len(self._ones)))
+        return sum(len(set(self._keys(at))) for at in range(len(self._ones)))
 
     def flows(self) -> Iterator[Flow]:
         """The flows that are a question."""
@@ -167,9 +167,15 @@ class _Pivot:
     def _row(self, at: int) -> list[tuple[bool, tuple[int, ...]]]:
         """The others by what is between; without what the other end says to what one's own does not let through."""
         found: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-        for number, (own, theirs) in enumerate(self._between.said(at, arriving=self.arriving)):
-            found[own, _UNTOLD if own in self._closed else theirs, self._kinds[number]] += self._others[number]
+        for key, others in zip(self._keys(at), self._others, strict=True):
+            found[key] += others
         return [(_UNTOLD in key, tuple(members)) for key, members in found.items()]
+
+    def _keys(self, at: int) -> Iterator[tuple[int, int, int]]:
+        """What tells the others apart: what is said by either side, and what they are."""
+        closed = self._closed
+        for (own, theirs), kind in zip(self._between.said(at, arriving=self.arriving), self._kinds, strict=True):
+            yield own, _UNTOLD if own in closed else theirs, kind
 
 
 def _is_sensible(source: Side, destination: Side) -> bool:

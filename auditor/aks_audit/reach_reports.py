@@ -3,6 +3,8 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, repeat
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +17,7 @@ from aks_audit.policies.ports import KUBERNETES_TRAFFIC, in_words
 from aks_audit.policies.words import reason_in_words, why
 from aks_audit.progress import one_line
 from aks_audit.reach import BEYOND, Answer, Question
-from aks_audit.reach_flows import OPEN_FIRST, Flow, Part, Side, Subject
+from aks_audit.reach_flows import OPEN_FIRST, Flow, Part, Side
 from aks_audit.results import Missing, Record
 from aks_audit.terminal import Pen, Style
 
@@ -100,9 +102,9 @@ def _text(question: Question, answer: Answer, pen: Pen) -> Iterator[str]:
     arriving = answer.arriving
     for asked, rows in _rows(answer.flows, arriving=arriving):
         yield ""
-        yield from pen.wrapped(_listed(_names(asked)), Style.STRONG, "", "  ")
+        yield from pen.wrapped(_peers(asked), Style.STRONG, "", "  ")
         for row in rows:
-            listed = _listed(_names(row.peers, near=asked[0].kind is Kind.POD))
+            listed = _peers(row.peers, near=asked[0].kind is Kind.POD)
             yield from _row(row, pen, f"{'from' if arriving else 'to'} {listed}")
     yield from _footer(answer, pen)
 
@@ -130,13 +132,12 @@ def _engine(answer: Answer) -> str:
     return f"{enforced}{ignored}. TCP, UDP and SCTP; routes, services and firewalls are not asked here"
 
 
-def _size(subject: Subject, where: str) -> str:
-    if subject.kind in {Kind.ADDRESS, Kind.API_SERVER}:
+def _size(kind: Kind, size: int, where: str) -> str:
+    if kind in {Kind.ADDRESS, Kind.API_SERVER}:
         return ""
-    what = "node" if subject.kind is Kind.NODE else "pod"
-    host = " in the network of nodes" if subject.kind is Kind.HOST_POD else ""
-    here = f", {where}" if where and subject.kind in HOSTS else ""
-    return f" ({subject.size} {what}{'' if subject.size == 1 else 's'}{host}{here})"
+    what = "node" if kind is Kind.NODE else "pod"
+    host = " in the network of nodes" if kind is Kind.HOST_POD else ""
+    return f" ({size} {what}{'' if size == 1 else 's'}{host}{f', {where}' if where else ''})"
 
 
 def _row(row: _Row, pen: Pen, peers: str) -> Iterator[str]:
@@ -149,21 +150,31 @@ def _row(row: _Row, pen: Pen, peers: str) -> Iterator[str]:
         yield from pen.wrapped(line.why, Style.QUIET, "      ", "      ")
 
 
-def _names(sides: Sequence[Side], *, near: bool = True) -> list[str]:
-    """Who is on some sides; of nodes, where they are does not matter if all is the same on one's own, or to no pod."""
+_NAMED = attrgetter("name", "size")
+
+
+def _peers(sides: Sequence[Side], *, near: bool = True) -> str:
+    """Who is on some sides; of nodes, where they are does not matter if all is the same on one's own, or to no pod.
+
+    They may be very many, of which few are shown: the names of the others are not put together.
+    """
     own = {side.number for side in sides if side.on_own_node}
     others = {side.number for side in sides if not side.on_own_node}
-    found: dict[str, None] = {}
+    found: dict[tuple[tuple[str, int], str], Kind] = {}
     for side in sides:
         where = "on the same node" if side.on_own_node else "on other nodes"
-        shown = where if near and side.number not in own & others else ""
-        found.update(dict.fromkeys(f"{subject.name}{_size(subject, shown)}" for subject in side.subjects))
-    return list(found)
+        told = where if near and side.number not in own & others and side.kind in HOSTS else ""
+        found.update(zip(zip(map(_NAMED, side.subjects), repeat(told)), repeat(side.kind)))
+    shown = [f"{name}{_size(kind, size, where)}" for ((name, size), where), kind in islice(found.items(), _MOST_NAMES)]
+    return _with_rest(shown, len(found))
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    return f"{', '.join(names[:_MOST_NAMES])}{f' and {more} more' if more > 0 else ''}"
+    return _with_rest(names[:_MOST_NAMES], len(names))
+
+
+def _with_rest(shown: Sequence[str], count: int) -> str:
+    return f"{', '.join(shown)}{f' and {count - len(shown)} more' if count > len(shown) else ''}"
 
 
 def _footer(answer: Answer, pen: Pen) -> Iterator[str]:

@@ -22,8 +22,8 @@ from aks_audit.facts.masquerade import (
     EgressGatewayPolicy,
     agent_daemon,
     agent_files,
+    agent_flags,
     cilium_settings,
-    has_ipv6,
     masquerade_maps,
 )
 from aks_audit.facts.platform import marked
@@ -248,7 +248,7 @@ def _judge_custom(cluster: ManagedCluster, custom: ConfigMap | None) -> Verdict:
     if by_ebpf(cluster):
         message = f"{CUSTOM} is there, and eBPF host routing passes the agent by"
         return fails(message, *evidence, cluster.at(ManagedCluster.acceleration_mode))
-    files = agent_files(custom, ipv6=has_ipv6(daemon))
+    files = agent_files(custom, ipv6=agent_flags(daemon).ipv6)
     if not files:
         return fails(f"{CUSTOM} has no key that begins with ip-masq and that the agent's volume takes", *evidence)
     if not is_flat(cluster):
@@ -455,7 +455,7 @@ def _without_agents(cluster: ManagedCluster) -> Verdict | None:
 
 def _exempt(cluster: ManagedCluster, files: tuple[AgentFile, ...]) -> AddressSet:
     daemon = agent_daemon(cluster)
-    return exempt(files, ipv6=has_ipv6(daemon)) if daemon else EVERYTHING
+    return exempt(files, agent_flags(daemon)) if daemon else EVERYTHING
 
 
 def _pod_subnets(cluster: ManagedCluster) -> tuple[Subnet, ...]:

@@ -11,8 +11,7 @@ from aks_audit.facts.workloads import Namespace
 from aks_audit.policies.coverage import Coverage, Default, Inmate, coverage
 from aks_audit.policies.enforcement import Engine
 from aks_audit.policies.evaluate import Verdict as Answer
-from aks_audit.policies.model import ANY_PORT, EVERYONE, Action, Direction, Policy, Rule, Side
-from aks_audit.policies.ports import KUBERNETES_TRAFFIC
+from aks_audit.policies.model import Direction, Policy
 from aks_audit.policies.words import policy_in_words
 from aks_audit.results import Evidence, Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
@@ -130,40 +129,15 @@ def some_policy(namespace: Namespace) -> Verdict:
     if isinstance(asked, Verdict):
         return asked
     found = [asked.cover.restricting(pod.number) for pod in asked.pods]
-    closed = [sure for pod, (sure, _) in zip(asked.pods, found, strict=True) if not _is_open(asked, pod, sure)]
-    sure = tuple(dict.fromkeys(policy for policies in closed for policy in policies))
+    sure = tuple(dict.fromkeys(policy for one in found for policy in one.sure))
     if sure:
         return passes(f"{namespace.name} has {_named(sure)}", *_cited(asked, sure))
-    unsure = tuple(dict.fromkeys(policy for _, policies in found for policy in policies))
+    unsure = tuple(dict.fromkeys(policy for one in found for policy in one.unsure))
     if unsure:
         return _unsure(asked, f"it is not known whether {_named(unsure)} restricts pods of {namespace.name}")
-    undone = tuple(dict.fromkeys(policy for policies, _ in found for policy in policies))
+    undone = tuple(dict.fromkeys(policy for one in found for policy in one.undone))
     why = f"{_named(undone)} let everything through" if undone else asked.engine
     return fails(f"no policy restricts the pods of {namespace.name}: {why}", *_cited(asked, undone))
-
-
-def _is_open(asked: Asked, pod: Inmate, policies: Sequence[Policy]) -> bool:
-    """Whether the policies that select a pod let everything through, since one allows all that the others close."""
-    for direction in Direction:
-        sides = [one.ingress if direction is Direction.INGRESS else one.egress for one in policies]
-        if not _allow_all([side for side in sides if side]):
-            return False
-    people = asked.cover.people
-    peers = (people.stranger, people.internet, people.metadata)
-    ways = [(direction, peer) for direction in Direction for peer in peers]
-    return all(asked.cover.seen(pod.number, *way, KUBERNETES_TRAFFIC) <= {Answer.ALLOWED} for way in ways)
-
-
-def _allow_all(sides: Sequence[Side]) -> bool:
-    """Whether of these sides nothing is denied but by isolation, and one of their rules allows everything."""
-    rules = [one for side in sides for one in side.rules]
-    if any(one.action is not Action.ALLOW for one in rules):
-        return False
-    return any(map(_is_everything, rules)) or not any(side.isolates for side in sides)
-
-
-def _is_everything(rule: Rule) -> bool:
-    return rule.ports == ANY_PORT and rule.own == EVERYONE and EVERYONE in rule.peers and not rule.conditions
 
 
 @rule(
@@ -265,7 +239,7 @@ def every_pod_selected(namespace: Namespace) -> Verdict:
 
     Severity: such a pod is as open as if there were no policy at all.
     Decided: each pod of the namespace is selected, in at least one direction, by a policy in force that restricts it,
-    of whatever kind. Templates of workloads without pods count as a pod. Pods in the network of their node are none of
+    of whatever kind; where a policy allows everything in that direction, none does. Templates of workloads without pods count as a pod. Pods in the network of their node are none of
     the policies' and left out, as are components of AKS. Where no policy restricts any pod of the namespace, AKS-KN-04
     says so, and this is not asked.
     Fix: kubectl get pods --namespace {name} --show-labels
@@ -277,18 +251,21 @@ def every_pod_selected(namespace: Namespace) -> Verdict:
     if isinstance(asked, Verdict):
         return asked
     found = {pod: asked.cover.restricting(pod.number) for pod in asked.pods}
-    bare = [pod for pod, (sure, unsure) in found.items() if not sure and not unsure]
+    bare = [pod for pod, one in found.items() if not one.sure and not one.unsure]
     if len(bare) == len(found):
-        return not_applicable(f"no policy is about {namespace.name} at all", *asked.evidence)
-    policies = [policy for sure, _ in found.values() for policy in sure]
+        return not_applicable(f"no policy restricts pods of {namespace.name} at all", *asked.evidence)
+    policies = [policy for one in found.values() for policy in one.sure]
     if bare:
-        return fails(f"no policy selects {_workloads(bare)} in {namespace.name}", *_cited(asked, policies))
-    unsure = [pod for pod, (sure, _) in found.items() if not sure]
+        undone = [policy for pod in bare for policy in found[pod].undone]
+        why = f": {_named(undone)} let everything through" if undone else ""
+        message = f"no policy restricts {_workloads(bare)} in {namespace.name}{why}"
+        return fails(message, *_cited(asked, [*undone, *policies]))
+    unsure = [pod for pod, one in found.items() if not one.sure]
     if unsure:
-        return _unsure(asked, f"it is not known whether a policy selects {_workloads(unsure)}")
+        return _unsure(asked, f"it is not known whether a policy restricts {_workloads(unsure)}")
     if missing := asked.cover.people.missing:
         return undecided(missing[0].reason, *asked.evidence, missing=missing)
-    return passes(f"every pod of {namespace.name} is selected by a policy", *_cited(asked, policies))
+    return passes(f"policies restrict every pod of {namespace.name}", *_cited(asked, policies))
 
 
 @rule(
@@ -329,7 +306,7 @@ def no_metadata(namespace: Namespace) -> Verdict:
         return _unsure(asked, f"it is not known whether {_workloads(unsure)} may reach 169.254.169.254")
     if missing := asked.cover.people.missing:
         return undecided(missing[0].reason, evidence, missing=missing)
-    policies = [policy for pod in asked.pods for policy in asked.cover.restricting(pod.number)[0]]
+    policies = [policy for pod in asked.pods for policy in asked.cover.restricting(pod.number).sure]
     return passes(f"policies deny 169.254.169.254 to every pod of {namespace.name}", *_cited(asked, policies))
 
 

@@ -110,18 +110,52 @@ def _found(held: Iterable[DaemonSet]) -> DaemonSet | None:
     return next((one for one in held if one.namespace == "kube-system" and one.name.startswith(_DAEMON)), None)
 
 
-def has_ipv6(daemon: DaemonSet) -> bool:
-    """Whether the agent is told to care for IPv6; by default it is not.
+class AgentFlags(NamedTuple):
+    """What the agent's command line says: whether it cares for IPv6, and what it exempts where it finds no file."""
+
+    ipv6: bool = False
+    all_reserved: bool = False
+
+
+def agent_flags(daemon: DaemonSet) -> AgentFlags:
+    """The flags of the agent; by default both are off.
 
     Raises:
-        Malformed: the DaemonSet has no containers.
+        Malformed: the DaemonSet has no containers, or a flag is neither on nor off, on which the agent ends.
     """
     spec, pointer = daemon.find("spec.template.spec")
     if not isinstance(spec, dict):
         raise Malformed(daemon.id, pointer, "a DaemonSet without its template")
-    containers = PodSpec(daemon.estate, daemon.document, spec, pointer).every_container
-    words = [word for one in containers for word in (*(one.command or ()), *(one.args or ()))]
-    return any(word.lstrip("-") in {"enable-ipv6", "enable-ipv6=true"} for word in words if word.startswith("-"))
+    found: dict[str, bool] = {}
+    for one in PodSpec(daemon.estate, daemon.document, spec, pointer).every_container:
+        for name, value in _flags((*(one.command or ()), *(one.args or ()))):
+            if value not in _GO_BOOLEANS:
+                raise Malformed(daemon.id, pointer, f"--{name} is neither true nor false: {value[:64]!r}")
+            found[name] = _GO_BOOLEANS[value]
+    return AgentFlags(*(found.get(name, False) for name in _FLAGS))
+
+
+_FLAGS = ("enable-ipv6", "nomasq-all-reserved-ranges")
+_GO_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+
+
+def _flags(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The flags of the agent's own that are set, each with its value, as Go's flag package reads a command line.
+
+    With one dash or two. A switch takes a value behind a `=` alone: a word after it ends the flags, as `--` does.
+    Source: https://pkg.go.dev/flag#hdr-Command_line_flag_syntax
+    """
+    switch = False
+    for word in words:
+        if word == "--" or (switch and not word.startswith("-")):
+            return
+        name, equals, value = word.removeprefix("-").removeprefix("-").partition("=")
+        switch = word.startswith("-") and name in _FLAGS and not equals
+        if word.startswith("-") and name in _FLAGS:
+            yield name, value if equals else "true"
 
 
 def agent_files(config: ConfigMap | None, *, ipv6: bool) -> tuple[AgentFile, ...]:

@@ -28,11 +28,12 @@ from aks_audit.facts import (
 )
 from aks_audit.facts.masquerade import (
     AgentFile,
+    AgentFlags,
     CiliumSettings,
     agent_daemon,
     agent_files,
+    agent_flags,
     cilium_settings,
-    has_ipv6,
     masquerade_maps,
 )
 from aks_audit.network.addresses import EVERYTHING, AddressSet, RangeSet
@@ -50,6 +51,23 @@ from aks_audit.network.surroundings import space
 
 _DEFAULTS = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 """What the agent exempts where it finds no file."""
+
+_RESERVED = tuple(
+    map(
+        IPv4Network,
+        (
+            "100.64.0.0/10",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "240.0.0.0/4",
+        ),
+    )
+)
+"""What it exempts besides, told `--nomasq-all-reserved-ranges`: `DefaultMasqConfig` in ip-masq-agent.go."""
 
 _LINK_LOCAL, _LINK_LOCAL_IPV6 = ip_network("169.254.0.0/16"), ip_network("fe80::/10")
 _BY_EBPF = "bpfveth"
@@ -126,23 +144,24 @@ def read_files(cluster: ManagedCluster) -> tuple[AgentFile, ...] | None:
     daemon = agent_daemon(cluster)
     if daemon is None:
         return None
-    ipv6 = has_ipv6(daemon)
+    ipv6 = agent_flags(daemon).ipv6
     return tuple(file for config in masquerade_maps(cluster) for file in agent_files(config, ipv6=ipv6))
 
 
-def exempt(files: tuple[AgentFile, ...], *, ipv6: bool) -> AddressSet:
+def exempt(files: tuple[AgentFile, ...], flags: AgentFlags) -> AddressSet:
     """The destinations that the agent leaves alone: the union of its files' ranges, and link-local addresses.
 
-    Either switch is on where any file turns it on. Without any file the three private ranges are exempt. IPv6 is left
-    alone altogether where the agent does not care for it.
+    Either switch is on where any file turns it on. Without any file the three private ranges are exempt; where a flag
+    says so, all that are reserved. IPv6 is left alone altogether where the agent does not care for it.
     """
-    ranges: list[Network] = [one for file in files for one in file.ranges] if files else list(_DEFAULTS)
+    defaults = (*_DEFAULTS, *(_RESERVED if flags.all_reserved else ()))
+    ranges: list[Network] = [one for file in files for one in file.ranges] if files else list(defaults)
     if not any(file.masq_link_local for file in files):
         ranges.append(_LINK_LOCAL)
     if not any(file.masq_link_local_ipv6 for file in files):
         ranges.append(_LINK_LOCAL_IPV6)
     found = AddressSet.of(ranges)
-    return found if ipv6 else AddressSet(found.v4, EVERYTHING.v6)
+    return found if flags.ipv6 else AddressSet(found.v4, EVERYTHING.v6)
 
 
 def by_ebpf(cluster: ManagedCluster) -> bool:
@@ -235,7 +254,7 @@ def _by_agent(cluster: ManagedCluster, shown: tuple[Evidence, ...], *, flat: boo
         if file.refused:
             raise Malformed(file.config_map.id, f"/data/{file.name}", f"the agent ends on it: {file.refused}")
     maps = {file.config_map.id: file.evidence for file in files}
-    kept = exempt(files, ipv6=has_ipv6(daemon))
+    kept = exempt(files, agent_flags(daemon))
     return Masquerading(kept, Masquerader.AGENT, files, (*shown, *maps.values()))
 
 

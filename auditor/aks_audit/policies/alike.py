@@ -4,7 +4,7 @@ Classes (`reach`) are alike towards everybody; asked about a few, many classes a
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aks_audit.policies.evaluate import Evaluation, Part, Reason, Verdict
 from aks_audit.policies.model import Direction
@@ -43,14 +43,12 @@ class Between:
         evaluation = self._evaluation
         back = Direction.INGRESS if direction is Direction.EGRESS else Direction.EGRESS
         of_peers = {evaluation.profile(peer, back): peer for peer in peers}.values()
-        columns: list[Mapping[int, int]] = [
-            dict(zip(members, self._by_peer(peer, back, members), strict=True)) for peer in of_peers
-        ]
+        # What each of the peers says of the members, turned into what all of them say of each member.
+        theirs = list(zip(*(self._by_peer(peer, back, members) for peer in of_peers), strict=True))
         found: dict[object, list[int]] = defaultdict(list)
-        for member in members:
+        for member, of_them in zip(members, theirs or [()] * len(members), strict=True):
             one = evaluation.universe.members[member]
-            theirs = tuple(column[member] for column in columns)
-            found[one.endpoint.kind, one.near, self._by_peer(member, direction, peers), theirs].append(member)
+            found[one.endpoint.kind, one.near, self._by_peer(member, direction, peers), of_them].append(member)
         self._known = {}
         return list(found.values())
 
@@ -61,14 +59,17 @@ class Between:
             self._known[profile] = tuple(self._numbered(self._evaluation.parts(member, direction), peers))
         return self._known[profile]
 
-    def _numbered(self, parts: Sequence[Part], peers: Sequence[int]) -> Iterator[int]:
-        wanted = bits_of(peers, len(self._evaluation.universe.members))
-        inside: dict[int, tuple[int, ...]] = dict.fromkeys(peers, ())
+    def _numbered(self, parts: Sequence[Part], peers: Sequence[int]) -> Iterable[int]:
+        inside = {bits_of(peers, len(self._evaluation.universe.members)): tuple[int, ...]()}
         for at, part in enumerate(parts):
-            for peer in numbers_in(part.peers & wanted):
-                inside[peer] = (*inside[peer], at)
-        known = {ats: self._number([parts[at] for at in ats]) for ats in set(inside.values())}
-        return (known[inside[peer]] for peer in peers)
+            inside = dict(_divided(inside, part.peers, at))
+        sets = sorted(inside, key=int.bit_count)
+        known = {one: self._number([parts[at] for at in inside[one]]) for one in sets}
+        # The largest set is not taken apart: whoever is in none of the others is in it.
+        found = dict.fromkeys(peers, known[sets[-1]])
+        for one in sets[:-1]:
+            found.update(dict.fromkeys(numbers_in(one), known[one]))
+        return found.values()
 
     def _number(self, parts: Sequence[Part]) -> int:
         gist = frozenset((part.traffic, tuple(map(identity, part.reasons))) for part in parts)
@@ -76,6 +77,15 @@ class Between:
         if all(part.verdict is Verdict.DENIED for part in parts):
             self.closed.add(number)
         return number
+
+
+def _divided(sets: Mapping[int, tuple[int, ...]], peers: int, at: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The sets, each divided into who is among some peers, with one place more, and who is not."""
+    for one, ats in sets.items():
+        if among := one & peers:
+            yield among, (*ats, at)
+        if others := one & ~peers:
+            yield others, ats
 
 
 def identity(reason: Reason) -> object:

@@ -14,7 +14,7 @@ from aks_audit.facts import Malformed, ManagedCluster, Missing, NotCollected, Un
 from aks_audit.facts.field import named_texts
 from aks_audit.facts.platform import is_component
 from aks_audit.facts.workloads import DaemonSet, Namespace, Workload, workloads
-from aks_audit.network.addresses import AddressSet, RangeSet
+from aks_audit.network.addresses import EVERYTHING, AddressSet, RangeSet
 from aks_audit.policies.calico import compile_calico
 from aks_audit.policies.cilium import compile_cilium
 from aks_audit.policies.cilium_settings import Settings
@@ -23,7 +23,20 @@ from aks_audit.policies.engines import ENGINES
 from aks_audit.policies.evaluate import Part, Verdict
 from aks_audit.policies.inhabitants import inhabitants
 from aks_audit.policies.kubernetes import PLAIN, compile_kubernetes
-from aks_audit.policies.model import TCP, UDP, Action, Direction, Endpoint, Kind, Labels, Policy
+from aks_audit.policies.model import (
+    ANY_PORT,
+    EVERYONE,
+    TCP,
+    UDP,
+    Action,
+    Direction,
+    Endpoint,
+    Kind,
+    Labels,
+    Policy,
+    Rule,
+    Selection,
+)
 from aks_audit.policies.ports import KUBERNETES_TRAFFIC, traffic
 from aks_audit.policies.reach import Reach
 from aks_audit.policies.universe import Universe, bits_of
@@ -83,6 +96,17 @@ class Default(NamedTuple):
 
     verdict: Verdict
     policies: tuple[Policy, ...]
+
+
+class Restricting(NamedTuple):
+    """The policies that surely restrict an endpoint in some direction, and those that perhaps do.
+
+    `undone`: those that would, if another, or one of their own rules, did not let everything through there.
+    """
+
+    sure: tuple[Policy, ...]
+    unsure: tuple[Policy, ...]
+    undone: tuple[Policy, ...]
 
 
 def people(cluster: ManagedCluster) -> People:
@@ -183,7 +207,7 @@ class Coverage:
         self.people = everybody
         self._reach = Reach(everybody.endpoints, policies.ruleset)
         self._defaults: dict[tuple[int, Direction, int], Default] = {}
-        self._restricting: dict[int, tuple[tuple[Policy, ...], tuple[Policy, ...]]] = {}
+        self._restricting: dict[int, Restricting] = {}
 
     @property
     def missing(self) -> tuple[Missing, ...]:
@@ -234,26 +258,69 @@ class Coverage:
         """What becomes of requests to the instance metadata service, which speaks HTTP."""
         return self.seen(number, Direction.EGRESS, self.people.metadata, _WEB)
 
-    def restricting(self, number: int) -> tuple[tuple[Policy, ...], tuple[Policy, ...]]:
-        """The policies that surely restrict an endpoint in some direction, and those that perhaps do."""
+    def restricting(self, number: int) -> Restricting:
+        """The policies that restrict an endpoint in some direction."""
         member = self._member(number)
         if member not in self._restricting:
-            known = dict(self._restrictions(member))
-            sure = tuple(policy for policy, certain in known.items() if certain)
-            self._restricting[member] = sure, tuple(policy for policy, certain in known.items() if not certain)
+            self._restricting[member] = self._restricted(number, member)
         return self._restricting[member]
 
-    def _restrictions(self, member: int) -> Iterator[tuple[Policy, bool]]:
-        evaluation = self._reach.evaluation
+    def _restricted(self, number: int, member: int) -> Restricting:
+        sure: dict[Policy, None] = {}
+        unsure: dict[Policy, None] = {}
+        undone: dict[Policy, None] = {}
         for direction in Direction:
-            for policy in evaluation.selecting(member, direction):
-                side = policy.ingress if direction is Direction.INGRESS else policy.egress
-                actions = {rule.action for rule in side.rules} if side else set()
-                if side and (side.isolates or Action.DENY in actions):
-                    taken = [evaluation.universe.taken(one).sure for one in policy.subject]
-                    yield policy, policy.certain and any(one >> member & 1 for one in taken)
-                elif Action.UNREAD in actions:
-                    yield policy, False
+            known = dict(self._restrictions(member, direction))
+            certain = [policy for policy, is_certain in known.items() if is_certain]
+            (undone if self._is_open(number, member, direction) else sure).update(dict.fromkeys(certain))
+            unsure.update(dict.fromkeys(policy for policy, is_certain in known.items() if not is_certain))
+        return Restricting(
+            tuple(sure),
+            tuple(policy for policy in unsure if policy not in sure),
+            tuple(policy for policy in undone if policy not in sure),
+        )
+
+    def _restrictions(self, member: int, direction: Direction) -> Iterator[tuple[Policy, bool]]:
+        """The policies that would restrict a member in a direction by themselves, and whether they surely do."""
+        evaluation = self._reach.evaluation
+        for policy in evaluation.selecting(member, direction):
+            side = policy.side(direction)
+            actions = {rule.action for rule in side.rules} if side else set()
+            if side and (side.isolates or Action.DENY in actions):
+                taken = [evaluation.universe.taken(one).sure for one in policy.subject]
+                yield policy, policy.certain and any(one >> member & 1 for one in taken)
+            elif Action.UNREAD in actions:
+                yield policy, False
+
+    def _is_open(self, number: int, member: int, direction: Direction) -> bool:
+        """Whether policies let everything through, as one allows all that others, or its own selecting, would close.
+
+        That all who are known are let through is not enough, as a policy may close it to others.
+        """
+        sides = (one.side(direction) for one in self._reach.evaluation.selecting(member, direction))
+        rules = [rule for side in sides if side for rule in side.rules]
+        if any(rule.action is not Action.ALLOW for rule in rules) or not any(map(self._is_everything, rules)):
+            return False
+        peers = (self.people.stranger, self.people.internet, self.people.metadata)
+        return all(self.seen(number, direction, peer, KUBERNETES_TRAFFIC) <= {Verdict.ALLOWED} for peer in peers)
+
+    def _is_everything(self, rule: Rule) -> bool:
+        """Whether a rule is about all traffic with everybody."""
+        return (
+            rule.ports == ANY_PORT
+            and rule.own == EVERYONE
+            and not rule.conditions
+            and any(self._is_everybody(peer) for peer in rule.peers)
+        )
+
+    def _is_everybody(self, peer: Selection) -> bool:
+        """Whether a selection takes everybody, by no selector or by every address of the families that are there."""
+        addresses = peer.addresses if self._has_v6 else peer.addresses._replace(v6=EVERYTHING.v6)
+        return peer._replace(addresses=addresses) == EVERYONE
+
+    @cached_property
+    def _has_v6(self) -> bool:
+        return any(one.addresses.v6 for one in self.people.endpoints)
 
     def _answers(self, number: int, direction: Direction, peer: int) -> Iterator[tuple[RangeSet, Part]]:
         other = self._member(peer)

@@ -377,7 +377,7 @@ _SOME_ADDRESSES = "it has several addresses, and one is used that the CIDR holds
 
 
 def _side(policy: Policy, direction: Direction) -> Side:
-    return (policy.ingress if direction is Direction.INGRESS else policy.egress) or _SILENT
+    return policy.side(direction) or _SILENT
 
 
 _SILENT = Side((), isolates=False)

@@ -266,6 +266,10 @@ class Policy:
     subject_pointer: str = "/spec"
     certain: bool = True
 
+    def side(self, direction: Direction) -> Side | None:
+        """What it says in a direction."""
+        return self.ingress if direction is Direction.INGRESS else self.egress
+
 
 class Tier(NamedTuple):
     """Policies that are asked together. `default` is DENY or PASS, and counts for endpoints that they isolate.
