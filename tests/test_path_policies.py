@@ -96,6 +96,22 @@ def test_names_are_conditions() -> None:
         assert "under conditions" in found.says
 
 
+def test_a_pattern_that_hangs_on_the_engines_version_stays_a_condition() -> None:
+    policy = {
+        "path": "/apis/cilium.io/v2/namespaces/kube-system/ciliumnetworkpolicies/names",
+        "metadata": {"name": "names", "namespace": "kube-system"},
+        "spec": {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchPattern": "**.microsoft.com"}]}]},
+    }
+    networking = {"enabled": True, "security": {"enabled": True}}
+    changed = {"cluster properties.networkProfile.advancedNetworking": networking}
+    case = Case(name="", expect="", add=(json.dumps(policy),), set=changed)
+    coredns = "kube-system/coredns-5c8d6f-aaaaa"
+    assert hop(coredns, "mcr.microsoft.com", case=case).passage is Passage.ALLOWED
+    deeper = hop(coredns, "a.mcr.microsoft.com", case=case)
+    assert (deeper.passage, deeper.conditions) == (Passage.UNKNOWN, ("the address is one of **.microsoft.com",))
+    assert hop(coredns, "microsoft.com", case=case).passage is Passage.BLOCKED
+
+
 def test_the_name_that_a_pod_asks_for_counts_not_the_one_that_a_service_leads_to() -> None:
     policy = {
         "path": "/apis/cilium.io/v2/namespaces/kube-system/ciliumnetworkpolicies/names",

@@ -7,10 +7,11 @@ from aks_audit.facts import NotCollected, Unread
 from aks_audit.facts.platform import system_namespaces
 from aks_audit.facts.rbac import AnyBinding, AnyRole, ClusterRoleBinding, PolicyRule, RoleBinding, Subject
 from aks_audit.rbac.bindings import role_of
+from aks_audit.rbac.effective import Joined, Token, together, tokens, weight
 from aks_audit.rbac.platform import everybody, judged
-from aks_audit.rbac.powers import Held, allows_everything, powers
+from aks_audit.rbac.powers import TOKENS, Held, allows_everything, powers
 from aks_audit.results import Evidence, Severity, Verdict
-from aks_audit.rule import fails, not_applicable, passes, rule
+from aks_audit.rule import fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import azure_policy, kubebuddy
 
 _MOST = 5
@@ -92,7 +93,10 @@ def no_dangerous_rights(binding: AnyBinding) -> Verdict:
     the binding gives it: to read Secrets, run commands in pods, get tokens, impersonate, bind, escalate, reach
     kubelets, approve certificates, change webhooks, make PersistentVolumes, change namespaces, edit nodes, delete
     events; to run pods in the whole cluster or in a namespace of AKS's own, while to run them in one of people's own is
-    ordinary. Rules limited to `resourceNames` count only for impersonate, bind, escalate and approve. Of an aggregated
+    ordinary. Rules limited to `resourceNames` count only for impersonate, bind, escalate and approve, and for tokens of
+    service accounts that have such rights themselves. Where a power takes two rights, as approving certificates does
+    (`certificatesigningrequests/approval` and `signers`), it counts where a subject has the other one by another binding,
+    of its own or of a group that Kubernetes puts it into; other groups of users are not Kubernetes' to know. Of an aggregated
     ClusterRole the rules count that the API server holds. The evidence is the chain: subject, binding, rule. Bindings
     of Kubernetes and AKS themselves are not asked about, but for subjects that people put into them. A role that allows
     everything is the matter of AKS-KR-01.
@@ -105,26 +109,66 @@ def no_dangerous_rights(binding: AnyBinding) -> Verdict:
     if not theirs:
         return _nobodys(binding)
     role = role_of(binding)
-    if role is None:
-        return _dangling(binding)
-    if not role.rules:
-        return _nothing(binding)
+    if role is None or not role.rules:
+        return _nothing(binding) if role else _dangling(binding)
     if allows_everything(role):
         return not_applicable(
             f"{_told(binding)} gives everything, which AKS-KR-01 judges", binding.at(AnyBinding.role_ref)
         )
-    held = [(one, severity) for one in powers(role) if (severity := _weight(one, binding))]
-    if not held:
-        evidence = (binding.at(AnyBinding.role_ref), role.at(AnyRole.rules))
-        return passes(f"{_told(binding)} gives no right that leads further {_where(binding)}", *evidence)
-    does = ", ".join(dict.fromkeys(one.power.does for one, _ in held))
+    held = [(one, severity) for one in powers(role) if (severity := weight(one.power, binding))]
+    named = () if any(one.power is TOKENS for one, _ in held) else tuple(tokens(binding, role))
+    found = together(binding, role, theirs)
+    if held or named or found.joined:
+        return _leads_further(binding, theirs, held, named, found.joined)
+    evidence = (binding.at(AnyBinding.role_ref), role.at(AnyRole.rules))
+    if found.missing:
+        return undecided(found.missing[0].reason, *evidence, missing=found.missing)
+    return passes(f"{_told(binding)} gives no right that leads further {_where(binding)}", *evidence)
+
+
+def _leads_further(
+    binding: AnyBinding,
+    theirs: Sequence[Subject],
+    held: Sequence[tuple[Held, Severity]],
+    named: Sequence[Token],
+    joined: Sequence[Joined],
+) -> Verdict:
+    """The verdict about rights that a binding gives alone, by the name of a service account, and with others."""
+    says = [f"lets {_names(theirs)} {_does(held)} {_where(binding)}"] if held else []
+    says += [_had(one, theirs) for one in named[:_MOST]]
+    says += dict.fromkeys(map(_with_others, joined[:_MOST]))
+    rules = [rule for one, _ in held for rule in one.rules]
+    rules += [*(rule for one in joined[:_MOST] for rule in one.rules), *(one.rule for one in named[:_MOST])]
+    others = [*(other for one in joined[:_MOST] for other in one.others), *(one.by for one in named[:_MOST])]
+    severities = [
+        *(severity for _, severity in held),
+        *(one.severity for one in named),
+        *(one.severity for one in joined),
+    ]
     return fails(
-        f"{_told(binding)} lets {_names(theirs)} {does} {_where(binding)}",
+        f"{_told(binding)} {', and '.join(says)}",
         binding.at(AnyBinding.role_ref),
         *_cited(theirs),
-        *_rules(one for one, _ in held),
-        severity=min((severity for _, severity in held), key=list(Severity).index),
+        *_rules(rules),
+        *(other.at(AnyBinding.role_ref) for other in {one.id: one for one in others}.values()),
+        severity=min(severities, key=list(Severity).index),
     )
+
+
+def _does(held: Iterable[tuple[Held, Severity]]) -> str:
+    return ", ".join(dict.fromkeys(one.power.does for one, _ in held))
+
+
+def _had(token: Token, subjects: Sequence[Subject]) -> str:
+    """Whose tokens may be had, and what makes that more than it looks."""
+    return (
+        f"lets {_names(subjects)} get tokens of {token.account}, to which {_told(token.by)} gives {token.by.role_name}"
+    )
+
+
+def _with_others(joined: Joined) -> str:
+    """What somebody does by several bindings."""
+    return f"with {' and '.join(map(_told, joined.others))} lets {joined.subject.told} {joined.power.does}"
 
 
 @rule(
@@ -234,17 +278,10 @@ def _cited(subjects: Sequence[Subject]) -> list[Evidence]:
     return [one.itself for one in subjects[:_MOST]]
 
 
-def _rules(held: Iterable[Held]) -> list[Evidence]:
+def _rules(rules: Iterable[PolicyRule]) -> list[Evidence]:
     """The rules by which powers are held, each once."""
-    found: dict[str, PolicyRule] = {rule.pointer: rule for one in held for rule in one.rules}
-    return [found[pointer].itself for pointer in found]
-
-
-def _weight(held: Held, binding: AnyBinding) -> Severity | None:
-    """How bad a power is where a binding gives it."""
-    if not binding.namespace:
-        return held.power.everywhere
-    return held.power.in_namespace(of_platform=binding.namespace in system_namespaces())
+    found = {(rule.document.id, rule.pointer): rule for rule in rules}
+    return [rule.itself for rule in found.values()]
 
 
 def _weight_of_all(binding: AnyBinding, subjects: Iterable[Subject]) -> Severity | None:

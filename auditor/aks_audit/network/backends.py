@@ -1,10 +1,13 @@
 """What a Service stands for, as a pod of its cluster sees it: the addresses that a connection to it is handed on to.
 
 A Service's address is translated to that of a back end on the pod's own node, before the packet is routed on:
-https://kubernetes.io/docs/reference/networking/virtual-ips/. Policies of pods are therefore about the back ends: Calico
-asks them after that, but for those of hosts that are marked preDNAT
-(https://docs.tigera.io/calico/latest/reference/host-endpoints/pre-dnat), and Cilium knows pods by their identity
-(https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/).
+https://kubernetes.io/docs/reference/networking/virtual-ips/. Kubernetes leaves open whether policies are asked before
+that or after (https://kubernetes.io/docs/concepts/services-networking/network-policies/). With the engines that AKS has
+on Linux they are about the back ends. Calico asks them after it, but for those of hosts that are marked preDNAT
+(https://docs.tigera.io/calico/latest/reference/host-endpoints/pre-dnat and
+https://github.com/projectcalico/calico/issues/5129). Azure's own manager writes them into FORWARD, where packets come
+translated (https://github.com/Azure/azure-container-networking/pull/1086). Cilium translates at the pod itself, to know
+whom the policy is asked about (https://github.com/cilium/cilium/issues/16197).
 """
 
 from collections.abc import Iterator, Sequence

@@ -83,10 +83,10 @@ def _by_name(part: Part, name: str | None) -> Part:
 def _known(reasons: Sequence[Reason], name: str) -> Iterator[Reason]:
     """The reasons that are left where a name is known: to the first that holds surely, without other conditions."""
     for reason in reasons:
-        about = [condition for condition in reason.conditions if is_about_names(condition)]
         deep = bool(reason.policies) and not reason.policies[0].kind.startswith("Cilium")
-        if all(is_met(condition, name, deep=deep) for condition in about):
-            left = tuple(condition for condition in reason.conditions if condition not in about)
+        met = {one: is_met(one, name, deep=deep) for one in reason.conditions if is_about_names(one)}
+        if False not in met.values():
+            left = tuple(condition for condition in reason.conditions if not met.get(condition))
             yield reason._replace(conditions=left)
             if not left and reason.sure and reason.action is not Action.UNREAD:
                 return

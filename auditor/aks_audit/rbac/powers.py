@@ -63,6 +63,10 @@ _RUNS = (
     *_one_of("patch update", "batch", "cronjobs"),
 )
 
+TOKENS = Power(
+    "get tokens of service accounts", (_one_of("create", "", "serviceaccounts/token"),), inside=Severity.MEDIUM
+)
+
 POWERS = (
     Power("run pods", (_RUNS,)),
     Power("read Secrets", (_one_of("get list watch", "", "secrets"),), inside=Severity.MEDIUM),
@@ -83,7 +87,7 @@ POWERS = (
         inside=Severity.MEDIUM,
         named=True,
     ),
-    Power("get tokens of service accounts", (_one_of("create", "", "serviceaccounts/token"),), inside=Severity.MEDIUM),
+    TOKENS,
     Power("bind roles that it does not hold", (_one_of("bind", _RBAC, "clusterroles"),), named=True),
     Power("bind roles that it does not hold", (_one_of("bind", _RBAC, "roles"),), inside=Severity.MEDIUM, named=True),
     Power("give roles rights that it does not hold", (_one_of("escalate", _RBAC, "clusterroles"),), named=True),
@@ -135,6 +139,22 @@ class Held(NamedTuple):
     rules: tuple[PolicyRule, ...]
 
 
+class Partly(NamedTuple):
+    """A power of which a role gives a part of what it needs; for each need the rule that does, or None."""
+
+    power: Power
+    rules: tuple[PolicyRule | None, ...]
+
+
+def partly(role: AnyRole) -> tuple[Partly, ...]:
+    """The powers of which a role gives a part alone, found once.
+
+    Raises:
+        Malformed: a rule cannot be read.
+    """
+    return role.estate.once(_partly, role)
+
+
 def powers(role: AnyRole) -> tuple[Held, ...]:
     """The powers that a role gives, found once.
 
@@ -161,6 +181,12 @@ def allows_everything(role: AnyRole) -> PolicyRule | None:
 def _powers(role: AnyRole) -> tuple[Held, ...]:
     rules = [(rule, rule.permission) for rule in role.rules or ()]
     return tuple(_held(rules))
+
+
+def _partly(role: AnyRole) -> tuple[Partly, ...]:
+    rules = [(rule, rule.permission) for rule in role.rules or ()]
+    found = (Partly(power, tuple(_by(power, requests, rules) for requests in power.needs)) for power in POWERS)
+    return tuple(one for one in found if any(one.rules) and not all(one.rules))
 
 
 def _held(rules: list[tuple[PolicyRule, Permission]]) -> Iterator[Held]:
