@@ -17,6 +17,7 @@ from aks_audit.commands import UNUSABLE
 from aks_audit.config import Config
 from aks_audit.declarations import repository
 from aks_audit.declarations.declared import FILL, Unit, names, scopes
+from aks_audit.declarations.manifests import objects
 from aks_audit.declarations.text import DEEPEST, BrokenError, Language, parse
 from aks_audit.report import Report
 from aks_audit.results import Evidence, Finding
@@ -293,6 +294,38 @@ def test_what_is_hidden_linked_large_or_not_text_is_passed_over(tmp_path: Path) 
     assert len(repository.read(tmp_path).found) == 1
 
 
+def test_what_is_read_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(SOURCES, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(repository, "MOST_BYTES", (SOURCES / "ambiguous" / "dev.bicep").stat().st_size)
+    monkeypatch.setattr(repository, "LARGEST_FILE", 2000)
+    found = repository.read(tmp_path)
+    assert list(found.declared) == ["ambiguous/dev.bicep"]
+    assert "not read, since" in found.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.bicep", "\n" * 900_000 + "resource a 'b/c@1' = {}"),
+        ("a.tf", "\n" * 900_000 + 'module "a" {}'),
+        ("a.yaml", "apiVersion:\n" * 80_000),
+        ("b.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n" + "  name:" + " " * 800_000),
+        ("b.bicep", "resource a 'b/c@1' = { name: '${" + "[" * 500_000 + "}' }"),
+        ("c.bicep", "resource a 'b/c@1' = { name: " + "a." * 200_000 + " }"),
+        ("d.bicep", "resource a 'b/c@1' = { name: '" + "${a}" * 200_000 + "' }"),
+        (
+            "a.json",
+            '{"$schema": "deploymentTemplate.json", "resources": [{"type": "a/b", "name": "[' + "concat(" * 90_000,
+        ),
+    ],
+)
+def test_large_files_take_no_long_time(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    begun = time.process_time()
+    assert not repository.read(tmp_path).found
+    assert time.process_time() - begun < 5
+
+
 def test_too_many_files_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repository, "MOST_FILES", 2)
     for folder in ("a", "b", "c"):
@@ -386,6 +419,53 @@ def test_time_grows_with_the_size_and_not_faster(language: Language, piece: str)
     begun = time.process_time()
     taken_in(piece * 20_000, language)
     assert time.process_time() - begun < 5
+
+
+def test_a_manifest_declares_an_object_by_kind_namespace_and_name(tmp_path: Path) -> None:
+    shutil.copytree(SOURCES / "manifests", tmp_path, dirs_exist_ok=True)
+    inside = f"{CLUSTER}/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/deny-all"
+    assert source(tmp_path, inside, "/spec/policyTypes") == "shop.yaml: apiVersion: networking.k8s.io/v1"
+    made, _ = named(tmp_path, about(inside, ""))
+    assert made.findings[0].source is not None
+    assert made.findings[0].source.line == 9
+    assert source(tmp_path, f"{CLUSTER}/api/v1/namespaces/shop", "") == "shop.yaml: kind: Namespace"
+    assert source(tmp_path, f"{CLUSTER}/api/v1/namespaces/shop/services/web", "") == "shop.yaml: apiVersion: v1"
+    for other in ("/api/v1/namespaces/other/services/web", "/api/v1/namespaces/shop/services/templated"):
+        assert not source(tmp_path, CLUSTER + other, "")
+    # One manifest for two clusters is none too many, two for one object are.
+    both = [about(one + "/api/v1/namespaces/shop", "") for one in (CLUSTER, CLUSTER + "-2")]
+    made, notes = named(tmp_path, *both)
+    assert all(one.source for one in made.findings)
+    assert not notes
+    shutil.copy(tmp_path / "shop.yaml", tmp_path / "copy.yml")
+    made, notes = named(tmp_path, *both)
+    assert not any(one.source for one in made.findings)
+    assert "shop is declared in 2 places (copy.yml:2, shop.yaml:2)" in notes[0]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["---\n", "apiVersion: v1\n", "kind: Pod\n", "metadata:\n", "  name: a\n", " ", "\n", "x: "])
+    )
+)
+def test_nothing_crashes_on_hostile_manifests(lines: list[str]) -> None:
+    for one in objects("".join(lines)):
+        assert one.names == ("a",)
+
+
+def test_modules_in_a_circle_or_a_long_row_end(tmp_path: Path) -> None:
+    for number in range(1100):
+        (tmp_path / f"{number}.bicep").write_text(
+            f"param name string\nmodule m '{number + 1}.bicep' = {{ params: {{ name: name }} }}\n"
+            "resource r 'Microsoft.Network/x@1' = { name: name }\n"
+        )
+    circle = (
+        "param name string = 'a'\nmodule m 'circle.bicep' = {}\nresource r 'Microsoft.Network/x@1' = { name: name }"
+    )
+    (tmp_path / "circle.bicep").write_text(circle)
+    (tmp_path / "0.bicep").write_text("module m '1.bicep' = { params: { name: 'first' } }\n")
+    found = repository.read(tmp_path).found
+    assert {key[1] for key in found} <= {("first",), ("a",)}
 
 
 def test_names_that_double_themselves_end(tmp_path: Path) -> None:

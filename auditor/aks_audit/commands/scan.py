@@ -54,7 +54,7 @@ def add(commands: "Commands") -> None:
         "--source-root",
         type=Path,
         metavar="DIR",
-        help="the repository whose Bicep, Terraform and ARM JSON declare what is audited; findings then name its lines "
+        help="the repository whose Bicep, Terraform, ARM JSON and manifests declare what is audited: findings name lines "
         "(default: the repository of aks-audit.toml, where there is one)",
     )
     scan.add_argument(

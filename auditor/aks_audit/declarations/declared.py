@@ -11,6 +11,9 @@ from aks_audit.declarations.text import Entry, Language, Node
 _MOST_USES = 50
 """How many ways of using one file are told apart."""
 
+_FARTHEST = 30
+"""How many files may use one another in a row."""
+
 
 class Declaration(NamedTuple):
     """A resource that a file declares.
@@ -217,7 +220,10 @@ FILL: Mapping[Language, Fill] = {
 
 
 def scopes(units: Mapping[str, Unit]) -> dict[str, list[Scope]]:
-    """Under which values each unit is read: what those who use it hand in, and where nobody does its own defaults."""
+    """Under which values each unit is read: what those who use it hand in, and where nobody does its own defaults.
+
+    Of what is used in a circle, or from too far away, nothing is known but what is written in it in full.
+    """
     used_by: dict[str, list[tuple[str, Use]]] = {}
     for unit in units.values():
         for use in unit.uses:
@@ -225,19 +231,25 @@ def scopes(units: Mapping[str, Unit]) -> dict[str, list[Scope]]:
                 used_by.setdefault(use.of, []).append((unit.key, use))
     found: dict[str, list[Scope]] = {}
     for key in units:
-        _scopes(key, units, used_by, found)
+        _scopes(key, units, used_by, found, _FARTHEST)
     return found
 
 
 def _scopes(
-    key: str, units: Mapping[str, Unit], used_by: Mapping[str, list[tuple[str, Use]]], found: dict[str, list[Scope]]
+    key: str,
+    units: Mapping[str, Unit],
+    used_by: Mapping[str, list[tuple[str, Use]]],
+    found: dict[str, list[Scope]],
+    left: int,
 ) -> list[Scope]:
     if key in found:
         return found[key]
-    found[key] = []  # what uses itself hands in nothing
+    found[key] = [Scope({}, {}, {})]
+    if not left:
+        return found[key]
     given: list[Given] = []
     for user, use in used_by.get(key, ()):
-        for scope in _scopes(user, units, used_by, found)[: _MOST_USES - len(given)]:
+        for scope in _scopes(user, units, used_by, found, left - 1)[: _MOST_USES - len(given)]:
             handed = {name: evaluate(value, scope) for name, value in use.arguments.items()}
             given.append(handed)
     found[key] = [Scope(units[key].definitions, values, {}) for values in given or [{}]]

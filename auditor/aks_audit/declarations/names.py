@@ -54,7 +54,7 @@ def _is_call(found: Sequence[Token]) -> bool:
 
 
 def _joined(text: str, scope: Scope, depth: int) -> str | None:
-    if "\\" in text or "\n" in text or "$${" in text:
+    if len(text) > LONGEST or "\\" in text or "\n" in text or "$${" in text:
         return None
     pieces: list[str] = []
     for place, piece in enumerate(_PART.split(text)):
@@ -68,8 +68,8 @@ def _joined(text: str, scope: Scope, depth: int) -> str | None:
 
 def _reference(text: str, scope: Scope, depth: int) -> str | None:
     """The value of a name: `name`, `var.name`, `symbol.name`, `parameters.name`."""
-    name = _INDEX.sub("", text)
-    if not _REFERENCE.fullmatch(name):
+    name = _INDEX.sub("", text[: LONGEST + 1])
+    if len(text) > LONGEST or not _REFERENCE.fullmatch(name):
         return None
     if name in scope.given:
         return scope.given[name]
