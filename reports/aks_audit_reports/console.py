@@ -140,7 +140,7 @@ def _first(report: Report, pen: _Pen) -> Iterator[str]:
     if groups:
         yield pen.line(("What to do first", _Style.STRONG), ", by the risk that it takes away for what it costs")
     for number, (rules, fixes) in enumerate(list(groups.items())[:FIXES], 1):
-        where = tuple(dict.fromkeys(summary.short(resource) for fix in fixes for resource in fix.resources))
+        where = list(dict.fromkeys(summary.short(resource) for fix in fixes for resource in fix.resources))
         more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
         mended = count(sum(len(fix.findings) for fix in fixes), "failure")
         how = f"  aks-audit explain {_cut(_one_line(rules[0]), _LONGEST_RULE)}"
