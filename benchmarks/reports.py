@@ -2,8 +2,8 @@
 
     python benchmarks/reports.py [--findings 10000] [--runs 5] [--format csv,ocsf]
 
-Prints the least and the median of several runs and the size of what was made; asserts nothing. A format that needs what is
-not installed is left out.
+Prints the least and the median of several runs and the size of what was made; asserts nothing. A format that needs
+what is not installed is left out.
 """
 
 import argparse
