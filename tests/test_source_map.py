@@ -179,6 +179,55 @@ def test_arm_json(resource: str, pointer: str, expected: str) -> None:
     assert source(SOURCES / "arm", resource, pointer) == f"azuredeploy.json: {expected}"
 
 
+VERIFIED = """\
+param stage string = 'prod'
+module cluster 'br/public:avm/res/container-service/managed-cluster:0.9.0' = if (stage == 'prod') {
+  name: 'cluster-deployment'
+  params: {
+    name: 'aks-${stage}'
+    disableLocalAccounts: true
+    outboundType: 'userDefinedRouting'
+    primaryAgentPoolProfiles: [
+      {
+        name: 'system'
+        count: 5
+      }
+    ]
+  }
+}
+module acr 'br:mcr.microsoft.com/bicep/avm/res/container-registry/registry:0.5.1' = { params: { name: 'acrshop' } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("resource", "pointer", "expected"),
+    [
+        (CLUSTER, "/properties/disableLocalAccounts", "disableLocalAccounts: true"),
+        (CLUSTER, "/properties/networkProfile/outboundType", "outboundType: 'userDefinedRouting'"),
+        (CLUSTER, "/properties/agentPoolProfiles/1/count", "count: 5"),
+        (CLUSTER, "/properties/agentPoolProfiles/0/count", VERIFIED.splitlines()[1]),
+        (CLUSTER, "/properties/oidcIssuerProfile/enabled", VERIFIED.splitlines()[1]),
+        (
+            f"{GROUP}/Microsoft.ContainerRegistry/registries/acrshop",
+            "/properties/policies/exportPolicy/status",
+            VERIFIED.splitlines()[-1],
+        ),
+        (CLUSTER.replace("aks-prod", "cluster-deployment"), "", ""),
+    ],
+)
+def test_verified_modules(tmp_path: Path, resource: str, pointer: str, expected: str) -> None:
+    (tmp_path / "a.bicep").write_text(VERIFIED)
+    assert source(tmp_path, resource, pointer) == (f"a.bicep: {expected}" if expected else "")
+
+
+def test_blocks_that_terraform_writes_for_each_of_several(tmp_path: Path) -> None:
+    (tmp_path / "a.tf").write_text(
+        'resource "azurerm_network_security_group" "a" {\n  name = "nsg-nodes"\n  dynamic "security_rule" {\n'
+        "    for_each = var.rules\n    content {\n      name = security_rule.key\n    }\n  }\n}\n"
+    )
+    assert source(tmp_path, NSG, "/properties/securityRules/0/properties/access") == 'a.tf: dynamic "security_rule" {'
+
+
 def test_a_finding_without_evidence_names_the_first_line_of_its_resource() -> None:
     bare = msgspec.structs.replace(about(CLUSTER, ""), evidence=())
     made, _ = named(SOURCES / "arm", bare)

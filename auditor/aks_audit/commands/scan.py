@@ -54,8 +54,8 @@ def add(commands: "Commands") -> None:
         "--source-root",
         type=Path,
         metavar="DIR",
-        help="the repository whose Bicep, Terraform, ARM JSON and manifests declare what is audited: findings name lines "
-        "(default: the repository of aks-audit.toml, where there is one)",
+        help="the repository whose Bicep, Terraform, ARM JSON and manifests declare what is audited, so that findings "
+        "name its lines (default: the repository of aks-audit.toml, where there is one)",
     )
     scan.add_argument(
         "--evidence",

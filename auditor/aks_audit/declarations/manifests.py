@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from aks_audit.declarations.names import plural
+
 _KEY = re.compile(r"(?P<indent> *)(?P<name>apiVersion|kind|metadata|namespace|name):(?:\s+(?P<value>.*))?$")
 _VALUE = re.compile(r"""(?P<quote>["']?)(?P<text>[A-Za-z0-9][\w.:/-]*)(?P=quote)\s*(?:#.*)?$""")
 _OTHER_KEY = re.compile(r"(?P<indent> *)[^\s#-]")
@@ -31,7 +33,7 @@ def _object(lines: list[str], start: int) -> Iterator[Object]:
     if told.keys() >= {"apiVersion", "kind", "name"}:
         begins = next(number for number, line in enumerate(lines, start) if line.strip() and line.lstrip()[0] != "#")
         group = told["apiVersion"].rpartition("/")[0]
-        kind = _plural(told["kind"].lower())
+        kind = plural(told["kind"].lower())
         names = (*((told["namespace"],) if "namespace" in told else ()), told["name"])
         yield Object(f"{kind}.{group}".lower() if group else kind, tuple(name.lower() for name in names), begins)
 
@@ -53,12 +55,3 @@ def _told(lines: list[str]) -> Mapping[str, str]:
             if right:
                 told.setdefault(key["name"], value["text"])
     return told
-
-
-def _plural(kind: str) -> str:
-    """The plural of a kind as Kubernetes makes it: `ingresses`, `networkpolicies`, `gateways`, `endpoints`."""
-    if kind == "endpoints":
-        return kind
-    if kind.endswith(("s", "x", "ch", "sh")):
-        return kind + "es"
-    return kind[:-1] + "ies" if re.search(r"[^aeiou]y$", kind) else kind + "s"

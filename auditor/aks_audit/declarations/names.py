@@ -22,6 +22,15 @@ _SAME = frozenset({"tolower", "toupper", "lower", "upper", "trim", "string", "to
 """Functions that leave a name what it is, since names are without case."""
 
 
+def plural(word: str) -> str:
+    """The plural of a word as types are called by it: `ingresses`, `networkpolicies`, `gateways`, `endpoints`."""
+    if word == "endpoints":
+        return word
+    if word.endswith(("s", "x", "ch", "sh")):
+        return word + "es"
+    return word[:-1] + "ies" if re.search(r"[^aeiou]y$", word) else word + "s"
+
+
 class Scope(NamedTuple):
     """Under which names a file's expressions find their values; `known` remembers what they came to."""
 
