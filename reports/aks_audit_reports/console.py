@@ -201,7 +201,8 @@ def _policy(report: Report, pen: _Pen) -> Iterator[str]:
         yield pen.line(("What people decided, and is at fault, unused or expires", _Style.STRONG))
     worst = sorted(entries, key=lambda entry: (_STATES.index(entry.state), entry.line))
     for entry in worst[:ENTRIES]:
-        yield pen.line(f"  {file}:{entry.line}: {entry.table} of {entry.rule}: {entry.says}")
+        about = entry.rule or summary.short(entry.resource)
+        yield pen.line(f"  {file}:{entry.line}: {entry.table} of {about}: {entry.says}")
     if len(entries) > ENTRIES:
         yield pen.line((f"  and {len(entries) - ENTRIES:,} more: aks-audit config check", _Style.QUIET))
 
