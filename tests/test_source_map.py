@@ -31,6 +31,7 @@ NETWORK = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg
 CLUSTER = f"{GROUP}/Microsoft.ContainerService/managedClusters/aks-prod"
 VNET = f"{NETWORK}/virtualNetworks/vnet-aks-prod"
 NSG = f"{NETWORK}/networkSecurityGroups/nsg-nodes"
+DISABLED = "/properties/disableLocalAccounts"
 BY = "by a [[source]] in aks-audit.toml"
 ROUTES = f"{NETWORK}/routeTables/rt-aks-prod"
 BODIES: dict[str, dict[str, Any]] = {
@@ -241,6 +242,23 @@ def test_what_is_declared_twice_is_not_guessed_and_is_told() -> None:
     assert notes == (f"aks-prod is declared in 2 places (dev.bicep:1, prod.bicep:3); tell which {BY}",)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.bicep", "resource a 'Microsoft.ContainerService/managedClusters@1' existing = { name: 'aks-prod' }"),
+        ("a.tf", 'data "azurerm_kubernetes_cluster" "a" {\n  name = "aks-prod"\n}'),
+        ("a.bicep", "resource a 'Microsoft.ContainerService/fleets@1' = { name: 'aks-prod' }"),
+        ("a.bicep", "resource a 'Microsoft.ContainerService/managedClusters@1' = { name: 'aks-${uniqueString('a')}' }"),
+        ("a.bicep", "resource a 'Microsoft.ContainerService/managedClusters@1' = { name: b ? 'aks-prod' : 'aks-dev' }"),
+        ("a.tf", 'resource "azurerm_kubernetes_cluster" "a" {\n  name = each.key\n}'),
+        ("a.json", '{"type": "Microsoft.ContainerService/managedClusters", "name": "aks-prod"}'),
+    ],
+)
+def test_what_only_refers_or_cannot_be_worked_out_declares_nothing(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert not source(tmp_path, CLUSTER, DISABLED)
+
+
 def test_two_resources_of_one_name_do_not_share_a_declaration() -> None:
     twin = CLUSTER.replace("rg-aks-prod", "rg-another")
     recorded = of([Resource(id=one, type="x/y", body=BODIES[CLUSTER]) for one in (CLUSTER, twin)])
@@ -264,9 +282,6 @@ def decided(folder: Path, text: str, *findings: Finding) -> tuple[Report, tuple[
 
 def copied(name: str, folder: Path) -> Path:
     return Path(shutil.copytree(SOURCES / name, folder / name))
-
-
-DISABLED = "/properties/disableLocalAccounts"
 
 
 @pytest.mark.parametrize(
@@ -561,6 +576,15 @@ def test_a_scan_names_the_lines_of_its_repository(tmp_path: Path, capfdbinary: p
     assert made["policy"]["entries"][0]["state"] == "in-force"
     assert b"broken.bicep: declares nothing" in written.err
     assert b"\x1b" not in written.err
+
+
+def test_sources_that_nobody_looks_for_are_told(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aks-audit.toml").write_text('[[source]]\ncluster = "aks-web"\nfile = "web.bicep"\n')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main(["scan", "--demo", "--format", "json", "--config", str(tmp_path / "aks-audit.toml")])
+    assert b"no repository is around it; name yours by --source-root" in capfdbinary.readouterr().err
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

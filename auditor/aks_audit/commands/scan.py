@@ -162,6 +162,8 @@ def _with_sources(
 
     root = source_map.root_of(wish.config, told)
     if root is None:
+        if wish.config.sources:
+            progress.warn(f"{wish.config.file}: no repository is around it; name yours by --source-root for [[source]]")
         return document
     placed = source_map.name_sources(document, recorded, wish.config, root)
     for note in placed.notes:
