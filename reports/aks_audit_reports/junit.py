@@ -6,12 +6,16 @@ accepted and what does not apply, with their reasons. Nothing but a pass looks l
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-from aks_audit.report import Report
+import msgspec
+
+from aks_audit.report import ENOUGH, Report
+from aks_audit.results import Finding, Missing, Outcome
 from aks_audit_reports import summary
-from aks_audit_reports.summary import printable
+from aks_audit_reports.summary import printable, short
 
 State: TypeAlias = Literal["passed", "failure", "error", "skipped"]
 
@@ -36,8 +40,75 @@ class JUnitReporter:
         ]
         counted = sum((counter for counter, _ in suites), Counter[str]())
         lines = [f"<testsuites {_attributes(name=report.tool.name)} {_totals(counted)}>"]
-        needed = [one for one in finding.missing if one.action]
+        lines.extend(line for _, suite in suites for line in suite)
+        return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', *lines, "</testsuites>", ""]).encode()
 
+
+def _by_cluster(report: Report) -> dict[str, list[Finding]]:
+    names = {cluster.id.lower(): cluster.id for cluster in report.clusters}
+    found: dict[str, list[Finding]] = {cluster.id: [] for cluster in report.clusters}
+    for finding in (*report.findings, *_carried(report)):
+        about = dict.fromkeys(names.get(cluster.lower(), cluster) for cluster in finding.clusters) or (NOWHERE,)
+        for cluster in about:
+            found.setdefault(cluster, []).append(finding)
+    return found
+
+
+def _carried(report: Report) -> Iterator[Finding]:
+    """What failed before and was not looked at again, as what cannot be decided; unless a finding says so itself."""
+    told = {finding.fingerprint for finding in report.findings}
+    for finding in report.comparison.carried if report.comparison else ():
+        if finding.fingerprint not in told:
+            missing = Missing(finding.resource, "not-asked", "It was not looked at again", None, None)
+            says = f"failed before, and was not looked at again: {finding.message}"
+            yield msgspec.structs.replace(finding, outcome=Outcome.UNKNOWN, message=says, missing=(missing,))
+
+
+def _suite(
+    name: str, findings: Iterable[Finding], titles: dict[str, str], finished: str | None
+) -> tuple[Counter[str], Sequence[str]]:
+    told: list[tuple[State, Finding]] = [(_state(finding), finding) for finding in findings]
+    counted: Counter[str] = Counter(state for state, _ in told)
+    head = f"  <testsuite {_attributes(name=name, timestamp=_moment(finished))} {_totals(counted)}>"
+    cases = [line for state, finding in told for line in _case(state, finding, titles.get(finding.rule, ""))]
+    return counted, [head, *cases, "  </testsuite>"]
+
+
+def _state(finding: Finding) -> State:
+    if finding.outcome is Outcome.PASS:
+        return "passed"
+    if finding.outcome is Outcome.FAIL:
+        return "skipped" if finding.exception else "failure"
+    if finding.outcome is Outcome.UNKNOWN:
+        incomplete = any(missing.kind not in ENOUGH for missing in finding.missing) or not finding.missing
+        return "error" if incomplete else "skipped"
+    return "skipped"
+
+
+def _case(state: State, finding: Finding, title: str) -> list[str]:
+    name = f"{finding.rule} {title}: {short(finding.resource)}"
+    head = f'    <testcase {_attributes(classname=finding.rule, name=name)} time="0"'
+    if state == "passed":
+        return [f"{head}/>"]
+    says = _attributes(message=_says(finding))
+    if state == "skipped":
+        return [f"{head}><skipped {says}/></testcase>"]
+    kind = _attributes(type=finding.severity if state == "failure" else "unknown")
+    return [f"{head}><{state} {says} {kind}>{_text(_details(finding))}</{state}></testcase>"]
+
+
+def _says(finding: Finding) -> str:
+    if finding.exception:
+        return f"{summary.accepted(finding.exception)}. {finding.message}"
+    if finding.outcome is Outcome.FAIL:
+        new = f" ({finding.change})" if finding.change else ""
+        return f"{finding.severity}{new}: {finding.message}"
+    return f"{finding.outcome}: {finding.message}"
+
+
+def _details(finding: Finding) -> str:
+    lines = [finding.message, finding.resource]
+    needed = [one for one in finding.missing if one.action]
     lines.extend(f"{one.reason}. It takes {one.action} on {one.scope or one.what}" for one in needed)
     if finding.source:
         lines.append(f"{finding.source.path}:{finding.source.line}")
