@@ -17,6 +17,7 @@ from aks_audit.commands import UNUSABLE
 from aks_audit.config import Config
 from aks_audit.declarations import repository
 from aks_audit.declarations.declared import FILL, Unit, names, scopes
+from aks_audit.declarations.lines import place, steps
 from aks_audit.declarations.manifests import objects
 from aks_audit.declarations.text import DEEPEST, BrokenError, Language, parse
 from aks_audit.report import Report
@@ -461,6 +462,22 @@ def test_nothing_crashes_on_damaged_files(data: st.DataObject, name: str) -> Non
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
     taken_in(text[:start] + data.draw(st.text(max_size=3)) + text[end:], Language("." + name.rpartition(".")[2]))
+
+
+READ = {name: repository.read(SOURCES / name) for name in ("bicep", "terraform", "arm")}
+PARTS = (
+    *("properties", "agentPoolProfiles", "0", "1", "99999999999", "count", "networkProfile", "name", "", "~1", "sku"),
+    *("subnets", "securityRules", "routes", "tags", "identity", "²"),
+)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=6).map("/".join), st.sampled_from(sorted(READ)))
+def test_every_pointer_leads_to_a_line(pointer: str, name: str) -> None:
+    for resource in (CLUSTER, VNET, NSG):
+        for found in READ[name].found.get(("/".join(resource.split("/")[6:8]).lower(), (resource.split("/")[-1],)), ()):
+            file, line = place(found, list(steps(f"/{pointer}", BODIES[resource])), lambda *_: None)
+            assert READ[name].line(file, line)
+            assert line >= found.declaration.node.line
 
 
 @pytest.mark.parametrize(
