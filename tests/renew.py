@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from aks_audit import config
+from aks_audit import config, drift_reports
 from aks_audit.engine import load_rules
 from aks_audit.snapshot import encode
 from aks_audit_reports.json import schema
@@ -22,6 +22,10 @@ def _schema() -> dict[str, bytes]:
 
 def _config_schema() -> dict[str, bytes]:
     return {"docs/aks-audit.schema.json": config.schema([rule.id for rule in load_rules()])}
+
+
+def _diff_schema() -> dict[str, bytes]:
+    return {"docs/diff.schema.json": drift_reports.schema()}
 
 
 def _coverage() -> dict[str, bytes]:
@@ -43,6 +47,7 @@ def _demo() -> dict[str, bytes]:
 GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the schema of the JSON report": _schema,
     "the schema of aks-audit.toml": _config_schema,
+    "the schema of aks-audit diff": _diff_schema,
     "the list of rules": _coverage,
     "the list of permissions": _permissions,
     "the pages of rules and checklists": rule_pages,

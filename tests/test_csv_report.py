@@ -37,11 +37,11 @@ FORMULAS = [
 ]
 
 
-def parsed(report: Report, delimiter: str = ",") -> list[dict[str, str]]:
+def parsed(report: Report) -> list[dict[str, str]]:
     """The rows as a spreadsheet reads them, by column."""
     text = REPORTER.render(report).decode("utf-8-sig")
-    first, *others = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=delimiter == ",")
-    return [dict(zip(first, row, strict=delimiter == ",")) for row in others]
+    first, *others = csv.reader(io.StringIO(text, newline=""), strict=True)
+    return [dict(zip(first, row, strict=True)) for row in others]
 
 
 def test_a_row_has_all_that_people_file() -> None:
@@ -84,9 +84,10 @@ def test_it_is_written_as_the_standard_and_excel_have_it() -> None:
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_no_cell_is_a_formula_whatever_a_country_parts_cells_by(formula: str, delimiter: str) -> None:
-    for row in parsed(full(f"{formula}{{n}}".replace("/", ""), formula), delimiter):
-        for value in row.values():
-            assert not re.match(r"""[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20]""", value or ""), value
+    text = REPORTER.render(full(f"{formula}{{n}}".replace("/", ""), formula)).decode("utf-8-sig")
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+        for value in row:
+            assert not re.match(r"""[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20]""", value), value
 
 
 def test_a_harmless_cell_is_left_as_it_is() -> None:

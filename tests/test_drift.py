@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 import reports as made
-from aks_audit import snapshot
+from aks_audit import drift_reports, snapshot
 from aks_audit.cli import main
 from aks_audit.commands.live import demo
 from aks_audit.drift import Audit, Drift, FindingMove, compare
@@ -409,6 +410,15 @@ def test_what_is_neither_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 # --- what is printed
+
+
+def test_json_is_as_its_schema_says() -> None:
+    told = Draft202012Validator(json.loads(drift_reports.schema()))
+    Draft202012Validator.check_schema(told.schema)
+    for found in (hostile(), drift(report_of([]), report_of([finding("a")]))):
+        assert not list(told.iter_errors(json.loads(as_json(found))))
+    assert list(told.iter_errors({**json.loads(as_json(hostile())), "moved": "yes"}))
+
 
 HOSTILE = "`\x1b]0;owned\x07``\r\n\u202e# <img src=x> | @all [a](b) ```"
 

@@ -133,6 +133,18 @@ def test_a_severity_of_ones_own_is_the_rules_and_the_findings(tmp_path: Path) ->
     assert decided(read, finding("a"))[0][0].severity is Severity.LOW
 
 
+def test_of_two_severities_of_a_rule_the_first_counts_and_the_other_is_told(tmp_path: Path) -> None:
+    text = '[[severity]]\nrule = "AKS-TST-01"\nseverity = "low"\nreason = "x"\n'
+    read = told(tmp_path, text, text.replace("low", "critical").replace("TST", "tst"))
+    found, policy = decided(read, finding("a"))
+    assert found[0].severity is Severity.LOW
+    assert exceptions.chosen([RULE], read)[0].text.severity is Severity.LOW
+    assert [(one.state, one.says) for one in policy.entries] == [
+        ("in-force", ""),
+        ("malformed", "the rule has one already, in line 1"),
+    ]
+
+
 def test_a_disabled_rule_is_not_asked_and_needs_a_reason(tmp_path: Path) -> None:
     assert exceptions.chosen([RULE], told(tmp_path, '[[disabled]]\nrule = "AKS-TST-01"\nreason = "no Windows"\n')) == ()
     nameless = told(tmp_path, '[[disabled]]\nrule = "AKS-TST-01"\n')

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_samples
-from aks_audit.report import Report
+from aks_audit.report import Comparison, Report
 from aks_audit.results import Exemption, Missing, MissingKind, Outcome
 from aks_audit_reports.junit import NOWHERE, REPORTER
 from full_reports import ESTATES, HOSTILE, estate_report, full
@@ -120,6 +120,18 @@ def test_a_suite_is_a_cluster_and_what_is_shared_stands_in_each() -> None:
     quiet = report_samples.report(clusters=2)
     none = msgspec.structs.replace(quiet, findings=())
     assert [len(suite) for suite in parsed(none)] == [0, 0], "a cluster about which nothing was asked is there"
+
+
+def test_what_failed_before_and_was_not_looked_at_again_is_there_and_skipped() -> None:
+    report = report_of([finding("a", outcome=Outcome.UNKNOWN)])
+    comparison = Comparison(None, report.score.overall, 0, 0, 0, (), (finding("a"), finding("b")))
+    root = parsed(msgspec.structs.replace(report, comparison=comparison))
+    cases = {case.attrib["name"].rpartition(" ")[2]: case for case in root.iter("testcase")}
+    shown = {name: (state(case), case[0].attrib["message"]) for name, case in cases.items()}
+    assert shown == {
+        "a": ("error", "unknown: The door is open"),
+        "b": ("skipped", "unknown: failed before, and was not looked at again: The door is open"),
+    }
 
 
 def test_times_are_the_scans_own() -> None:

@@ -30,6 +30,9 @@ def imported_by(*arguments: str) -> set[str]:
         ["rules", "new", "--help"],
         ["snapshot", "import", "--help"],
         ["permissions", "--help"],
+        ["config", "check", "--help"],
+        ["diff", "--help"],
+        ["completion", "--help"],
     ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
@@ -42,6 +45,11 @@ def test_scan_of_a_snapshot_imports_no_sdk(tmp_path: Path) -> None:
 
 def test_listing_rules_imports_no_sdk_no_templates_and_no_expressions() -> None:
     assert not imported_by("rules") & {*HEAVY, "jinja2", "jmespath"}
+
+
+def test_a_comparison_imports_no_sdk_and_no_templates() -> None:
+    sample = str(Path(__file__).parent.parent / "auditor" / "aks_audit" / "demo" / "estate.jsonl")
+    assert not imported_by("diff", sample, sample) & {*HEAVY, "jinja2"}
 
 
 def test_permissions_imports_no_sdk_and_no_templates() -> None:

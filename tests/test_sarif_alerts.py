@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
+from aks_audit.cli import main
 from aks_audit.report import Comparison, Report
 from aks_audit.results import Finding, Outcome
 from aks_audit_reports.sarif import REPORTER
@@ -201,6 +203,31 @@ def test_what_is_carried_of_a_narrowed_scan_is_what_it_was_narrowed_to() -> None
 
 def test_what_an_accepted_failure_was_is_left_to_the_person_who_accepted_it() -> None:
     assert carrying(msgspec.structs.replace(finding("old"), exception=EXEMPTION)) == []
+
+
+def test_what_people_decide_now_holds_for_what_is_carried_too(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    decided = tmp_path / "aks-audit.toml"
+    scans = ["scan", "--demo", "--quiet", "--format", "json,sarif", "--config", str(decided), "--output"]
+    decided.write_text(accepting("AKS-IAM-04"), encoding="utf-8")
+    main([*scans, str(first)])
+    decided.write_text(accepting("AKS-API-01"), encoding="utf-8")
+    baseline = ("--baseline", str(first / "aks-audit.json"), "--checklist", "azure-firewall-egress")
+    main([*scans, str(second), *baseline])
+    report = json.loads((second / "aks-audit.json").read_bytes())
+    accepted = {one["rule"] for one in report["comparison"]["carried"] if one.get("exception")}
+    assert accepted == {"AKS-API-01"}
+    assert {one["rule"] for one in report["comparison"]["carried"]} > {"AKS-API-01", "AKS-IAM-04"}
+    assert [one["state"] for one in report["policy"]["entries"]] == ["in-force"]
+
+
+def accepting(rule: str) -> str:
+    """Decisions that accept all failures of a rule, for a while from today."""
+    expires = datetime.now(UTC).date() + timedelta(days=100)
+    return (
+        f'[[exception]]\nrule = "{rule}"\nresource-glob = "/subscriptions/*"\nreason = "moves in spring"\n'
+        f'owner = "platform"\napproved-by = "security"\nexpires = {expires}\n'
+    )
 
 
 def test_an_alert_whose_value_is_new_to_this_version_stays_open_by_the_baseline_alone() -> None:

@@ -17,6 +17,8 @@ from aks_audit.commands import UNUSABLE
 from aks_audit.config import Config
 from aks_audit.declarations import repository
 from aks_audit.declarations.declared import FILL, Unit, names, scopes
+from aks_audit.declarations.lines import place, steps
+from aks_audit.declarations.manifests import objects
 from aks_audit.declarations.text import DEEPEST, BrokenError, Language, parse
 from aks_audit.report import Report
 from aks_audit.results import Evidence, Finding
@@ -30,6 +32,7 @@ NETWORK = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg
 CLUSTER = f"{GROUP}/Microsoft.ContainerService/managedClusters/aks-prod"
 VNET = f"{NETWORK}/virtualNetworks/vnet-aks-prod"
 NSG = f"{NETWORK}/networkSecurityGroups/nsg-nodes"
+DISABLED = "/properties/disableLocalAccounts"
 BY = "by a [[source]] in aks-audit.toml"
 ROUTES = f"{NETWORK}/routeTables/rt-aks-prod"
 BODIES: dict[str, dict[str, Any]] = {
@@ -178,6 +181,55 @@ def test_arm_json(resource: str, pointer: str, expected: str) -> None:
     assert source(SOURCES / "arm", resource, pointer) == f"azuredeploy.json: {expected}"
 
 
+VERIFIED = """\
+param stage string = 'prod'
+module cluster 'br/public:avm/res/container-service/managed-cluster:0.9.0' = if (stage == 'prod') {
+  name: 'cluster-deployment'
+  params: {
+    name: 'aks-${stage}'
+    disableLocalAccounts: true
+    outboundType: 'userDefinedRouting'
+    primaryAgentPoolProfiles: [
+      {
+        name: 'system'
+        count: 5
+      }
+    ]
+  }
+}
+module acr 'br:mcr.microsoft.com/bicep/avm/res/container-registry/registry:0.5.1' = { params: { name: 'acrshop' } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("resource", "pointer", "expected"),
+    [
+        (CLUSTER, "/properties/disableLocalAccounts", "disableLocalAccounts: true"),
+        (CLUSTER, "/properties/networkProfile/outboundType", "outboundType: 'userDefinedRouting'"),
+        (CLUSTER, "/properties/agentPoolProfiles/1/count", "count: 5"),
+        (CLUSTER, "/properties/agentPoolProfiles/0/count", VERIFIED.splitlines()[1]),
+        (CLUSTER, "/properties/oidcIssuerProfile/enabled", VERIFIED.splitlines()[1]),
+        (
+            f"{GROUP}/Microsoft.ContainerRegistry/registries/acrshop",
+            "/properties/policies/exportPolicy/status",
+            VERIFIED.splitlines()[-1],
+        ),
+        (CLUSTER.replace("aks-prod", "cluster-deployment"), "", ""),
+    ],
+)
+def test_verified_modules(tmp_path: Path, resource: str, pointer: str, expected: str) -> None:
+    (tmp_path / "a.bicep").write_text(VERIFIED)
+    assert source(tmp_path, resource, pointer) == (f"a.bicep: {expected}" if expected else "")
+
+
+def test_blocks_that_terraform_writes_for_each_of_several(tmp_path: Path) -> None:
+    (tmp_path / "a.tf").write_text(
+        'resource "azurerm_network_security_group" "a" {\n  name = "nsg-nodes"\n  dynamic "security_rule" {\n'
+        "    for_each = var.rules\n    content {\n      name = security_rule.key\n    }\n  }\n}\n"
+    )
+    assert source(tmp_path, NSG, "/properties/securityRules/0/properties/access") == 'a.tf: dynamic "security_rule" {'
+
+
 def test_a_finding_without_evidence_names_the_first_line_of_its_resource() -> None:
     bare = msgspec.structs.replace(about(CLUSTER, ""), evidence=())
     made, _ = named(SOURCES / "arm", bare)
@@ -189,6 +241,23 @@ def test_what_is_declared_twice_is_not_guessed_and_is_told() -> None:
     made, notes = named(SOURCES / "ambiguous", about(CLUSTER, "/properties/disableLocalAccounts"))
     assert made.findings[0].source is None
     assert notes == (f"aks-prod is declared in 2 places (dev.bicep:1, prod.bicep:3); tell which {BY}",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.bicep", "resource a 'Microsoft.ContainerService/managedClusters@1' existing = { name: 'aks-prod' }"),
+        ("a.tf", 'data "azurerm_kubernetes_cluster" "a" {\n  name = "aks-prod"\n}'),
+        ("a.bicep", "resource a 'Microsoft.ContainerService/fleets@1' = { name: 'aks-prod' }"),
+        ("a.bicep", "resource a 'Microsoft.ContainerService/managedClusters@1' = { name: 'aks-${uniqueString('a')}' }"),
+        ("a.bicep", "resource a 'Microsoft.ContainerService/managedClusters@1' = { name: b ? 'aks-prod' : 'aks-dev' }"),
+        ("a.tf", 'resource "azurerm_kubernetes_cluster" "a" {\n  name = each.key\n}'),
+        ("a.json", '{"type": "Microsoft.ContainerService/managedClusters", "name": "aks-prod"}'),
+    ],
+)
+def test_what_only_refers_or_cannot_be_worked_out_declares_nothing(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert not source(tmp_path, CLUSTER, DISABLED)
 
 
 def test_two_resources_of_one_name_do_not_share_a_declaration() -> None:
@@ -214,9 +283,6 @@ def decided(folder: Path, text: str, *findings: Finding) -> tuple[Report, tuple[
 
 def copied(name: str, folder: Path) -> Path:
     return Path(shutil.copytree(SOURCES / name, folder / name))
-
-
-DISABLED = "/properties/disableLocalAccounts"
 
 
 @pytest.mark.parametrize(
@@ -293,6 +359,38 @@ def test_what_is_hidden_linked_large_or_not_text_is_passed_over(tmp_path: Path) 
     assert len(repository.read(tmp_path).found) == 1
 
 
+def test_what_is_read_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(SOURCES, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(repository, "MOST_BYTES", (SOURCES / "ambiguous" / "dev.bicep").stat().st_size)
+    monkeypatch.setattr(repository, "LARGEST_FILE", 2000)
+    found = repository.read(tmp_path)
+    assert list(found.declared) == ["ambiguous/dev.bicep"]
+    assert "not read, since" in found.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.bicep", "\n" * 900_000 + "resource a 'b/c@1' = {}"),
+        ("a.tf", "\n" * 900_000 + 'module "a" {}'),
+        ("a.yaml", "apiVersion:\n" * 80_000),
+        ("b.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n" + "  name:" + " " * 800_000),
+        ("b.bicep", "resource a 'b/c@1' = { name: '${" + "[" * 500_000 + "}' }"),
+        ("c.bicep", "resource a 'b/c@1' = { name: " + "a." * 200_000 + " }"),
+        ("d.bicep", "resource a 'b/c@1' = { name: '" + "${a}" * 200_000 + "' }"),
+        (
+            "a.json",
+            '{"$schema": "deploymentTemplate.json", "resources": [{"type": "a/b", "name": "[' + "concat(" * 90_000,
+        ),
+    ],
+)
+def test_large_files_take_no_long_time(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    begun = time.process_time()
+    assert not repository.read(tmp_path).found
+    assert time.process_time() - begun < 5
+
+
 def test_too_many_files_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repository, "MOST_FILES", 2)
     for folder in ("a", "b", "c"):
@@ -366,6 +464,22 @@ def test_nothing_crashes_on_damaged_files(data: st.DataObject, name: str) -> Non
     taken_in(text[:start] + data.draw(st.text(max_size=3)) + text[end:], Language("." + name.rpartition(".")[2]))
 
 
+READ = {name: repository.read(SOURCES / name) for name in ("bicep", "terraform", "arm")}
+PARTS = (
+    *("properties", "agentPoolProfiles", "0", "1", "99999999999", "count", "networkProfile", "name", "", "~1", "sku"),
+    *("subnets", "securityRules", "routes", "tags", "identity", "²"),
+)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=6).map("/".join), st.sampled_from(sorted(READ)))
+def test_every_pointer_leads_to_a_line(pointer: str, name: str) -> None:
+    for resource in (CLUSTER, VNET, NSG):
+        for found in READ[name].found.get(("/".join(resource.split("/")[6:8]).lower(), (resource.split("/")[-1],)), ()):
+            file, line = place(found, list(steps(f"/{pointer}", BODIES[resource])), lambda *_: None)
+            assert READ[name].line(file, line)
+            assert line >= found.declaration.node.line
+
+
 @pytest.mark.parametrize(
     ("language", "piece"),
     [
@@ -386,6 +500,53 @@ def test_time_grows_with_the_size_and_not_faster(language: Language, piece: str)
     begun = time.process_time()
     taken_in(piece * 20_000, language)
     assert time.process_time() - begun < 5
+
+
+def test_a_manifest_declares_an_object_by_kind_namespace_and_name(tmp_path: Path) -> None:
+    shutil.copytree(SOURCES / "manifests", tmp_path, dirs_exist_ok=True)
+    inside = f"{CLUSTER}/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/deny-all"
+    assert source(tmp_path, inside, "/spec/policyTypes") == "shop.yaml: apiVersion: networking.k8s.io/v1"
+    made, _ = named(tmp_path, about(inside, ""))
+    assert made.findings[0].source is not None
+    assert made.findings[0].source.line == 9
+    assert source(tmp_path, f"{CLUSTER}/api/v1/namespaces/shop", "") == "shop.yaml: kind: Namespace"
+    assert source(tmp_path, f"{CLUSTER}/api/v1/namespaces/shop/services/web", "") == "shop.yaml: apiVersion: v1"
+    for other in ("/api/v1/namespaces/other/services/web", "/api/v1/namespaces/shop/services/templated"):
+        assert not source(tmp_path, CLUSTER + other, "")
+    # One manifest for two clusters is none too many, two for one object are.
+    both = [about(one + "/api/v1/namespaces/shop", "") for one in (CLUSTER, CLUSTER + "-2")]
+    made, notes = named(tmp_path, *both)
+    assert all(one.source for one in made.findings)
+    assert not notes
+    shutil.copy(tmp_path / "shop.yaml", tmp_path / "copy.yml")
+    made, notes = named(tmp_path, *both)
+    assert not any(one.source for one in made.findings)
+    assert "shop is declared in 2 places (copy.yml:2, shop.yaml:2)" in notes[0]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["---\n", "apiVersion: v1\n", "kind: Pod\n", "metadata:\n", "  name: a\n", " ", "\n", "x: "])
+    )
+)
+def test_nothing_crashes_on_hostile_manifests(lines: list[str]) -> None:
+    for one in objects("".join(lines)):
+        assert one.names == ("a",)
+
+
+def test_modules_in_a_circle_or_a_long_row_end(tmp_path: Path) -> None:
+    for number in range(1100):
+        (tmp_path / f"{number}.bicep").write_text(
+            f"param name string\nmodule m '{number + 1}.bicep' = {{ params: {{ name: name }} }}\n"
+            "resource r 'Microsoft.Network/x@1' = { name: name }\n"
+        )
+    circle = (
+        "param name string = 'a'\nmodule m 'circle.bicep' = {}\nresource r 'Microsoft.Network/x@1' = { name: name }"
+    )
+    (tmp_path / "circle.bicep").write_text(circle)
+    (tmp_path / "0.bicep").write_text("module m '1.bicep' = { params: { name: 'first' } }\n")
+    found = repository.read(tmp_path).found
+    assert {key[1] for key in found} <= {("first",), ("a",)}
 
 
 def test_names_that_double_themselves_end(tmp_path: Path) -> None:
@@ -432,6 +593,15 @@ def test_a_scan_names_the_lines_of_its_repository(tmp_path: Path, capfdbinary: p
     assert made["policy"]["entries"][0]["state"] == "in-force"
     assert b"broken.bicep: declares nothing" in written.err
     assert b"\x1b" not in written.err
+
+
+def test_sources_that_nobody_looks_for_are_told(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aks-audit.toml").write_text('[[source]]\ncluster = "aks-web"\nfile = "web.bicep"\n')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main(["scan", "--demo", "--format", "json", "--config", str(tmp_path / "aks-audit.toml")])
+    assert b"no repository is around it; name yours by --source-root" in capfdbinary.readouterr().err
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -14,12 +14,12 @@ from aks_audit.cli import main
 from aks_audit.report import Report
 from aks_audit_reports import xlsx
 from aks_audit_reports.table import COLUMNS
-from aks_audit_reports.xlsx import REPORTER
+from aks_audit_reports.xlsx import FINDINGS, REPORTER
 from full_reports import ESTATES, HOSTILE, estate_report, full
 from reports import finding, report_of
 from test_csv_report import FORMULAS
 
-SHEETS = ["Summary", "Clusters", "Findings", "What to do first", "Checklists"]
+SHEETS = ["Summary", "Clusters", "Findings", "What to do first", "Checklists", "Rules"]
 
 
 def opened(report: Report) -> Any:  # noqa: ANN401 - openpyxl comes without types
@@ -47,7 +47,10 @@ def test_each_sheet_says_what_its_readers_need() -> None:
     assert told["Since the baseline"].startswith("Failures since 2026-11-20 12:00 UTC")
     assert [row[0] for row in values(book, "Clusters")] == ["aks-1", "aks-2", "aks-3"]
     assert len(values(book, "Findings")) == len(report.findings) + 1
-    assert next(book["Findings"].iter_rows(values_only=True)) == COLUMNS
+    assert next(book["Findings"].iter_rows(values_only=True)) == FINDINGS
+    kept = [*FINDINGS, *next(book["Rules"].iter_rows(values_only=True))]
+    assert set(COLUMNS) - set(kept) == {"Reference", "Cluster ids", "Read at"}, "which Rules, Clusters and Summary have"
+    assert [row[4] for row in values(book, "Rules")] == ["MCSB NS-1; CIS AKS 5.4.2"] * len(report.rules)
     assert len(values(book, "What to do first")) == len(report.fixes)
     assert [row[2] for row in values(book, "Checklists")] == [
         "fail",
@@ -80,7 +83,7 @@ def test_messages_read_back_as_they_were() -> None:
     written = {"a\x1bb": "a\\u001bb", "_x001B_": "_x005F_x001B_"}  # the latter is how the format writes an underscore
     for message in ("=1+1", "_x001B_", "  spaces  ", "a\x1bb", "x" * 100_000, ""):
         (row,) = values(opened(report_of([finding(message=message)])), "Findings")
-        said = row[COLUMNS.index("Message")] or ""
+        said = row[FINDINGS.index("Message")] or ""
         assert len(said) <= 32_000
         assert said == written.get(message, message if len(message) < 99 else "x" * 31_999 + "…")
 

@@ -16,6 +16,7 @@ from aks_audit.commands import (
     OK,
     UNUSABLE,
     collect,
+    completion,
     config,
     diff,
     path,
@@ -87,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aks-audit {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (scan, rules, path, reach, collect, snapshot, permissions, config, diff):
+    for command in (scan, rules, path, reach, collect, snapshot, permissions, config, diff, completion):
         command.add(commands)
     return parser
 

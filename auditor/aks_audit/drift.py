@@ -252,7 +252,7 @@ _Cited: TypeAlias = dict[tuple[str, str], list[Evidence]]
 
 def _evidence(pair: _Pair) -> Iterator[EvidenceChange]:
     """The values that both cite, and that differ; items of lists may have moved."""
-    if not pair.old or not pair.new:
+    if not pair.old or not pair.new or pair.old.evidence == pair.new.evidence:
         return
     old, new = _by_place(pair.old), _by_place(pair.new)
     for key in [key for key in new if key in old]:

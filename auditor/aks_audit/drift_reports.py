@@ -1,5 +1,6 @@
 """What `aks-audit diff` prints: what moved, as text for a terminal, as Markdown, and as JSON."""
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
@@ -85,6 +86,18 @@ class _Section(NamedTuple):
 def as_json(drift: Drift) -> str:
     """All that moved, as JSON."""
     return msgspec.json.format(msgspec.json.encode(drift), indent=2).decode() + "\n"
+
+
+def schema() -> bytes:
+    """The JSON Schema of what `as_json` gives. It allows further keys: a minor version may add some."""
+    (root,), definitions = msgspec.json.schema_components([Drift], ref_template="#/$defs/{name}")
+    described = {
+        name: {**definition, "description": inspect.cleandoc(definition["description"])}
+        for name, definition in definitions.items()
+    }
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    document = {"$schema": dialect, "title": "What aks-audit diff tells", **root, "$defs": described}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def as_text(drift: Drift, *, colour: bool, width: int) -> str:

@@ -39,7 +39,7 @@ def chosen(rules: Sequence[Rule], config: Config) -> tuple[Rule, ...]:
 
 
 def _severities(config: Config) -> Mapping[str, tuple[Severity, str]]:
-    entries = (read.entry for read in config.severities)
+    entries = (read.entry for read in reversed(config.severities))  # the first that is told counts
     return {entry.rule.lower(): (entry.severity, entry.reason) for entry in entries if entry}
 
 
@@ -86,7 +86,14 @@ def standing(config: Config, known: Collection[str], today: date) -> tuple[Polic
 
 
 def _others(config: Config, known: Collection[str]) -> Iterator[PolicyEntry]:
-    yield from (_plain("severity", read, known) for read in config.severities)
+    first: dict[str, int] = {}
+    for read in config.severities:
+        rule = read.entry.rule.lower() if read.entry else ""
+        yield _plain(
+            "severity", read, known, f"the rule has one already, in line {first[rule]}" if rule in first else ""
+        )
+        if rule:
+            first.setdefault(rule, read.line)
     yield from (_plain("disabled", read, known) for read in config.disabled)
     yield from (_plain("source", read, known) for read in config.sources)
 
@@ -160,9 +167,9 @@ def _became(one: _Accepting, matched: int | None, today: date) -> tuple[EntrySta
     return "in-force", f"{accepts} until {one.expires}"
 
 
-def _plain(table: PolicyTable, read: Read[Any], rules: Collection[str]) -> PolicyEntry:
+def _plain(table: PolicyTable, read: Read[Any], rules: Collection[str], fault: str = "") -> PolicyEntry:
     """An entry that is in force as long as it is well formed, and the rule that it names is there."""
-    problem, rule = read.problem, str(read.told.get("rule", ""))
+    problem, rule = read.problem or fault, str(read.told.get("rule", ""))
     if not problem and table != "source":
         problem = _no_rule(rule, rules)
     return _entry(table, read, "malformed" if problem else "in-force", problem, 0)

@@ -63,4 +63,8 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         return made
     now = baseline.Now(made.scan, {rule.id for rule in rules}, exceptions.disabled(ids, wish.config))
     findings, comparison = baseline.compare(wish.before, findings, now)
-    return msgspec.structs.replace(made, findings=findings, comparison=comparison)
+    # what people decided then may have ended, and they may have decided anew
+    undecided = (msgspec.structs.replace(failure, exception=None) for failure in comparison.carried)
+    both, policy = exceptions.decide((*findings, *undecided), wish.config, ids, wish.today)
+    comparison = msgspec.structs.replace(comparison, carried=both[len(findings) :])
+    return msgspec.structs.replace(made, findings=findings, comparison=comparison, policy=policy)

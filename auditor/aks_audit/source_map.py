@@ -80,8 +80,10 @@ class _Atlas:
             self._as_told(read, file, near)
         claimed: dict[tuple[str, int], list[str]] = {}
         for resource in sorted(near.keys() | self._bodies.keys()):
-            if resource not in self._of and (found := self._by_name(resource)):
-                self._of[resource] = found
+            if resource in self._of or not (found := self._by_name(resource)):
+                continue
+            self._of[resource] = found
+            if "/" in parse(resource).type:  # one manifest may well be for many clusters
                 claimed.setdefault((found.declaration.file, found.declaration.node.line), []).append(resource)
         for (file, line), several in claimed.items():
             if len(several) > 1:

@@ -140,7 +140,7 @@ def _first(report: Report, pen: _Pen) -> Iterator[str]:
     if groups:
         yield pen.line(("What to do first", _Style.STRONG), ", by the risk that it takes away for what it costs")
     for number, (rules, fixes) in enumerate(list(groups.items())[:FIXES], 1):
-        where = tuple(dict.fromkeys(summary.short(resource) for fix in fixes for resource in fix.resources))
+        where = list(dict.fromkeys(summary.short(resource) for fix in fixes for resource in fix.resources))
         more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
         mended = count(sum(len(fix.findings) for fix in fixes), "failure")
         how = f"  aks-audit explain {_cut(_one_line(rules[0]), _LONGEST_RULE)}"
@@ -201,7 +201,8 @@ def _policy(report: Report, pen: _Pen) -> Iterator[str]:
         yield pen.line(("What people decided, and is at fault, unused or expires", _Style.STRONG))
     worst = sorted(entries, key=lambda entry: (_STATES.index(entry.state), entry.line))
     for entry in worst[:ENTRIES]:
-        yield pen.line(f"  {file}:{entry.line}: {entry.table} of {entry.rule}: {entry.says}")
+        about = entry.rule or summary.short(entry.resource)
+        yield pen.line(f"  {file}:{entry.line}: {entry.table} of {about}: {entry.says}")
     if len(entries) > ENTRIES:
         yield pen.line((f"  and {len(entries) - ENTRIES:,} more: aks-audit config check", _Style.QUIET))
 

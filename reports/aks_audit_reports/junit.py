@@ -6,12 +6,14 @@ accepted and what does not apply, with their reasons. Nothing but a pass looks l
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
+import msgspec
+
 from aks_audit.report import ENOUGH, Report
-from aks_audit.results import Finding, Outcome
+from aks_audit.results import Finding, Missing, Outcome
 from aks_audit_reports import summary
 from aks_audit_reports.summary import printable, short
 
@@ -45,11 +47,21 @@ class JUnitReporter:
 def _by_cluster(report: Report) -> dict[str, list[Finding]]:
     names = {cluster.id.lower(): cluster.id for cluster in report.clusters}
     found: dict[str, list[Finding]] = {cluster.id: [] for cluster in report.clusters}
-    for finding in report.findings:
+    for finding in (*report.findings, *_carried(report)):
         about = dict.fromkeys(names.get(cluster.lower(), cluster) for cluster in finding.clusters) or (NOWHERE,)
         for cluster in about:
             found.setdefault(cluster, []).append(finding)
     return found
+
+
+def _carried(report: Report) -> Iterator[Finding]:
+    """What failed before and was not looked at again, as what cannot be decided; unless a finding says so itself."""
+    told = {finding.fingerprint for finding in report.findings}
+    for finding in report.comparison.carried if report.comparison else ():
+        if finding.fingerprint not in told:
+            missing = Missing(finding.resource, "not-asked", "It was not looked at again", None, None)
+            says = f"failed before, and was not looked at again: {finding.message}"
+            yield msgspec.structs.replace(finding, outcome=Outcome.UNKNOWN, message=says, missing=(missing,))
 
 
 def _suite(
@@ -96,7 +108,8 @@ def _says(finding: Finding) -> str:
 
 def _details(finding: Finding) -> str:
     lines = [finding.message, finding.resource]
-    lines.extend(f"{one.reason}. It takes {one.action} on {one.scope}" for one in finding.missing if one.action)
+    needed = [one for one in finding.missing if one.action]
+    lines.extend(f"{one.reason}. It takes {one.action} on {one.scope or one.what}" for one in needed)
     if finding.source:
         lines.append(f"{finding.source.path}:{finding.source.line}")
     if finding.remediation:

@@ -195,7 +195,8 @@ def _tool(report: Report) -> str:
 def _fix(place: int, fix: Fix) -> str:
     about = summary.short(fix.resources[0]) if len(fix.resources) == 1 else count(len(fix.resources), "resource")
     mends = count(len(fix.findings), "failure")
-    says = f"{place}. **{fix.severity}** {text(fix.title)}: {text(about)}, mends {mends}, {text(fix.change)}"
+    change = f", {text(fix.change)}" if fix.change else ""
+    says = f"{place}. **{fix.severity}** {text(fix.title)}: {text(about)}, mends {mends}{change}"
     return "\n".join([says, "", *(f"   {line}" for line in _block(fix.command)), ""]) if fix.command else says
 
 

@@ -75,11 +75,15 @@ def cell(hostile: str) -> str:
 
 def harmless(text: str) -> str:
     """A cell in which a spreadsheet finds no formula: an apostrophe stands before what would begin one."""
+    if ";" not in text and not opens_formula(text):
+        return text
     return _OPENS.sub(r"\1\2'\3", text)
 
 
 def opens_formula(text: str) -> bool:
     """Whether a spreadsheet would take a cell for a formula, were it typed in."""
+    if not text or text[0].isalnum() or text[0] == "/":
+        return False  # as most do; the pattern would say so, too, but not at once
     return bool(_OPENS.match(text))
 
 

@@ -1,4 +1,4 @@
-"""The report as an Excel workbook: summary, findings, what to do first, checklists. Needs XlsxWriter (extra `xlsx`)."""
+"""The report as an Excel workbook: summary, findings, fixes, checklists, rules. Needs XlsxWriter (extra `xlsx`)."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,15 @@ MOST_ROWS = 1_048_576
 
 WIDE = 60
 NARROW = 18
-_WIDE = frozenset({"What should hold", "Message", "Evidence", "Command", "Resource", "What to do", "Item", "Value"})
+_WIDE = frozenset(
+    {"What should hold", "Message", "Evidence", "Command", "Resource", "What to do", "Item", "Value", "Why it matters"}
+)
+
+_ELSEWHERE = frozenset({"Why it matters", "Controls", "Reference", "Cluster ids", "Read at"})
+FINDINGS = tuple(column for column in COLUMNS if column not in _ELSEWHERE)
+"""What each finding says; what it shares with many others stands once, on other sheets."""
+
+_PLACES = tuple(COLUMNS.index(column) for column in FINDINGS)
 
 Cell: TypeAlias = str | float | None
 
@@ -62,10 +70,10 @@ def _write(
     last = 0
     for last, row in enumerate(islice(made, MOST_ROWS - 1), 1):
         for place, value in enumerate(row):
-            if isinstance(value, str):
+            if isinstance(value, str) and value:
                 text = cell(value)
                 sheet.write_string(last, place, text, quoted if opens_formula(text) else None)
-            elif value is not None:
+            elif isinstance(value, int | float):
                 sheet.write_number(last, place, value)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, last, len(columns) - 1)
@@ -74,9 +82,10 @@ def _write(
 def _sheets(report: Report) -> Iterator[tuple[str, Sequence[str], Iterable[Sequence[Cell]]]]:
     yield "Summary", ("What", "Value"), _summary(report)
     yield "Clusters", _CLUSTERS, _clusters(report)
-    yield "Findings", COLUMNS, rows(report)
+    yield "Findings", FINDINGS, (tuple(row[place] for place in _PLACES) for row in rows(report))
     yield "What to do first", _FIXES, _fixes(report)
     yield "Checklists", _CHECKLISTS, _checklists(report)
+    yield "Rules", _RULES, _rules(report)
 
 
 def _summary(report: Report) -> Iterator[Sequence[Cell]]:
@@ -139,6 +148,15 @@ def _checklists(report: Report) -> Iterator[Sequence[Cell]]:
     for checklist in report.score.checklists:
         for item in checklist.items:
             yield checklist.title, item.sentence, item.state, item.rule, item.weight
+
+
+_RULES = ("Rule", "What should hold", "Severity", "Why it matters", "Controls", "References")
+
+
+def _rules(report: Report) -> Iterator[Sequence[Cell]]:
+    for rule in report.rules:
+        controls = "; ".join(f"{control.framework} {control.id}" for control in rule.controls)
+        yield rule.id, rule.title, rule.severity, rule.why, controls, "; ".join(rule.references)
 
 
 def _created(moment: str | None) -> datetime:

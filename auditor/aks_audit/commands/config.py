@@ -106,7 +106,8 @@ def _check(arguments: argparse.Namespace, progress: Progress) -> int:
 def _faults(file: Path, told: "tuple[PolicyEntry, ...]") -> "Iterator[str]":
     for entry in told:
         if entry.state == "malformed":
-            of = f" of {one_line(entry.rule)}" if entry.rule else ""
+            about = entry.rule or entry.resource
+            of = f" of {one_line(about)}" if about else ""
             yield f"{file}:{entry.line}: {entry.table}{of}: {one_line(entry.says)}"
 
 

@@ -54,8 +54,8 @@ def add(commands: "Commands") -> None:
         "--source-root",
         type=Path,
         metavar="DIR",
-        help="the repository whose Bicep, Terraform and ARM JSON declare what is audited; findings then name its lines "
-        "(default: the repository of aks-audit.toml, where there is one)",
+        help="the repository whose Bicep, Terraform, ARM JSON and manifests declare what is audited, so that findings "
+        "name its lines (default: the repository of aks-audit.toml, where there is one)",
     )
     scan.add_argument(
         "--evidence",
@@ -163,6 +163,8 @@ def _with_sources(
 
     root = source_map.root_of(wish.config, told)
     if root is None:
+        if wish.config.sources:
+            progress.warn(f"{wish.config.file}: no repository is around it; name yours by --source-root for [[source]]")
         return document
     placed = source_map.name_sources(document, recorded, wish.config, root)
     for note in placed.notes:

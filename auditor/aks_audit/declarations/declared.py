@@ -1,22 +1,27 @@
 """The resources that files declare: what each is, how it is called, and the values that are written for it."""
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from aks_audit.declarations.azurerm import WRITTEN, Written
-from aks_audit.declarations.names import Given, Scope, evaluate
+from aks_audit.declarations.names import Given, Scope, evaluate, plural
 from aks_audit.declarations.text import Entry, Language, Node
 
 _MOST_USES = 50
 """How many ways of using one file are told apart."""
+
+_FARTHEST = 30
+"""How many files may use one another in a row."""
 
 
 class Declaration(NamedTuple):
     """A resource that a file declares.
 
     `type` is that of Azure, in lower case; `name` comes, within the file's scope, to the last part of its name or all
-    of them by `/`; `parents` to those before it. `written` is how Terraform calls what Azure calls by `type`.
+    of them by `/`; `parents` to those before it. `written` is how Terraform calls what Azure calls by `type`. Where it
+    is `flat`, as the parameters of a verified module are, properties stand without what is around them in Azure.
     """
 
     file: str
@@ -26,6 +31,7 @@ class Declaration(NamedTuple):
     parents: tuple[Node | None, ...] = ()
     group: Node | None = None
     written: Written | None = None
+    flat: bool = False
 
 
 class Use(NamedTuple):
@@ -65,13 +71,29 @@ def fill_from_bicep(unit: Unit, path: str, root: Node) -> None:
                 if entry.value.tokens or entry.value.entries or entry.value.items:
                     unit.definitions.setdefault(name, entry.value)
             case ("module", _, used, *_):
-                arguments = entry.value.named("params")
-                of = posixpath.normpath(posixpath.join(posixpath.dirname(path), used))
-                unit.uses.append(Use(of, _fields(arguments)))
+                _bicep_module(unit, path, used, entry.value)
             case ("resource", *_):
                 _bicep_resource(unit, path, entry, None)
             case _:
                 pass
+
+
+_VERIFIED = re.compile(r"br(?:/public:|:mcr\.microsoft\.com/bicep/)avm/res/([a-z-]+)/([a-z-]+):", re.IGNORECASE)
+"""An Azure Verified Module of one resource, `br/public:avm/res/container-service/managed-cluster:0.9.0`."""
+
+
+def _bicep_module(unit: Unit, path: str, used: str, node: Node) -> None:
+    """Take in the use of a file of the repository, or of a verified module, which declares what it is called by."""
+    whole = node.items[0] if len(node.items) == 1 else node
+    arguments = whole.named("params")
+    if verified := _VERIFIED.match(used):
+        provider, kind = (word.replace("-", "").lower() for word in verified.groups())
+        told = (arguments or Node(node.line))._replace(line=node.line)
+        declaration = Declaration(path, f"microsoft.{provider}/{plural(kind)}", told, told.named("name"), flat=True)
+        unit.declared.append(declaration)
+    else:
+        of = posixpath.normpath(posixpath.join(posixpath.dirname(path), used))
+        unit.uses.append(Use(of, _fields(arguments)))
 
 
 def _bicep_resource(unit: Unit, path: str, entry: Entry, around: Declaration | None) -> None:
@@ -217,7 +239,10 @@ FILL: Mapping[Language, Fill] = {
 
 
 def scopes(units: Mapping[str, Unit]) -> dict[str, list[Scope]]:
-    """Under which values each unit is read: what those who use it hand in, and where nobody does its own defaults."""
+    """Under which values each unit is read: what those who use it hand in, and where nobody does its own defaults.
+
+    Of what is used in a circle, or from too far away, nothing is known but what is written in it in full.
+    """
     used_by: dict[str, list[tuple[str, Use]]] = {}
     for unit in units.values():
         for use in unit.uses:
@@ -225,19 +250,25 @@ def scopes(units: Mapping[str, Unit]) -> dict[str, list[Scope]]:
                 used_by.setdefault(use.of, []).append((unit.key, use))
     found: dict[str, list[Scope]] = {}
     for key in units:
-        _scopes(key, units, used_by, found)
+        _scopes(key, units, used_by, found, _FARTHEST)
     return found
 
 
 def _scopes(
-    key: str, units: Mapping[str, Unit], used_by: Mapping[str, list[tuple[str, Use]]], found: dict[str, list[Scope]]
+    key: str,
+    units: Mapping[str, Unit],
+    used_by: Mapping[str, list[tuple[str, Use]]],
+    found: dict[str, list[Scope]],
+    left: int,
 ) -> list[Scope]:
     if key in found:
         return found[key]
-    found[key] = []  # what uses itself hands in nothing
+    found[key] = [Scope({}, {}, {})]
+    if not left:
+        return found[key]
     given: list[Given] = []
     for user, use in used_by.get(key, ()):
-        for scope in _scopes(user, units, used_by, found)[: _MOST_USES - len(given)]:
+        for scope in _scopes(user, units, used_by, found, left - 1)[: _MOST_USES - len(given)]:
             handed = {name: evaluate(value, scope) for name, value in use.arguments.items()}
             given.append(handed)
     found[key] = [Scope(units[key].definitions, values, {}) for values in given or [{}]]

@@ -80,6 +80,8 @@ def _arm(found: Found, way: Sequence[Step], child: Child) -> tuple[str, int]:
     for number, step in enumerate(way, 1):
         around = node.named("properties")
         inner = node.named(step.name) or (around.named(step.name) if around else None)
+        if inner is None and found.declaration.flat:
+            inner = _anywhere(node, step, found.scope) if step.place is not None else node
         if step.place is not None:
             item = _item(inner, step, found.scope) if inner else None
             if item is None and (apart := _apart(found, step, child)):
@@ -91,6 +93,12 @@ def _arm(found: Found, way: Sequence[Step], child: Child) -> tuple[str, int]:
             return file, node.line
         node = inner
     return file, node.line
+
+
+def _anywhere(node: Node, step: Step, scope: Scope) -> Node | None:
+    """Whichever list has the item."""
+    lists = (entry.value for entry in node.entries if entry.value.items)
+    return next((one for one in lists if _item(one, step, scope)), None)
 
 
 def _terraform(found: Found, way: Sequence[Step], child: Child, written: Written) -> tuple[str, int]:

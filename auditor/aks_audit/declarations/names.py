@@ -22,6 +22,15 @@ _SAME = frozenset({"tolower", "toupper", "lower", "upper", "trim", "string", "to
 """Functions that leave a name what it is, since names are without case."""
 
 
+def plural(word: str) -> str:
+    """The plural of a word as types are called by it: `ingresses`, `networkpolicies`, `gateways`, `endpoints`."""
+    if word == "endpoints":
+        return word
+    if word.endswith(("s", "x", "ch", "sh")):
+        return word + "es"
+    return word[:-1] + "ies" if re.search(r"[^aeiou]y$", word) else word + "s"
+
+
 class Scope(NamedTuple):
     """Under which names a file's expressions find their values; `known` remembers what they came to."""
 
@@ -54,7 +63,7 @@ def _is_call(found: Sequence[Token]) -> bool:
 
 
 def _joined(text: str, scope: Scope, depth: int) -> str | None:
-    if "\\" in text or "\n" in text or "$${" in text:
+    if len(text) > LONGEST or "\\" in text or "\n" in text or "$${" in text:
         return None
     pieces: list[str] = []
     for place, piece in enumerate(_PART.split(text)):
@@ -68,8 +77,8 @@ def _joined(text: str, scope: Scope, depth: int) -> str | None:
 
 def _reference(text: str, scope: Scope, depth: int) -> str | None:
     """The value of a name: `name`, `var.name`, `symbol.name`, `parameters.name`."""
-    name = _INDEX.sub("", text)
-    if not _REFERENCE.fullmatch(name):
+    name = _INDEX.sub("", text[: LONGEST + 1])
+    if len(text) > LONGEST or not _REFERENCE.fullmatch(name):
         return None
     if name in scope.given:
         return scope.given[name]

@@ -42,7 +42,7 @@ class Node(NamedTuple):
     def named(self, name: str) -> "Node | None":
         """The value of a name, without case; where it is written several times, as blocks are, a list of them."""
         lower = name.lower()
-        found = [entry.value for entry in self.entries if len(entry.head) == 1 and entry.head[0].text.lower() == lower]
+        found = [entry.value for entry in self.entries if entry.name == lower]
         if len(found) > 1:
             return Node(found[0].line, items=tuple(found))
         return found[0] if found else None
@@ -53,6 +53,15 @@ class Entry(NamedTuple):
 
     head: tuple[Token, ...]
     value: Node
+
+    @property
+    def name(self) -> str:
+        """What it is called, in lower case: its one word, or that of a block which Terraform writes for several."""
+        match [token.text for token in self.head[:3]]:
+            case [name] | ["dynamic", name]:
+                return name.lower()
+            case _:
+                return ""
 
 
 DEEPEST = 60

@@ -62,7 +62,7 @@ class Results:
 
     def __init__(self, rules: Mapping[str, tuple[int, Severity]], *, whole: bool) -> None:
         self._rules, self._whole = rules, whole
-        self._file, self._resource, self._plain = cache(_file), cache(_resource), cache(plain)  # much recurs
+        self._place, self._resource, self._plain = cache(_place), cache(_resource), cache(plain)  # much recurs
 
     def of(self, finding: Finding, again: str = "") -> Result:
         """A finding's result; `again` says of a failure of the baseline why it could not be evaluated again."""
@@ -106,12 +106,7 @@ class Results:
     def _location(self, finding: Finding) -> Location:
         place = finding.source or finding.place
         return Location(
-            physical_location=PhysicalLocation(
-                artifact_location=self._file(place.path),
-                region=Region(
-                    start_line=place.line, snippet=ArtifactContent(text=clip(printable(place.text), LONGEST_SNIPPET))
-                ),
-            ),
+            physical_location=self._place(place.path, place.line, place.text),
             logical_locations=(self._resource(finding.resource), *map(_property, _pointed(finding))),
         )
 
@@ -133,8 +128,11 @@ class Results:
         return _STATES[finding.change] if finding.change else None
 
 
-def _file(path: str) -> ArtifactLocation:
-    return ArtifactLocation(uri=quote(path.lstrip("/")))
+def _place(path: str, line: int, text: str) -> PhysicalLocation:
+    return PhysicalLocation(
+        artifact_location=ArtifactLocation(uri=quote(path.lstrip("/"))),
+        region=Region(start_line=line, snippet=ArtifactContent(text=clip(printable(text), LONGEST_SNIPPET))),
+    )
 
 
 def _suppression(exception: Exemption) -> Suppression:
