@@ -116,7 +116,8 @@ class _Sheet:
     def svg(self, name: str, key: str) -> Markup:
         """The whole drawing."""
         boxes = chain.from_iterable(map(self._drawn, self._nodes))
-        parts = [*boxes, *self._connections(), *self._said_of_ends(), *self._marks()]
+        below, above = self._connections()
+        parts = [*below, *boxes, *above, *self._ways(), *self._said_of_ends(), *self._marks()]
         height = max(node.y + node.height for node in self._nodes) + _GAP
         title = Markup('<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>').format(
             key, _text(f"The network of {name}", 900), _text(self._described(), 6000)
@@ -256,11 +257,15 @@ class _Sheet:
 
     # --- lines between boxes
 
-    def _connections(self) -> Iterator[Markup]:
-        for join in self.picture.joins:
-            if {join.source, join.target} <= set(self.drawn) and join.kind in _DRAWN:
-                yield self._connected(join)
-        yield from self._ways()
+    def _connections(self) -> tuple[list[Markup], list[Markup]]:
+        """The lines between boxes: those within the right column, which pass behind boxes, and the others."""
+        drawn = [join for join in self.picture.joins if join.kind in _DRAWN and self._both(join)]
+        behind = [self.drawn[join.source].x >= _RIGHT[0] and self.drawn[join.target].x >= _RIGHT[0] for join in drawn]
+        below = [self._connected(join) for join, hidden in zip(drawn, behind, strict=True) if hidden]
+        return below, [self._connected(join) for join, hidden in zip(drawn, behind, strict=True) if not hidden]
+
+    def _both(self, join: Join) -> bool:
+        return join.source in self.drawn and join.target in self.drawn
 
     def _connected(self, join: Join) -> Markup:
         one, other = self.drawn[join.source], self.drawn[join.target]
