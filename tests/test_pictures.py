@@ -128,6 +128,15 @@ def test_what_is_behind_a_hub_is_drawn_to_the_internet() -> None:
     ]
 
 
+def test_a_pool_is_walked_from_whatever_it_is_called() -> None:
+    named = tuple(
+        msgspec.json.decode(msgspec.json.encode(one).replace(b'"apps"', b'"node"'), type=type(one))
+        for one in records("virtual-wan")
+    )
+    starts = {way.pools: way.steps[0].says for way in drawn(named, "aks-api").ways}
+    assert starts["node",].startswith("A node of pool node in subnet snet-batch")
+
+
 def test_pictures_are_the_same_each_time() -> None:
     again = [msgspec.json.encode(pictures(Estate(snapshot.of(records("shared-hub"))))) for _ in range(2)]
     assert again[0] == again[1]
