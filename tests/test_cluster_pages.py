@@ -143,6 +143,19 @@ def test_the_way_out_is_drawn_as_it_ends() -> None:
     assert "way unknown" in classes("checkpoint-per-pod-egress")
 
 
+def test_the_ends_of_ways_say_from_which_pools_they_start_where_these_fare_differently() -> None:
+    def ends(name: str) -> list[str]:
+        svg = next(drawn(audited(name)))
+        return [text.text or "" for text in svg.iter(f"{SVG}text") if text.attrib.get("class", "").startswith("end")]
+
+    assert ends("nat-gateway") == ["\N{CHECK MARK} any host, mcr.microsoft.com"]
+    assert ends("virtual-wan") == [
+        "\N{MULTIPLICATION SIGN} system: any host",
+        "? system: mcr.microsoft.com",
+        "? apps: any host, mcr.microsoft.com",
+    ]
+
+
 def test_what_was_not_read_looks_and_says_so() -> None:
     kept = [
         resource
