@@ -211,6 +211,9 @@ def test_an_installed_package_brings_rules_in_python_and_in_toml(
     assert "HOUSE-NET-01  low       Clusters are called as ours are\n" in listed
     assert "HOUSE-TAG-01  medium    Clusters bear a cost centre\n" in listed
     assert main(["explain", "house-tag-01"]) == 0
+    explained = capsys.readouterr().out
+    assert explained.startswith("HOUSE-TAG-01  Clusters bear a cost centre\n")
+    assert "References" not in explained
 
 
 def test_an_installed_package_brings_a_tuple_of_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
