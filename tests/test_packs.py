@@ -107,7 +107,10 @@ def test_a_checklist_does_not_silence_the_rules_that_were_named(
     assert "AKS-IAM-04" not in asked
 
 
-def test_a_module_called_like_an_installed_one_clashes_with_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_module_called_like_an_installed_one_clashes_with_nothing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     folder = module(tmp_path, "json.py", "HOUSE-NET-01")
     path = list(sys.path)
     (rule,) = of_folder(folder)
