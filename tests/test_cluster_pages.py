@@ -182,6 +182,10 @@ def test_hostile_names_are_cut_and_shown_as_text() -> None:
     assert len(page.all("script")) == 2
 
 
+def _links(report: Report, rule: str) -> set[str]:
+    return {f"#finding-{one.fingerprint[:16]}" for one in report.failures() if one.rule == rule}
+
+
 def test_failures_are_marked_on_what_they_are_about() -> None:
     report = audited("shared-hub")
     page = Parsed(REPORTER.render(report))
@@ -192,6 +196,7 @@ def test_failures_are_marked_on_what_they_are_about() -> None:
     )
     assert said["nsg-billing"] == f"#finding-{failure.fingerprint[:16]}"
     assert "system" not in said
+    assert said["API server"] in _links(report, "AKS-API-08"), "by the evidence of a failure of the cluster itself"
 
 
 def test_the_pages_past_the_first_are_packed_and_all_there() -> None:

@@ -79,6 +79,7 @@ def test_every_cluster_of_an_estate_has_a_picture_that_holds_together(name: str)
             assert set(way.boxes) <= set(places)
             assert one.boxes[way.boxes[0]].kind == "subnet"
             assert way.decided_by < len(way.steps)
+            assert way.end != "blocked" or 0 not in way.boxes, "what is stopped does not reach the internet"
 
 
 def test_what_is_behind_a_hub_is_drawn_to_the_internet() -> None:
