@@ -94,6 +94,13 @@ def test_what_absence_means_is_for_the_author_to_say(absent: str, tags: object) 
 def test_what_is_of_another_type_is_unknown_whatever_absence_means(case: Case) -> None:
     finding = asked(rule_of(absent="pass"), case)
     assert (finding.outcome, finding.missing[0].kind) == ("unknown", "malformed")
+    assert finding.evidence
+
+
+def test_a_large_value_is_no_part_of_a_message() -> None:
+    case = Case(name="", expect="", set={"cluster tags": {"cost-centre": ["x" * 5000]}})
+    finding = asked(rule_of(asks="starts_with(tags.\"cost-centre\", 'x')"), case)
+    assert finding.message.endswith("starts_with() does not take array")
 
 
 def test_properties_that_were_lost_are_not_absent() -> None:

@@ -24,6 +24,7 @@ BODY: dict[str, Any] = {
         "pools": [{"name": "a", "mode": "System", "size": 1}, {"name": "b", "mode": "User", "size": 2}],
         "lists": [[1], [2, 3]],
         "half": [{"x": 1}, {}],
+        "nulls": [None, None],
         "twins": {"a": 1, "A": 2},
     },
 }
@@ -96,6 +97,9 @@ def answer(text: str, *, caseless: bool = True, body: Any = BODY) -> str:  # noq
         ("max(properties.pools[*].size) == `2`", "true"),
         ("length(properties.half[*].x) == `2`", "absent"),
         ("length(properties.count[*].x) == `0`", "unfit"),
+        ("length(properties.nulls[*]) == `0`", "absent"),
+        ("length(properties.nulls[?@]) == `0`", "absent"),
+        ("properties.nulls[0] == `0`", "absent"),
         ("sum(properties.lists[]) == `6`", "true"),
         ("length(properties.mode[]) == `0`", "unfit"),
         ("length(tags.*) == `2`", "true"),

@@ -107,7 +107,10 @@ def test_a_checklist_does_not_silence_the_rules_that_were_named(
     assert "AKS-IAM-04" not in asked
 
 
-def test_a_module_called_like_an_installed_one_clashes_with_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_module_called_like_an_installed_one_clashes_with_nothing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     folder = module(tmp_path, "json.py", "HOUSE-NET-01")
     path = list(sys.path)
     (rule,) = of_folder(folder)
@@ -211,6 +214,9 @@ def test_an_installed_package_brings_rules_in_python_and_in_toml(
     assert "HOUSE-NET-01  low       Clusters are called as ours are\n" in listed
     assert "HOUSE-TAG-01  medium    Clusters bear a cost centre\n" in listed
     assert main(["explain", "house-tag-01"]) == 0
+    explained = capsys.readouterr().out
+    assert explained.startswith("HOUSE-TAG-01  Clusters bear a cost centre\n")
+    assert "References" not in explained
 
 
 def test_an_installed_package_brings_a_tuple_of_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,4 +59,12 @@ def test_installed_beside_rules_it_audits_from_another_folder(wheel: Path, tmp_p
         "aks-audit.json",
         "aks-audit.sarif",
     }
+    command = str(environment / "bin" / "aks-audit")
+    run(command, "rules", "new", "HOUSE-NET-01", "--dir", "house", cwd=elsewhere)
+    assert "HOUSE-NET-01  low" in run(command, "rules", "--rules", "house", cwd=elsewhere).stdout
+    ask = "from pathlib import Path; from aks_audit.cases import questions; h = Path('house')"
+    run(python, "-c", f"{ask}; [one.check() for one in questions(h, h / 'cases')]", cwd=elsewhere)
+    run(command, "rules", "new", "HOUSE-NET-02", "--dir", "house", "--declarative", cwd=elsewhere)
+    refused = run(command, "rules", "--rules", "house", cwd=elsewhere, code=2)
+    assert "pip install 'aks-audit[declarative]'" in refused.stderr
     assert "rules" in run(python, "-c", "import rules; print(rules.__name__)", cwd=elsewhere).stdout

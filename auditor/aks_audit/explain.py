@@ -14,7 +14,7 @@ def explain(text: RuleText) -> str:
         f"Fix ({text.change}):\n\n    {text.command_to_fill_in.replace(chr(10), chr(10) + '    ')}",
         f"Bicep:\n\n    {text.bicep.replace(chr(10), chr(10) + '    ')}",
         f"Where guides disagree: {text.disagreement}" if text.disagreement else "",
-        "References:\n" + "\n".join(f"  {reference}" for reference in text.references),
+        "References:\n" + "\n".join(f"  {reference}" for reference in text.references) if text.references else "",
         "Controls: " + ", ".join(f"{c.framework} {c.id}" for c in text.controls) if text.controls else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -34,10 +34,11 @@ from aks_audit.facts.workloads import Namespace, Pod
 from aks_audit.network.dns_servers import Host, Server, servers
 from aks_audit.network.flows import Passage
 from aks_audit.network.hops import Hop, HopKind, Walk
-from aks_audit.network.origins import node_subnet
+from aks_audit.network.origins import node_subnet, of_pool
 from aks_audit.network.private_endpoints import api_server_addresses, connections_to, endpoints_of
 from aks_audit.network.routes import remote_prefixes
 from aks_audit.network.translation import outbound_frontends
+from aks_audit.network.walk import walk
 from aks_audit.picture import Box, BoxKind, ClusterPicture, Inhabitants, Join, JoinKind, Step, WayOut
 
 A = TypeVar("A")
@@ -363,11 +364,7 @@ class _Drawing:
 
     def _way(self, home: _Home, target: str) -> None:
         """Walk from the nodes of pools that leave alike, and draw what is on the way."""
-        question = path.Question(self.cluster, home.pools[0].name, target, "tcp")
-        try:
-            walked = path.ask(self.estate, question)
-        except path.PathError:  # a pool without a name that can be read
-            return
+        walked = self._walked(home.pools[0], target)
         steps = [self._step(hop, home) for hop in walked.hops]
         self.ways.append(
             WayOut(
@@ -379,6 +376,14 @@ class _Drawing:
                 steps=tuple(steps),
             )
         )
+
+    def _walked(self, pool: AgentPool, target: str) -> Walk:
+        try:
+            origin = of_pool(pool, self.cluster)
+            return walk(origin, path.destination(target, "tcp"), path.knowledge(self.cluster))
+        except Unread as unread:
+            says = f"Where it starts cannot be told: {unread}"
+            return Walk((Hop(HopKind.SOURCE, pool.id, Passage.UNKNOWN, says, missing=unread.missing),))
 
     def _step(self, hop: Hop, home: _Home) -> Step:
         return Step(

@@ -46,7 +46,8 @@ def add(commands: "Commands") -> None:
         RULES_EXAMPLES,
     )
     add_rules(listing)
-    new = add_command(listing.add_subparsers(metavar="new"), _new, "new", "make a rule of your own", NEW, NEW_EXAMPLES)
+    made = listing.add_subparsers(title="commands", metavar="[new]")
+    new = add_command(made, _new, "new", "make a rule of your own", NEW, NEW_EXAMPLES)
     new.add_argument("id", metavar="ID", help="its id, such as HOUSE-NET-01; ids that begin with AKS- are ours")
     new.add_argument(
         "--dir", type=Path, default=Path(), metavar="DIR", help="the folder of your rules (default: this one)"

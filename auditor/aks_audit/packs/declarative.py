@@ -31,6 +31,7 @@ from aks_audit.facts import (
     Evidence,
     Malformed,
     ManagedCluster,
+    Missing,
 )
 from aks_audit.facts.cluster import StandalonePool
 from aks_audit.facts.kubernetes import KubernetesObject
@@ -207,42 +208,40 @@ class _Judge:
         """The verdict.
 
         Raises:
-            Malformed: the body holds values of other types than the expressions take.
+            Malformed: a pool that was read by itself has lost its properties.
         """
         from aks_audit.packs.expressions import Absent, Unfit  # noqa: PLC0415 - as above
 
         told, body = self._declared, _body(subject)
         evidence = tuple(self._evidence(subject, body))
+        asked = told.when
+        absence: Absence = told.when_absent
         try:
             if self._when and not self._when.holds(body):
                 return not_applicable(f"It is not so that {told.when}", *evidence)
-        except Absent as absent:
-            answer = not_applicable if told.when_absent == "not-applicable" else undecided
-            return answer(f"Whether {told.when} cannot be told: {absent}", *evidence)
-        except Unfit as unfit:
-            raise Malformed(subject.id, "", f"{told.when!r} cannot be asked of it: {unfit}") from None
-        try:
+            asked, absence = told.pass_if, told.absent
             holds = self._pass_if.holds(body)
         except Absent as absent:
-            return self._without(str(absent), evidence)
+            return self._without(asked, absence, str(absent), evidence)
         except Unfit as unfit:
-            raise Malformed(subject.id, "", f"{told.pass_if!r} cannot be asked of it: {unfit}") from None
-        if holds:
-            return passes(told.title, *evidence)
-        return fails(told.failure or f"It is not so that {told.pass_if}", *evidence)
+            return _unfit(subject, asked, unfit, evidence)
+        return passes(told.title, *evidence) if holds else fails(self._failure, *evidence)
 
-    def _without(self, absent: str, evidence: tuple[Evidence, ...]) -> Verdict:
-        """The verdict about a body that lacks what decides: what its author says that means."""
-        told = self._declared
-        match told.absent:
+    @property
+    def _failure(self) -> str:
+        return self._declared.failure or f"It is not so that {self._declared.pass_if}"
+
+    def _without(self, asked: str, absence: Absence, absent: str, evidence: tuple[Evidence, ...]) -> Verdict:
+        """The verdict about a body that lacks what an expression rests on: what the author says that means."""
+        match absence:
             case "fail":
-                return fails(f"{told.failure or f'It is not so that {told.pass_if}'}: {absent}", *evidence)
+                return fails(f"{self._failure}: {absent}", *evidence)
             case "pass":
-                return passes(f"{told.title}: {absent}", *evidence)
+                return passes(f"{self._declared.title}: {absent}", *evidence)
             case "not-applicable":
                 return not_applicable(f"The question does not arise: {absent}", *evidence)
             case "unknown":
-                return undecided(f"Whether {told.pass_if} cannot be told: {absent}", *evidence)
+                return undecided(f"Whether {asked} cannot be told: {absent}", *evidence)
 
     def _evidence(self, subject: AzureResource, body: "dict[str, JsonValue]") -> Iterator[Evidence]:
         asked = [self._pass_if] if self._when is None else [self._when, self._pass_if]
@@ -252,6 +251,12 @@ class _Judge:
             if isinstance(subject, StandalonePool) and path and path[0] not in subject.node:
                 start = "/properties"
             yield subject.cite(start + "".join(f"/{_escaped(str(step))}" for step in path), value)
+
+
+def _unfit(subject: AzureResource, asked: str, unfit: Exception, evidence: tuple[Evidence, ...]) -> Verdict:
+    """The verdict about a body with values of other types than an expression takes."""
+    reason = f"{asked!r} cannot be asked of {subject.id}: {unfit}"
+    return undecided(reason, *evidence, missing=[Missing(what=subject.id, kind="malformed", reason=reason)])
 
 
 def _body(subject: AzureResource) -> "dict[str, JsonValue]":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jmespath
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.functions import Functions, signature
 
 from aks_audit.results import JsonValue
@@ -77,6 +77,8 @@ class Expression:
         """
         try:
             return _truth(self._reader.read(self._node, body))
+        except JMESPathTypeError as error:  # its own text holds the value, which may be large
+            raise Unfit(f"{error.function_name}() does not take {error.actual_type}") from None
         except (JMESPathError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise Unfit(" ".join(str(error).split()) or type(error).__name__) from None
 

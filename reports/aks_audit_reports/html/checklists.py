@@ -30,7 +30,7 @@ class LineView(NamedTuple):
 
 
 class ItemView(NamedTuple):
-    """An item of a checklist, the findings behind it by state, and the worst of them by name; `ask` leads to them all."""
+    """An item of a checklist, the findings behind it by state, and the worst by name; `ask` leads to them all."""
 
     state: str
     sentence: str

@@ -22,7 +22,7 @@ from aks_audit_reports.html.matrix import CellView, ClusterView, MatrixView, clu
 from aks_audit_reports.html.scores import ScoreView
 from aks_audit_reports.html.texts import FINGERPRINT
 from aks_audit_reports.summary import KINDS as CAUSES
-from aks_audit_reports.summary import count, number, unread
+from aks_audit_reports.summary import count, unread
 
 IN_THE_PAGE = 2
 """How many clusters' pages stand in the file as they are."""
@@ -265,14 +265,15 @@ def _way(way: WayOut) -> WayView:
     where = HOSTS.get(way.to, way.to)
     pools = f"pool{'s' if len(way.pools) > 1 else ''} {', '.join(way.pools)}"
     steps = [StepView(step.passage or "", ENDS.get(step.passage or "", "→"), step.says, step.by) for step in way.steps]
-    return WayView(way.end, ENDS[way.end], f"From {pools} to {where}: {way.end}", tuple(steps))
+    decided = way.steps[way.decided_by].says
+    return WayView(way.end, ENDS[way.end], f"From {pools} to {where}: {way.end}. {decided}", tuple(steps))
 
 
 _VERDICTS = {
     frozenset({"allowed"}): ("allowed", "\N{CHECK MARK}"),
     frozenset({"denied"}): ("denied", "\N{MULTIPLICATION SIGN}"),
     frozenset({"unknown"}): ("unknown", "?"),
-    frozenset({"allowed", "denied"}): ("some", "\N{CIRCLE WITH LEFT HALF BLACK}"),
+    frozenset({"allowed", "denied"}): ("some", "~"),
 }
 
 
@@ -295,7 +296,7 @@ def _cell(row: str, column: str, seen: Sequence[str]) -> ReachCell:
     """A cell; where some of the traffic gets through and some does not, or is not known, it is a mixed one."""
     if not seen:
         return ReachCell("none", "", "")
-    style, mark = _VERDICTS.get(frozenset(seen), ("some", "\N{CIRCLE WITH LEFT HALF BLACK}"))
+    style, mark = _VERDICTS.get(frozenset(seen), ("some", "~"))
     if "unknown" in seen and len(seen) > 1:
         mark = f"{mark}?"
     return ReachCell(style, mark, f"{row} to {column}: {', '.join(seen)}")
@@ -305,4 +306,4 @@ def _cause(missing: Sequence[Missing]) -> Iterator[CauseView]:
     for group in unread(missing):
         reasons = tuple(part.reason for part in group.missing[:_MOST_UNREAD])
         more = max(0, len(group.missing) - _MOST_UNREAD)
-        yield CauseView(CAUSES[group.kind], group.action or "", f"{number(len(group.missing))} times", reasons, more)
+        yield CauseView(CAUSES[group.kind], group.action or "", count(len(group.missing), "thing"), reasons, more)

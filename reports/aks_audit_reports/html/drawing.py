@@ -50,6 +50,7 @@ _LANE = 9
 _MOST_LINES = 5
 _MOST_POOLS = 8
 _MOST_PEERS = 4
+_MOST_FARES = 3
 _MARK = 46
 
 
@@ -116,7 +117,8 @@ class _Sheet:
     def svg(self, name: str, key: str) -> Markup:
         """The whole drawing."""
         boxes = chain.from_iterable(map(self._drawn, self._nodes))
-        parts = [*boxes, *self._connections(), *self._said_of_ends(), *self._marks()]
+        below, above = self._connections()
+        parts = [*below, *boxes, *above, *self._ways(), *self._said_of_ends(), *self._marks()]
         height = max(node.y + node.height for node in self._nodes) + _GAP
         title = Markup('<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>').format(
             key, _text(f"The network of {name}", 900), _text(self._described(), 6000)
@@ -256,11 +258,15 @@ class _Sheet:
 
     # --- lines between boxes
 
-    def _connections(self) -> Iterator[Markup]:
-        for join in self.picture.joins:
-            if {join.source, join.target} <= set(self.drawn) and join.kind in _DRAWN:
-                yield self._connected(join)
-        yield from self._ways()
+    def _connections(self) -> tuple[list[Markup], list[Markup]]:
+        """The lines between boxes: those within the right column, which pass behind boxes, and the others."""
+        drawn = [join for join in self.picture.joins if join.kind in _DRAWN and self._both(join)]
+        behind = [self.drawn[join.source].x >= _RIGHT[0] and self.drawn[join.target].x >= _RIGHT[0] for join in drawn]
+        below = [self._connected(join) for join, hidden in zip(drawn, behind, strict=True) if hidden]
+        return below, [self._connected(join) for join, hidden in zip(drawn, behind, strict=True) if not hidden]
+
+    def _both(self, join: Join) -> bool:
+        return join.source in self.drawn and join.target in self.drawn
 
     def _connected(self, join: Join) -> Markup:
         one, other = self.drawn[join.source], self.drawn[join.target]
@@ -328,7 +334,7 @@ class _Sheet:
         for number, (end, told) in enumerate(self._ends):
             y = internet.y + internet.height + _LINE * (number + 1)
             yield Markup('<text class="end {}" x="28" y="{}">{} {}</text>').format(
-                end, y, ENDS[end], _text(told, _LEFT[1] - 44)
+                end, y, ENDS.get(end, "+"), _text(told, _LEFT[1] - 44)
             )
 
     # --- boxes
@@ -368,23 +374,30 @@ class _Sheet:
             f"{names[place]} with {', '.join(names[one] for one in self._subnets(place))}" for place in self._own
         )
         failing = "; ".join(f"{names[place]}: {count(mark.failures, 'failure')}" for place, mark in self.marks.items())
-        ways = "; ".join(f"{ENDS[end]} {told} {end}" for end, told in self._ends)
+        ways = "; ".join(f"{told} {end}".strip() for end, told in self._ends)
         return (
             f"Networks: {nets or 'none known'}. Ways out: {ways or 'none known'}. Failing: {failing or 'nothing here'}."
         )
 
 
 def _ends(picture: ClusterPicture) -> list[tuple[str, str]]:
-    """How the ways end, in few words: the end, and the hosts; by what they pass last, where that differs."""
-    found: dict[tuple[str, int], dict[str, None]] = {}
+    """How the ways end, in few words: the end and the hosts; with the pools, where not all of them fare alike."""
+    fares: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for way in picture.ways:
-        last = next(place for place in reversed(way.boxes) if place != 0)
-        found.setdefault((way.end, last), {}).setdefault(HOSTS.get(way.to, way.to.partition(":")[0]))
-    several = len({last for _, last in found}) > 1
-    return [
-        (end, f"{f'{picture.boxes[last].name}: ' if several else ''}{', '.join(hosts)}")
-        for (end, last), hosts in found.items()
+        fares.setdefault(way.pools, {}).setdefault(way.end, []).append(HOSTS.get(way.to, way.to.partition(":")[0]))
+    alike = all(fare == next(iter(fares.values())) for fare in fares.values())
+    shown = list(fares.items())[: 1 if alike else _MOST_FARES]
+    ends = [
+        (end, ", ".join(hosts) if alike else f"{_first(pools)}: {', '.join(hosts)}")
+        for pools, fare in shown
+        for end, hosts in fare.items()
     ]
+    more = 0 if alike else len(fares) - len(shown)
+    return [*ends, ("", f"{count(more, 'group')} of pools more, told below")] if more else ends
+
+
+def _first(pools: Sequence[str]) -> str:
+    return pools[0] if len(pools) == 1 else f"{pools[0]} and {len(pools) - 1} more"
 
 
 def _whole(box: Box) -> str:

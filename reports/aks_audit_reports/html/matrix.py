@@ -24,8 +24,8 @@ _MARKS = {"unknown": "?", "accepted": "◇", "pass": "✓", "not-applicable": "�
 class CellView(NamedTuple):
     """What the findings of an area say about a cluster: the worst of them, a short mark, and all of it in words.
 
-    `state` is empty where there is no finding; `ask` is what a link to the findings asks for; `rank` puts cells in order,
-    the worst last.
+    `state` is empty where there is no finding; `ask` is what a link to the findings asks for; `rank` puts cells in
+    order, the worst last.
     """
 
     area: str

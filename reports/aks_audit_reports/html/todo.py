@@ -74,7 +74,7 @@ class EndView(NamedTuple):
 
 
 class ChangesView(NamedTuple):
-    """What changed since a baseline. `counts` are a change, how many there are, the part that shows them, what to ask."""
+    """What changed since a baseline. `counts`: a change, how many there are, what part shows them, what a link asks."""
 
     since: str
     then: str

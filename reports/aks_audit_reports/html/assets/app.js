@@ -219,6 +219,7 @@
     let grouping = null;
 
     const renderGroup = ([key, rows]) => {
+      if (rows.length === 1 && grouping === groupings.rule) return render(rows[0]); // it has its rule's title itself
       const item = groupPattern.content.cloneNode(true);
       const group = item.querySelector("details");
       const [title, said, id] = grouping.called(key, rows[0]);
