@@ -1,4 +1,4 @@
-"""The evidence of a report as files: each resource that a finding cites, printed so that the report's lines are its lines."""
+"""The evidence of a report as files: each resource that findings cite, printed in the lines that the report counts."""
 
 from collections.abc import Iterable
 from pathlib import Path
