@@ -7,25 +7,9 @@ from itertools import groupby
 from aks_audit.checklist import Checklist, load_checklists
 from aks_audit.engine import load_rules
 from aks_audit.results import RuleText
+from aks_audit_reports.areas import area_of, named
 
 FOLDER = "docs/reference"
-AREAS = {
-    "API": "API server",
-    "CP": "Control plane",
-    "EGR": "Egress",
-    "IAM": "Identity and access",
-    "ING": "Ingress",
-    "KN": "Network policies",
-    "KR": "Rights inside clusters",
-    "KS": "Pod security",
-    "KW": "Workloads",
-    "ND": "Nodes",
-    "OP": "Operations",
-    "PAAS": "Registries, vaults and stores",
-    "SUB": "Subnets and addresses",
-}
-"""The groups of the catalogue by the middle of a rule's id, in words."""
-
 _MADE = "<!-- Made by `python tests/renew.py` of the rule itself. -->\n\n"
 
 
@@ -45,7 +29,7 @@ def _rule(rule: RuleText, checklists: tuple[Checklist, ...]) -> str:
 
 def _parts(rule: RuleText, checklists: tuple[Checklist, ...]) -> Iterator[str]:
     yield f"# {rule.id}: {rule.title}"
-    yield f"**{rule.severity}** · asked about each {rule.subject} · {AREAS[_area(rule)]}"
+    yield f"**{rule.severity}** · asked about each {rule.subject} · {named(area_of(rule.id))}"
     yield _text(rule.why)
     yield f"## Why it is {rule.severity}\n\n{_text(rule.severity_reason)}"
     yield f"## How it is decided\n\n{_text(rule.decided)}"
@@ -71,14 +55,10 @@ def _text(text: str) -> str:
     )
 
 
-def _area(rule: RuleText) -> str:
-    return rule.id.split("-")[1]
-
-
 def _index(rules: list[RuleText]) -> str:
     lines = [_MADE + "# Rules", "", f"{len(rules)} rules. `aks-audit explain RULE` says the same in a terminal."]
-    for area, held in groupby(rules, key=_area):
-        lines += ["", f"## {AREAS[area]}", "", "| rule | severity | what should hold |", "|---|---|---|"]
+    for area, held in groupby(rules, key=lambda rule: area_of(rule.id)):
+        lines += ["", f"## {named(area)}", "", "| rule | severity | what should hold |", "|---|---|---|"]
         lines += [f"| [{rule.id}](rules/{rule.id}.md) | {rule.severity} | {_text(rule.title)} |" for rule in held]
     return "\n".join(lines) + "\n"
 

@@ -20,8 +20,8 @@ import report_samples
 from aks_audit.fixes import fixes
 from aks_audit.report import Comparison, Fixed, Policy, PolicyEntry, Report
 from aks_audit.results import Evidence, Exemption, Outcome, Place
+from aks_audit_reports.areas import area_of, in_order
 from aks_audit_reports.html import REPORTER
-from aks_audit_reports.html.areas import area_of, in_order
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as older_tex
 import report_samples
 from aks_audit.report import Report
 from aks_audit.results import Outcome, Severity
-from aks_audit_reports.openmetrics import REPORTER, area
+from aks_audit_reports.areas import area_of
+from aks_audit_reports.openmetrics import REPORTER
 from full_reports import ESTATES, HOSTILE, estate_report, full
 from reports import finding, report_of
 
@@ -123,7 +124,7 @@ def test_names_are_as_openmetrics_wants_them() -> None:
 
 
 def test_areas_are_those_of_the_rules_ids() -> None:
-    assert [area(rule) for rule in ("AKS-EGR-01", "SHOP-1", "AKS", "odd")] == ["EGR", "SHOP", "AKS", "odd"]
+    assert [area_of(rule) for rule in ("AKS-EGR-01", "SHOP-1", "AKS", "odd")] == ["EGR", "SHOP", "AKS", "odd"]
 
 
 @pytest.mark.parametrize("estate", ESTATES, ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from aks_audit.report import ClusterSummary, Report
 from aks_audit.results import Finding, Outcome, Severity
+from aks_audit_reports.areas import area_of
 from aks_audit_reports.summary import Scored, coverage, printable
 
 LONGEST_LABEL = 300
@@ -112,8 +113,8 @@ def _counts(report: Report, clusters: Mapping[str, Mapping[str, str]]) -> Iterat
     severities = Counter(finding.severity for finding in failures)
     told = [Sample({"severity": severity}, severities[severity]) for severity in Severity]
     yield Metric("failures", "", "Failures that nobody accepted", told)
-    areas = Counter((area(finding.rule), finding.severity) for finding in failures)
-    asked = sorted({area(rule.id) for rule in report.rules})
+    areas = Counter((area_of(finding.rule), finding.severity) for finding in failures)
+    asked = sorted({area_of(rule.id) for rule in report.rules})
     told = [Sample({"area": one, "severity": sev}, areas[one, sev]) for one in asked for sev in Severity]
     yield Metric("area_failures", "", "Failures that nobody accepted, by the area in the rule's id", told)
     yield Metric("accepted", "", "Failures that people accepted", [Sample({}, len(accepted))])
@@ -166,12 +167,6 @@ def _named(cluster: ClusterSummary) -> dict[str, str]:
         "resource_group": cluster.resource_group.lower(),
         "subscription": cluster.subscription.lower(),
     }
-
-
-def area(rule: str) -> str:
-    """The area of a rule by its id: `EGR` of `AKS-EGR-01`; of a rule of another's pack its prefix."""
-    prefix, _, rest = rule.partition("-")
-    return (rest.partition("-")[0] or prefix) if prefix == "AKS" else prefix
 
 
 def _seconds(moment: str | None) -> float | None:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from aks_audit.picture import Box, ClusterPicture, Inhabitants, WayOut
 from aks_audit.report import Report
 from aks_audit.results import Finding, Missing, Outcome
-from aks_audit_reports.html.areas import named
+from aks_audit_reports.areas import named
 from aks_audit_reports.html.drawing import ENDS, HOSTS, KINDS, Mark, drawing
 from aks_audit_reports.html.matrix import CellView, ClusterView, MatrixView, cluster_keys
 from aks_audit_reports.html.scores import ScoreView

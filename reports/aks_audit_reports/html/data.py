@@ -13,7 +13,7 @@ import msgspec
 
 from aks_audit.report import Fix, Report
 from aks_audit.results import Evidence, Finding, Missing, RuleText, Severity
-from aks_audit_reports.html.areas import area_of, in_order, named
+from aks_audit_reports.areas import area_of, in_order, named
 from aks_audit_reports.html.matrix import cluster_keys
 from aks_audit_reports.html.states import PLACES, STATES, agreed, state
 from aks_audit_reports.html.texts import BODY, FINGERPRINT, controls, links, value

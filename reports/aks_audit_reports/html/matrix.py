@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from aks_audit.report import ClusterScore, ClusterSummary, Report
 from aks_audit.results import Finding, Severity
-from aks_audit_reports.html.areas import area_of, in_order, named
+from aks_audit_reports.areas import area_of, in_order, named
 from aks_audit_reports.html.scores import ScoreView, score_view
 from aks_audit_reports.html.states import STATES, state
 from aks_audit_reports.summary import count, number
