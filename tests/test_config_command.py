@@ -212,6 +212,41 @@ def test_the_schema_describes_every_key_and_names_the_rules(capsys: pytest.Captu
     assert "AKS-IAM-04" in printed["$defs"]["RuleId"]["enum"]
 
 
+def house(folder: Path) -> str:
+    """A folder with one rule of one's own, HOUSE-TAG-01."""
+    assert main(["rules", "new", "HOUSE-TAG-01", "--dir", str(folder), "--declarative"]) == 0
+    return str(folder)
+
+
+def test_decisions_on_rules_of_ones_own_are_checked_with_those_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = house(tmp_path / "house")
+    capsys.readouterr()
+    text = exception(rule='"HOUSE-TAG-01"')
+    code, lines, _ = check(capsys, tmp_path, text)
+    assert (code, "there is no rule HOUSE-TAG-01" in lines[0]) == (2, True)
+    assert check(capsys, tmp_path, text, "--rules", rules)[:2] == (0, [])
+    assert main(["config", "schema", "--rules", rules]) == 0
+    assert "HOUSE-TAG-01" in json.loads(capsys.readouterr().out)["$defs"]["RuleId"]["enum"]
+
+
+def test_several_files_are_checked_at_once_as_hooks_name_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {"good": exception(), "ends": exception(expires=day(3)), "wrong": exception(owner=None)}
+    files = []
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        files.append(tmp_path / name / config.FILE_NAME)
+        files[-1].write_text(text, encoding="utf-8")
+    assert main(["config", "check", *map(str, files)]) == 2
+    ends, wrong = capsys.readouterr().out.splitlines()
+    assert (str(files[1]) in ends, str(files[2]) in wrong) == (True, True)
+    assert main(["config", "check", *map(str, files[:2])]) == 1
+    assert main(["config", "check", str(files[0]), str(files[0])]) == 0
+
+
 def example() -> str:
     """The worked example of the documentation, expiring in a while from today instead of on its days."""
     text = (DOCS / "configuration.md").read_text("utf-8").partition("```toml\n")[2].partition("```")[0]

@@ -1,5 +1,6 @@
 """Where a repository declares what findings are about: files, names and lines, and what is not guessed."""
 
+import os
 import shutil
 import time
 from datetime import date
@@ -357,6 +358,20 @@ def test_what_is_hidden_linked_large_or_not_text_is_passed_over(tmp_path: Path) 
     assert [note.partition(":")[0] for note in found.notes] == ["large.bicep", "latin.bicep"]
     (tmp_path / "good.bicep").write_bytes(b"\xef\xbb\xbf" + good.replace(b"\n", b"\r\n"))
     assert len(repository.read(tmp_path).found) == 1
+
+
+def test_a_file_whose_name_is_no_text_is_told_and_not_read(tmp_path: Path) -> None:
+    """No report can hold its path: JSON would end the scan where it is written."""
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    try:
+        os.mkdir(folder)  # noqa: PTH102 - a name that is no text
+    except OSError:  # pragma: no cover - macOS
+        pytest.skip("this file system takes names in UTF-8 alone")
+    with open(folder + b"/dev.bicep", "wb") as file:  # noqa: PTH123 - as above
+        file.write((SOURCES / "ambiguous" / "dev.bicep").read_bytes())
+    found = repository.read(tmp_path)
+    assert not found.found
+    assert found.notes == (r"'caf\udce9/dev.bicep': its name is not UTF-8, and it was not read",)
 
 
 def test_what_is_read_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import FINDINGS, OK, UNUSABLE, UsageError
-from aks_audit.commands.options import add_command
+from aks_audit.commands.options import add_command, add_rules
 from aks_audit.commands.output import print_bytes
 from aks_audit.progress import Progress, one_line
 
@@ -21,6 +21,7 @@ CHECK_EXAMPLES = """\
 examples:
   aks-audit config check                            the nearest aks-audit.toml, from here up
   aks-audit config check --ahead 0 aks-audit.toml   say nothing of what expires later: as a hook before commits
+  aks-audit config check --rules house              with decisions on your own rules in the folder house
 
 exit codes:
   0  every entry is in force
@@ -52,20 +53,22 @@ def add(commands: "Commands") -> None:
         CHECK_EXAMPLES,
     )
     check.add_argument(
-        "file", nargs="?", type=Path, metavar="FILE", help="default: the nearest aks-audit.toml, from here up"
+        "file", nargs="*", type=Path, metavar="FILE", help="default: the nearest aks-audit.toml, from here up"
     )
     check.add_argument(
         "--ahead", type=_days, default=30, metavar="DAYS", help="announce what expires within so many (default: 30)"
     )
-    add_command(
+    add_rules(check)
+    printed = add_command(
         actions,
         _schema,
         "schema",
         "print the JSON Schema of aks-audit.toml",
         "Print the JSON Schema of aks-audit.toml, with which editors complete and check it. It knows the rules that\n"
-        "are installed.",
+        "are installed, and those of --rules.",
         SCHEMA_EXAMPLES,
     )
+    add_rules(printed)
 
 
 _FAR = 366
@@ -79,19 +82,27 @@ def _days(text: str) -> int:
 
 
 def _check(arguments: argparse.Namespace, progress: Progress) -> int:
+    from aks_audit import config  # noqa: PLC0415 - what only a check needs
+    from aks_audit.engine import load_rules  # noqa: PLC0415
+
+    nearest = config.find(Path.cwd()) if not arguments.file else None
+    files = arguments.file or ([nearest] if nearest else [])
+    if not files:
+        raise UsageError(f"there is no {config.FILE_NAME} here or above; name one: aks-audit config check FILE")
+    known = [rule.id for rule in load_rules(arguments.rules)]
+    return max(_check_file(file, known, arguments.ahead, progress) for file in files)
+
+
+def _check_file(file: Path, known: list[str], ahead: int, progress: Progress) -> int:
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - what only a check needs
 
     from aks_audit import config, exceptions  # noqa: PLC0415
-    from aks_audit.engine import load_rules  # noqa: PLC0415
 
-    file = arguments.file or config.find(Path.cwd())
-    if file is None:
-        raise UsageError(f"there is no {config.FILE_NAME} here or above; name one: aks-audit config check FILE")
     read = config.read(file)
     today = datetime.now(UTC).date()
-    told = exceptions.standing(read, [rule.id for rule in load_rules()], today)
+    told = exceptions.standing(read, known, today)
     faults = [*_faults(file, told), *_absent_files(file, read)]
-    last = today + timedelta(days=min(arguments.ahead, _FAR))
+    last = today + timedelta(days=min(ahead, _FAR))
     ending = [
         f"{file}:{entry.line}: exception of {one_line(entry.rule)}: {entry.says}; renew it, or take it out"
         for entry in told
@@ -118,9 +129,9 @@ def _absent_files(file: Path, read: "Config") -> "Iterator[str]":
             yield f"{file}:{source.line}: source: there is no file {named} in the folder of {file.name}"
 
 
-def _schema(_arguments: argparse.Namespace, _progress: Progress) -> int:
+def _schema(arguments: argparse.Namespace, _progress: Progress) -> int:
     from aks_audit.config import schema  # noqa: PLC0415
     from aks_audit.engine import load_rules  # noqa: PLC0415
 
-    print_bytes(schema([rule.id for rule in load_rules()]))
+    print_bytes(schema([rule.id for rule in load_rules(arguments.rules)]))
     return OK

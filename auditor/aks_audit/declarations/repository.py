@@ -145,12 +145,25 @@ def _files(root: Path, notes: list[str]) -> Iterator[tuple[Path, bytes]]:
                 continue
             path = Path(folder, name)
             read += 1
-            data = _data(path, path.relative_to(root).as_posix(), notes)
+            shown = path.relative_to(root).as_posix()
+            if not _is_utf8(shown):
+                notes.append(f"{shown!a}: its name is not UTF-8, and it was not read")
+                continue
+            data = _data(path, shown, notes)
             if data is not None:
                 yield path, data
         if seen > MOST_ENTRIES or read > MOST_FILES:
             notes.append(f"{root}: holds too many files, and was not read whole; {_NARROWER}")
             return
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a report can hold a file's name; of one that is not UTF-8, Python gives bytes that no text has."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _data(path: Path, name: str, notes: list[str]) -> bytes | None:
