@@ -325,6 +325,37 @@ def test_hostile_names_go_through_every_report(
     assert b"<script>alert(1)" not in said.out or format_name != "html"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["scan", "--snapshot", "FILE"],
+        ["diff", "BASE", "FILE"],
+        ["diff", "BASE", "FILE", "--format", "markdown"],
+        ["path", "CLUSTER", "--snapshot", "FILE", "--from", "pool/user", "--to", "internet:443"],
+    ],
+    ids=["scan", "diff", "diff in Markdown", "path"],
+)
+def test_no_name_commands_the_agent_of_a_pipeline(
+    tmp_path: Path, options: list[str], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Agents take such lines out of a job's log and obey them, whoever wrote them."""
+    name = "##vso[task.setvariable variable=a]b ##[add-mask]c"
+    records = [
+        msgspec.structs.replace(record, id=record.id.replace("aks-prod", name), body=renamed(record.body, name))
+        if isinstance(record, snapshot.Resource)
+        else record
+        for record in records_in(BASE)
+    ]
+    path = tmp_path / "estate.jsonl"
+    snapshot.write(path, records)
+    told = {"FILE": str(path), "BASE": str(BASE), "CLUSTER": name}
+    main([told.get(word, word) for word in options])
+    said = capfdbinary.readouterr()
+    assert b"#vso[" in said.out
+    assert b"##vso[" not in said.out + said.err
+    assert b"##[" not in said.out + said.err
+
+
 def renamed(node: Json, name: str) -> Json:
     """A body in which the cluster has another name."""
     if isinstance(node, str):

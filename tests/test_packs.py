@@ -1,7 +1,9 @@
 """Rules of one's own: folders and packages that bring them, what is refused of them, and that they disturb nothing."""
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,10 @@ BROKEN = {
     RULE.format(id="HOUSE-NET-01", body=CRASHING).replace("    Bicep: none\n", ""): (
         r"broken\.py:\d+: cannot be imported: RuleError: HOUSE-NET-01: the docstring lacks Bicep"
     ),
+    "class Odd:\n    def __iter__(self):\n        raise KeyError(7)\nRULES = Odd()\n": (
+        r"broken\.py: RULES cannot be read: KeyError: 7"
+    ),
+    "def __getattr__(name):\n    raise KeyError(name)\n": r"broken\.py: has no RULES",
     "\x00": r"broken\.py:\d: cannot be imported: (Syntax|Value)Error",
 }
 
@@ -174,6 +180,17 @@ def test_a_module_that_cannot_be_used_ends_the_command_before_anything_is_read(
     said = capfdbinary.readouterr().err
     assert b"broken.py" in said
     assert b"none.jsonl" not in said
+
+
+@pytest.mark.parametrize("name", ["odd.py", "odd.rule.toml"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_refused_and_never_waited_for(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    folder = module(tmp_path, "names.py", "HOUSE-NET-02")
+    make(folder / name)
+    with pytest.raises(PackError, match=r"odd\..*: is no file that can be read"):
+        of_folder(folder)
 
 
 def test_a_folder_without_rules_and_none_at_all_are_refused(tmp_path: Path) -> None:

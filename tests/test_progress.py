@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from aks_audit.progress import Progress
+from aks_audit.progress import Progress, unobeyed
 from cases import CLUSTER, Case, records_of
 from live import Done, environment, run
 from resource_manager import Answer, Fault, Hang, ResourceManager
@@ -186,6 +186,21 @@ def test_text_is_escaped_wherever_it_comes_from(capsys: pytest.CaptureFixture[st
     progress.note("a\x1b[31mb\u202e")
     progress.called("GET", "/\x1b]0;x\x07", 200)
     assert capsys.readouterr().err == "aks-audit: a\\x1b[31mb\\x202e\naks-audit: GET /\\x1b]0;x\\x07 200\n"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_text_is_a_command_to_the_agent_of_a_pipeline(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Progress(form=form).note("cluster ##vso[task.setvariable variable=x]y ###[add-mask]z\n  ::add-mask::z")
+    said = capsys.readouterr().err
+    assert "##vso[" not in said
+    assert "##[" not in said
+    assert not re.search(r"^\s*::", said, re.MULTILINE)
+    assert "23#vso[task.setvariable variable=x]y" in said
+
+
+@pytest.mark.parametrize("text", ["## heading", "aks-1 :: x", "#[x]", "a::b", "fe80::1", "", "##", "::1"])
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert unobeyed(f"- {text}\n") == f"- {text}\n"
 
 
 def test_nobody_who_listens_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -97,6 +98,7 @@ class Progress:
         if self._quiet and level != "error":
             return
         self._said = self._clock()
+        text = unobeyed(text)
         if self._json:
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             self._write(json.dumps({"time": now, "level": level, "message": text, **more}) + "\n")
@@ -143,6 +145,15 @@ def _many(number: int, what: str) -> str:
 def printable(text: str) -> str:
     """Text from a file or a cluster, without what a terminal would obey."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+_OBEYED = re.compile(r"##(?=\[|vso\[)|^([ \t]*):(?=:)", re.MULTILINE | re.IGNORECASE)
+"""What the agents of Azure Pipelines and GitHub take out of a job's log for commands to themselves."""
+
+
+def unobeyed(lines: str) -> str:
+    """Lines in which what a pipeline's agent would obey is written as its code point."""
+    return _OBEYED.sub(lambda found: "\\x23#" if found[1] is None else f"{found[1]}\\x3a", lines)
 
 
 def one_line(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import FINDINGS, INCOMPLETE, OK, UsageError
 from aks_audit.commands.options import add_command
-from aks_audit.commands.output import colours, print_bytes
+from aks_audit.commands.output import colours, print_bytes, print_lines
 from aks_audit.progress import Progress
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _run(arguments: "Namespace", _progress: Progress) -> int:
         text = as_markdown(drift)
     else:
         text = as_text(drift, colour=colours(), width=shutil.get_terminal_size((100, 24)).columns)
-    print_bytes(text.encode())
+    (print_bytes if arguments.format == "json" else print_lines)(text.encode())
     if drift.moved:
         return FINDINGS
     return OK if drift.old.complete and drift.new.complete else INCOMPLETE

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import UsageError
+from aks_audit.progress import unobeyed
 
 if TYPE_CHECKING:
     from aks_audit.progress import Progress
@@ -62,6 +63,11 @@ def print_bytes(data: bytes) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         reader_left()
+
+
+def print_lines(data: bytes) -> None:
+    """Write lines for people to standard output: no name in them is a command to the agent that runs a pipeline."""
+    print_bytes(unobeyed(data.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
 
 
 def reader_left() -> None:
@@ -121,7 +127,9 @@ def deliver(document: "Report", reporters: list["Reporter"], output: Path | None
         except ReportError as error:
             problems.append(error)
             continue
-        if reporter.file_name is None or output is None:
+        if reporter.file_name is None:
+            print_lines(data)
+        elif output is None:
             print_bytes(data)
         else:
             path = output / reporter.file_name

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aks_audit.commands import FINDINGS, INCOMPLETE, OK
 from aks_audit.commands.live import only_plans, print_plan, snapshot_of
 from aks_audit.commands.options import add_command, add_estate
-from aks_audit.commands.output import colours, print_bytes
+from aks_audit.commands.output import colours, print_bytes, print_lines
 from aks_audit.progress import Progress
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def _run(arguments: "Namespace", progress: Progress) -> int:
     question = Question(find_cluster(estate, arguments.of), arguments.origin, arguments.target, arguments.protocol)
     walked = ask(estate, question)
     width = shutil.get_terminal_size((100, 24)).columns
-    json = arguments.format == "json"
-    print_bytes(
-        (as_json(question, walked) if json else as_text(question, walked, colour=colours(), width=width)).encode()
-    )
+    if arguments.format == "json":
+        print_bytes(as_json(question, walked).encode())
+    else:
+        print_lines(as_text(question, walked, colour=colours(), width=width).encode())
     return {"allowed": OK, "blocked": FINDINGS, "unknown": INCOMPLETE}[walked.end]

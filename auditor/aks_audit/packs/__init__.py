@@ -89,6 +89,8 @@ def of_folder(folder: Path) -> tuple[Rule, ...]:
         raise PackError(
             f"{folder}: holds no rules (*.py, *{declarative.SUFFIX}); make one: aks-audit rules new ID --dir {folder}"
         )
+    if odd := [file for file in (*modules, *declared) if not file.is_file()]:
+        raise PackError(f"{odd[0]}: is no file that can be read; take it away, or name it otherwise")
     return (
         *(rule for file in modules for rule in _of_module(file)),
         *(rule for file in declared for rule in _checked(str(file), tuple(declarative.read(str(file), _text(file))))),
@@ -125,9 +127,9 @@ def _of_module(file: Path) -> tuple[Rule, ...]:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PackError(f"{file}:{_line(error, path)}: cannot be imported: {_told(error)}") from error
-    if not hasattr(module, "RULES"):
+    if "RULES" not in vars(module):
         raise PackError(f"{file}: has no RULES; put its rules into a tuple of that name")
-    return _checked(str(file), module.RULES)
+    return _checked(str(file), vars(module)["RULES"])
 
 
 def _line(error: BaseException, path: str) -> int:
@@ -144,7 +146,12 @@ def _told(error: BaseException) -> str:
 
 def _checked(where: str, found: object, *, built_in: bool = False) -> tuple[Rule, ...]:
     """What a pack brings, where it is rules with ids that it may use."""
-    rules = tuple(_rules(where, found))
+    try:
+        rules = tuple(_rules(where, found))
+    except PackError:
+        raise
+    except Exception as error:
+        raise PackError(f"{where}: RULES cannot be read: {_told(error)}") from error
     for rule in () if built_in else rules:
         try:
             check_id(rule.id)
