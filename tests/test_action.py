@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from aks_audit.cli import main
 from cases import ROOT
 
 SCRIPT = ROOT / ".github" / "action" / "scan.sh"
@@ -108,6 +109,23 @@ def test_inputs_are_values_and_nothing_else(tmp_path: Path, hostile: str) -> Non
     assert ran.arguments.count("--cluster") == 2
 
 
+def test_rules_of_ones_own_are_asked(tmp_path: Path) -> None:
+    assert main(["rules", "new", "HOUSE-TAG-01", "--dir", str(tmp_path / "house"), "--declarative"]) == 0
+    ran = run(tmp_path, rules="house")
+    assert ran.outputs["exit-code"] == "1", ran.said
+    assert "HOUSE-TAG-01" in (tmp_path / "aks-audit-reports" / "aks-audit.json").read_text()
+
+
+def test_audits_of_two_scopes_in_one_workflow_are_kept_apart() -> None:
+    """The baseline of another scope would close alerts, and a second artifact of one name fails the job."""
+    steps = {step["name"]: step for step in ACTION["runs"]["steps"]}
+    fetched, kept = (steps[name]["with"] for name in ("Fetch the last report", "Keep the report for the next run"))
+    assert fetched["key"] == kept["key"]
+    assert fetched["key"].startswith(fetched["restore-keys"])
+    assert "/${{ inputs.name }}/" in fetched["restore-keys"]
+    assert steps["Keep all reports"]["with"]["name"] == "${{ inputs.name }}"
+
+
 def test_the_action_takes_inputs_by_the_environment_alone() -> None:
     """An expression inside a script is code that whoever sets the input writes."""
     for step in ACTION["runs"]["steps"]:
@@ -119,5 +137,5 @@ def test_each_input_reaches_the_script_and_is_documented() -> None:
     page = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
     for name in ACTION["inputs"]:
         assert f"| `{name}` |" in page
-        if name != "upload-sarif":
+        if name not in {"upload-sarif", "name"}:
             assert f"INPUT_{name.upper().replace('-', '_')}" in text

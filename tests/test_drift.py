@@ -378,6 +378,21 @@ def test_a_report_and_a_snapshot_are_told_apart_by_what_is_in_them(
     assert json.loads(capsys.readouterr().out) == found
 
 
+def test_snapshots_are_asked_rules_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "house"
+    assert main(["rules", "new", "HOUSE-RG-01", "--dir", str(rules), "--declarative"]) == 0
+
+    def renamed(record: dict[str, Any]) -> None:
+        if record["kind"] == "resource" and record["id"].endswith("/managedClusters/aks-payments"):
+            record["body"]["properties"]["nodeResourceGroup"] = "of-ours-nodes"
+
+    old, new = estate(tmp_path, "old.jsonl"), estate(tmp_path, "new.jsonl", renamed)
+    capsys.readouterr()
+    for options, told in (([], False), (["--rules", str(rules)], True)):
+        assert main(["diff", str(old), str(new), *options]) == 1
+        assert ("HOUSE-RG-01" in capsys.readouterr().out) is told
+
+
 def test_nothing_moved_in_what_was_not_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     same = estate(tmp_path, "same.jsonl")
     assert main(["diff", str(same), str(same)]) == 3

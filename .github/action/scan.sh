@@ -15,6 +15,7 @@ each() { # each OPTION VALUES: the option for each of the values, which spaces a
 each --subscription "$INPUT_SUBSCRIPTIONS"
 each --cluster "$INPUT_CLUSTERS"
 each --checklist "$INPUT_CHECKLISTS"
+each --rules "$INPUT_RULES"
 [ -z "$INPUT_CONFIG" ] || arguments+=(--config "$INPUT_CONFIG")
 
 baseline="$INPUT_OUTPUT/baseline/aks-audit.json"

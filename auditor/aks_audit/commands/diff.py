@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import FINDINGS, INCOMPLETE, OK, UsageError
-from aks_audit.commands.options import add_command
+from aks_audit.commands.options import add_command, add_rules
 from aks_audit.commands.output import colours, print_bytes, print_lines
 from aks_audit.progress import Progress
 
@@ -50,6 +50,7 @@ def add(commands: "Commands") -> None:
     diff.add_argument(
         "--config", type=Path, metavar="FILE", help="for snapshots, instead of the nearest aks-audit.toml, from here up"
     )
+    add_rules(diff)
 
 
 def _run(arguments: "Namespace", _progress: Progress) -> int:
@@ -76,10 +77,15 @@ def _wish(arguments: "Namespace") -> "Wish":
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from aks_audit import config  # noqa: PLC0415
+    from aks_audit.engine import load_rules  # noqa: PLC0415
     from aks_audit.scan import Wish  # noqa: PLC0415
 
     file = arguments.config or config.find(Path.cwd())
-    return Wish(today=datetime.now(UTC).date(), config=config.read(file) if file else config.Config())
+    return Wish(
+        today=datetime.now(UTC).date(),
+        config=config.read(file) if file else config.Config(),
+        rules=load_rules(arguments.rules) if arguments.rules else (),
+    )
 
 
 def _audit(path: Path, wish: "Wish") -> "Audit":
