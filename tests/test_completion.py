@@ -69,6 +69,8 @@ def test_a_script_is_one_of_its_shell(shell: str, scripts: dict[str, Path]) -> N
         (("scan", "--ba"), {"--baseline"}),
         (("scan", "--demo", "--fail"), {"--fail-on"}),
         (("scan", "--auth", "w"), {"workload"}),
+        (("scan", "--format", "sarif-"), {"sarif-azuredevops", "sarif-full"}),
+        (("scan", "--fail-on", "h"), {"high"}),
         (("scan", "--read", "alerts", "--read", "fl"), {"flow-logs"}),
         (("scan", "--checklist", "aks-s"), {"aks-security-summit"}),
         (("explain", "AKS-IAM-04"), {"AKS-IAM-04"}),

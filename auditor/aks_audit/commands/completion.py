@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aks_audit.commands import OK
 from aks_audit.commands.options import add_command
-from aks_audit.commands.output import print_bytes
+from aks_audit.commands.output import FORMATS, print_bytes
+from aks_audit.commands.scan import SEVERITIES
 from aks_audit.progress import Progress
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def _run(commands: "Commands", arguments: argparse.Namespace, _progress: Progres
 
     named = {
         "explain": {"rule": [rule.id for rule in load_rules()]},
-        "scan": {"--checklist": [checklist.name for checklist in load_checklists()]},
+        "scan": {
+            "--checklist": [checklist.name for checklist in load_checklists()],
+            "--format": [*FORMATS],
+            "--fail-on": [*SEVERITIES],
+        },
     }
     places = list(_places(commands, "", named))
     script = {"bash": _bash, "zsh": _zsh, "fish": _fish}[arguments.shell](places)
