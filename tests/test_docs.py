@@ -4,8 +4,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -63,3 +65,13 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     start = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r'(?:src|href)="https?://[^"]*\.(?:js|css|woff2?)"', start)
     assert (tmp_path / "reference" / "rules" / "AKS-API-01.html").is_file()
+    assert not list(dead_links(tmp_path))
+
+
+def dead_links(site: Path) -> Iterator[str]:
+    """The links of a site's pages to files of its own that are not there, which mkdocs warns of for pages alone."""
+    for page in site.glob("*.html"):
+        for link in re.findall(r'(?:href|src)="?([^"\s>]+)', page.read_text(encoding="utf-8")):
+            path, scheme = unquote(re.split("[?#]", link)[0]), re.match(r"[a-z]+:", link)
+            if path and not scheme and not path.startswith("/") and not (page.parent / path).exists():
+                yield f"{page.name}: {link}"
