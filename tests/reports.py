@@ -77,9 +77,11 @@ def report_of(
     findings: Iterable[Finding], rules: Iterable[RuleText] = (rule_text(),), records: Sequence[snapshot.Record] = ()
 ) -> Report:
     """The report of these findings; `records` are what else the snapshot holds, such as gaps."""
+    found = tuple(findings)
+    listed = [snapshot.Listing(type=TYPE, scope=SCOPE)] if found else []
     judged = [Rule(text, ManagedCluster, never) for text in rules]
     header = snapshot.Header(schema=snapshot.SCHEMA, tool="aks-audit", scope=(SCOPE,))
-    return report.build(snapshot.of([header, *records]), judged, tuple(findings), ())
+    return report.build(snapshot.of([header, *listed, *records]), judged, found, ())
 
 
 def audited(records: Sequence[snapshot.Record]) -> Report:

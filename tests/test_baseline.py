@@ -5,12 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aks_audit import baseline
+from aks_audit import baseline, report, snapshot
 from aks_audit.baseline import BaselineError, Now
+from aks_audit.facts import ManagedCluster
 from aks_audit.report import Comparison, Report, Scan
 from aks_audit.results import Finding, Outcome
+from aks_audit.rule import Rule
 from aks_audit_reports.json import REPORTER
-from reports import SCOPE, cluster_id, finding, report_of
+from reports import SCOPE, cluster_id, finding, never, report_of, rule_text
 
 RULE = "AKS-TST-01"
 
@@ -86,6 +88,16 @@ def test_what_is_gone_from_a_whole_scan_is_fixed() -> None:
 )
 def test_what_is_gone_from_a_smaller_scan_is_carried(less: Now) -> None:
     told = compared(BEFORE, when=less)
+    assert (len(told.carried), told.fixed) == (1, ())
+
+
+def test_what_was_not_listed_is_not_gone() -> None:
+    """A snapshot of one cluster, imported from `az aks show`, says nothing of the others in the subscription."""
+    header = snapshot.Header(schema=snapshot.SCHEMA, tool="aks-audit", scope=(SCOPE,))
+    judged = [Rule(rule_text(), ManagedCluster, never)]
+    later = report.build(snapshot.of([header]), judged, (finding("b", outcome=Outcome.PASS),), ())
+    told = compared(BEFORE, *later.findings, when=Now(later.scan, {RULE}, ()))
+    assert not later.scan.complete
     assert (len(told.carried), told.fixed) == (1, ())
 
 

@@ -8,7 +8,7 @@ from aks_audit import __version__
 from aks_audit.checklist import Checklist, Item
 from aks_audit.errors import AuditError
 from aks_audit.facts import ManagedCluster
-from aks_audit.facts.resource_id import parse
+from aks_audit.facts.resource_id import parse, within
 from aks_audit.picture import ClusterPicture
 from aks_audit.results import Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
@@ -398,15 +398,19 @@ def _unread(snapshot: Snapshot, findings: Iterable[Finding], clusters: Collectio
         for gap, _ in snapshot.gaps
     ]
     noticed = [missing for finding in findings for missing in finding.missing]
-    unlisted = () if clusters else tuple(_unlisted(snapshot))
-    unique = dict.fromkeys([*gaps, *noticed, *unlisted])
+    unique = dict.fromkeys([*gaps, *noticed, *_unlisted(snapshot, clusters)])
     return tuple(sorted(unique, key=lambda m: (m.what.lower(), m.kind, m.reason, m.action or "", m.scope or "")))
 
 
-def _unlisted(snapshot: Snapshot) -> Iterator[Missing]:
-    """Where there is no cluster: that nothing says that there is none."""
-    if any(listing.type.lower() == ManagedCluster.TYPE.lower() for listing in snapshot.listings):
-        return
-    for scope in sorted({scope for header in snapshot.headers for scope in header.scope}) or ["/"]:
-        reason = f"the list of {ManagedCluster.TYPE} in {scope} is not in the snapshot, and no cluster is"
-        yield Missing(what=scope, kind="not-read", reason=reason, action=f"{ManagedCluster.TYPE}/read", scope=scope)
+def _unlisted(snapshot: Snapshot, clusters: Collection[str]) -> Iterator[Missing]:
+    """The scopes of which nothing says which clusters there are: there may be others, or any at all."""
+    kind = ManagedCluster.TYPE.lower()
+    told = [listing.scope for listing in snapshot.listings if listing.type.lower() == kind]
+    # a list that was refused is told of by its gap
+    told += [gap.id for gap, _ in snapshot.gaps if gap.type.lower() in {"", kind} and gap.cause not in ENOUGH]
+    asked = sorted({scope for header in snapshot.headers for scope in header.scope})
+    for scope in asked or ([] if told else ["/"]):
+        if not any(within(scope, one) or within(one, scope) for one in told):
+            known = "and there may be others than those that are" if clusters else "and no cluster is"
+            reason = f"the list of {ManagedCluster.TYPE} in {scope} is not in the snapshot, {known}"
+            yield Missing(what=scope, kind="not-read", reason=reason, action=f"{ManagedCluster.TYPE}/read", scope=scope)
