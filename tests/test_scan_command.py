@@ -65,6 +65,33 @@ def test_the_file_is_found_where_the_command_runs(
     assert not any(one["rule"] == "AKS-API-01" for one in report["findings"])
 
 
+def test_what_was_accepted_then_and_is_not_now_counts_as_new(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Else an exception would last for ever behind a baseline that was made while it did."""
+    file, before = tmp_path / "aks-audit.toml", tmp_path / "aks-audit.json"
+    file.write_text(EXCEPTION.format(expires=in_two_months()))
+    main(["scan", "--demo", "--format", "json", "--config", str(file), "--output", str(tmp_path)])
+    options = ("--config", str(file), "--baseline", str(before), "--fail-on", "new:high")
+    assert scanned(capfdbinary, *options)[0] == INCOMPLETE
+    file.write_text(EXCEPTION.format(expires="2020-01-01"))
+    assert scanned(capfdbinary, *options)[0] == FINDINGS
+
+
+def test_what_was_less_severe_than_the_threshold_counts_as_new(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    before = tmp_path / "aks-audit.json"
+    main(["scan", "--demo", "--format", "json", "--output", str(tmp_path)])
+    report = msgspec.json.decode(before.read_bytes())
+    next(one for one in report["findings"] if (one["rule"], one["outcome"]) == ("AKS-API-01", "fail"))["severity"] = (
+        "low"
+    )
+    before.write_bytes(msgspec.json.encode(report))
+    assert scanned(capfdbinary, "--baseline", str(before), "--fail-on", "new:low")[0] == INCOMPLETE
+    assert scanned(capfdbinary, "--baseline", str(before), "--fail-on", "new:high")[0] == FINDINGS
+
+
 def test_a_baseline_tells_what_is_new(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     file = tmp_path / "aks-audit.json"
     main(["scan", "--demo", "--format", "json", "--output", str(tmp_path)])

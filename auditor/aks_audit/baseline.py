@@ -13,7 +13,7 @@ import msgspec
 
 from aks_audit.errors import AuditError
 from aks_audit.report import SCHEMA_VERSION, Comparison, Fixed, FixedBy, Report, Scan
-from aks_audit.results import Finding, Outcome
+from aks_audit.results import Finding, Outcome, Severity
 
 
 class BaselineError(AuditError):
@@ -62,6 +62,12 @@ def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[tupl
         fixed=tuple(one for one in became if isinstance(one, Fixed)),
         carried=tuple(msgspec.structs.replace(one, change=None) for one in became if isinstance(one, Finding)),
     )
+
+
+def beyond(before: Report, failures: Sequence[Finding], threshold: Severity) -> Iterator[Finding]:
+    """Those failures over a severity that the baseline has not so: new, less severe then, or accepted by a person."""
+    known = {one.fingerprint for one in _failed(before) if one.exception is None and one.severity.reaches(threshold)}
+    yield from (failure for failure in failures if failure.fingerprint not in known)
 
 
 def _failed(report: Report) -> Iterator[Finding]:

@@ -112,7 +112,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> int:
-    from aks_audit.results import Severity  # noqa: PLC0415 - only a scan needs them
+    from aks_audit.baseline import beyond  # noqa: PLC0415 - only a scan needs them
+    from aks_audit.results import Severity  # noqa: PLC0415
     from aks_audit.scan import scan  # noqa: PLC0415
 
     if is_recorded(arguments):
@@ -132,7 +133,9 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     if arguments.evidence:
         _write_evidence(arguments.evidence, document, recorded, progress)
     failures = document.failures(Severity(threshold))
-    if any(failure.change == "new" for failure in failures) if only_new else failures:
+    if only_new and wish.before:
+        failures = tuple(beyond(wish.before, failures, Severity(threshold)))
+    if failures:
         return FINDINGS
     return OK if document.scan.complete else INCOMPLETE
 
