@@ -134,6 +134,12 @@ def test_a_baseline_makes_events_that_update_and_close() -> None:
     assert said["aks-quiet"] == "Its rule is disabled. Before: The door is open"
 
 
+def test_only_an_address_of_the_web_is_the_source() -> None:
+    text = msgspec.structs.replace(rule_text(), references=("javascript:alert(1)", "https://example.org/a"))
+    (event,) = parsed(report_of([finding()], [text]))
+    assert event["finding_info"]["src_url"] == "https://example.org/a"
+
+
 def test_a_rule_that_the_report_does_not_hold_makes_an_event_all_the_same() -> None:
     report = report_of([finding()])
     comparison = Comparison(None, report.score.overall, 0, 0, 1, (), (finding("aks-old", rule_id="AKS-OLD-01"),))

@@ -84,6 +84,23 @@ def test_a_rule_is_described_though_nothing_failed_it() -> None:
     assert [rule["id"] for rule in passed["tool"]["driver"]["rules"]] == ["AKS-TST-01"]
 
 
+@pytest.mark.parametrize(
+    ("references", "expected"),
+    [
+        (("javascript:alert(1)", "The platform handbook, page 7"), None),
+        (("The handbook", "https://example.org/a%20b?c=d#e"), "https://example.org/a%20b?c=d#e"),
+        (("https://example.org/a b", "https://example.org/\u00fc", "https://example.org/%zz", "https://"), None),
+        ((), None),
+    ],
+)
+def test_only_an_address_of_the_web_is_the_address_of_help(references: tuple[str, ...], expected: str | None) -> None:
+    """Rules of one's own may name whatever they stand on; of a file with one bad URI GitHub takes nothing."""
+    text = msgspec.structs.replace(rule_text(), references=references)
+    (rule,) = rendered(report_of([finding()], [text]))["tool"]["driver"]["rules"]
+    assert rule.get("helpUri") == expected
+    assert all(one in rule["help"]["text"] for one in references)
+
+
 def test_severities_fall_into_githubs_bands_as_strings() -> None:
     rules = rendered(severities(*Severity))["tool"]["driver"]["rules"]
     properties = [rule["properties"] for rule in rules]

@@ -279,7 +279,7 @@ class _Maker:
                 types=("Azure Kubernetes Service",),
                 last_seen_time=self._time,
                 desc=rule.why if rule else None,
-                src_url=rule.references[0] if rule and rule.references else None,
+                src_url=summary.address_of(rule),
             ),
             resources=(
                 Resource(

@@ -1,11 +1,12 @@
 """What every report for people says in the same words: the verdict, what fails most, and what could not be read."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from aks_audit.report import Comparison, Report
-from aks_audit.results import Evidence, Exemption, Finding, Index, Missing, MissingKind, Severity
+from aks_audit.results import Evidence, Exemption, Finding, Index, Missing, MissingKind, RuleText, Severity
 
 KINDS: dict[MissingKind, str] = {
     "refused": "Refused",
@@ -237,6 +238,15 @@ def kind(resource_id: str) -> str:
     path, group = (parts[5:], "") if parts[_INSIDE] == "api" else (parts[6:], "".join(parts[4:5]))
     plural = path[2:3] if path[:1] == ["namespaces"] and len(path) > 2 else path[:1]  # noqa: PLR2004 - in a namespace
     return ".".join(one for one in (*plural, group) if one)
+
+
+_ADDRESS = re.compile(r"https?://(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9a-f]{2})+", re.IGNORECASE | re.ASCII)
+"""An address of the web in the characters that a URI has."""
+
+
+def address_of(rule: RuleText | None) -> str | None:
+    """The first of a rule's references that programs may take for a URI; rules of one's own may name books, too."""
+    return next((one for one in (rule.references if rule else ()) if _ADDRESS.fullmatch(one)), None)
 
 
 def printable(text: str) -> str:

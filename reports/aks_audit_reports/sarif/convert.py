@@ -26,7 +26,7 @@ from aks_audit_reports.sarif.log import (
 from aks_audit_reports.sarif.profile import Profile
 from aks_audit_reports.sarif.results import LEVELS, Results, clip, plain
 from aks_audit_reports.sarif.selection import Selection
-from aks_audit_reports.summary import count
+from aks_audit_reports.summary import address_of, count
 
 SECURITY_SEVERITIES: Mapping[Severity, str] = {
     Severity.CRITICAL: "9.5",
@@ -101,7 +101,7 @@ def _rule(rule: RuleText, most_tags: int | None) -> Rule:
         short_description=MultiformatMessage(text=clip(rule.title, LONGEST_DESCRIPTION)),
         full_description=MultiformatMessage(text=clip(rule.why, LONGEST_DESCRIPTION)),
         help=help_text(rule),
-        help_uri=next(iter(rule.references), None),
+        help_uri=address_of(rule),
         default_configuration=Configuration(level=LEVELS[rule.severity]),
         properties=_properties(rule, most_tags),
     )
