@@ -192,6 +192,22 @@ def test_the_nearest_file_is_found_up_to_the_root_of_the_repository(tmp_path: Pa
     assert config.find(inner) == inner.parent / config.FILE_NAME
 
 
+def test_a_link_that_leads_nowhere_is_no_absent_file(tmp_path: Path) -> None:
+    """What stands above it would be what nobody decided here."""
+    (tmp_path / config.FILE_NAME).write_text("")
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / config.FILE_NAME).symlink_to("nowhere")
+    assert config.find(below) == below / config.FILE_NAME
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.read(below / config.FILE_NAME)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (read,) = told(tmp_path, "\ufeff" + entry()).exceptions
+    assert (read.line, read.problem) == (1, "")
+
+
 def test_inline_entries_are_read_too(tmp_path: Path) -> None:
     inline = "{" + ", ".join(f"{name} = {value}" for name, value in ENTRY.items()) + "}"
     _, policy = decided(told(tmp_path, f"exception = [{inline}]"), finding("a"))

@@ -56,6 +56,23 @@ def test_an_expired_exception_is_told_by_file_and_line(
     assert f"{file.as_posix()}:2: exception of AKS-API-01: accepts nothing: it expired on 2020-01-01" in said
 
 
+@pytest.mark.parametrize("named", ["loop", "a\\u0000b", "x" * 5000], ids=["a loop of links", "NUL", "too long"])
+def test_a_source_that_no_file_can_be_is_told_and_crashes_nothing(
+    named: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    file = tmp_path / "aks-audit.toml"
+    file.write_text(f'[[source]]\ncluster = "aks-web"\nfile = "{named}"\n')
+    code, report, said = scanned(
+        capfdbinary, "--config", str(file), "--source-root", str(tmp_path), "--fail-on", "critical"
+    )
+    assert (code, len(report["clusters"])) == (INCOMPLETE, 5)
+    assert "a fault of aks-audit" not in said
+    assert f"{file.as_posix()}:1: source of aks-web" in said
+    assert main(["config", "check", str(file)]) == UNUSABLE
+    assert "aks-audit.toml:1: source: there is no file" in capfdbinary.readouterr().out.decode()
+
+
 def test_the_file_is_found_where_the_command_runs(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,7 +119,7 @@ _TABLES: Mapping[str, type[_Entry]] = {
 def find(folder: Path) -> Path | None:
     """The file in a folder, or in the nearest one above it; not above the root of a Git repository."""
     for place in (folder, *folder.parents):
-        if (place / FILE_NAME).is_file():
+        if (place / FILE_NAME).is_file() or (place / FILE_NAME).is_symlink():  # one that leads nowhere is refused
             return place / FILE_NAME
         if (place / ".git").exists():
             break
@@ -133,7 +133,7 @@ def read(path: Path) -> Config:
         ConfigError: it cannot be read, is not TOML, or has a table that there is not.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")  # which some editors of Windows write
         tables = tomllib.loads(text)
     except OSError as problem:
         raise ConfigError(f"{path}: cannot be read ({problem.strerror or problem})") from None

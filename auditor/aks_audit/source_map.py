@@ -154,10 +154,13 @@ class _Atlas:
 
 
 def _file(read: Read[SourceEntry], config: Config, root: Path) -> str | None:
-    """The file that an entry names, from the root; None where it is not below it."""
+    """The file that an entry names, from the root; None where it is not below it, or can be none."""
     if read.entry is None or config.file is None:
         return None
-    path = (config.file.resolve().parent / read.entry.file).resolve()
+    try:
+        path = (config.file.resolve().parent / read.entry.file).resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a NUL
+        return None
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
 
 

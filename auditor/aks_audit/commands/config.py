@@ -124,9 +124,16 @@ def _faults(file: Path, told: "tuple[PolicyEntry, ...]") -> "Iterator[str]":
 
 def _absent_files(file: Path, read: "Config") -> "Iterator[str]":
     for source in read.sources:
-        if source.entry and not (file.parent / source.entry.file).is_file():
+        if source.entry and not _is_file(file.parent / source.entry.file):
             named = one_line(source.entry.file)
             yield f"{file}:{source.line}: source: there is no file {named} in the folder of {file.name}"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _schema(arguments: argparse.Namespace, _progress: Progress) -> int:
