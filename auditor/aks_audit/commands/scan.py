@@ -28,6 +28,11 @@ examples:
   aks-audit scan --snapshot estate.jsonl                audit a recorded estate, print the summary
   aks-audit scan --snapshot estate.jsonl --output out   also write aks-audit.html, .json and .sarif
   aks-audit scan --snapshot a.jsonl b.jsonl.gz --checklist azure-firewall-egress --fail-on medium
+  aks-audit scan --in-cluster kubeconfig --output out   also read inside clusters, by your kubeconfig
+  aks-audit scan --output out --baseline last/aks-audit.json --fail-on new:high
+                                                        fail on what the last report has not
+  aks-audit scan --rules house --output out             also ask the rules of your own in the folder house
+  aks-audit scan --format markdown >> "$GITHUB_STEP_SUMMARY"
 
 """
 
