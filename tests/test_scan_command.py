@@ -1,5 +1,6 @@
 """`aks-audit scan` with a configuration and a baseline: what it says, writes, and ends with."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,16 @@ def test_a_source_that_no_file_can_be_is_told_and_crashes_nothing(
     assert f"{file.as_posix()}:1: source of aks-web" in said
     assert main(["config", "check", str(file)]) == UNUSABLE
     assert "aks-audit.toml:1: source: there is no file" in capfdbinary.readouterr().out.decode()
+
+
+def test_a_folder_whose_name_is_no_text_stops_no_scan(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9") / "aks-audit.toml"
+    file.parent.mkdir()
+    file.write_text('[[disabled]]\nrule = "AKS-API-01"\nreason = "public by contract"\n')
+    _, report, _ = scanned(capfdbinary, "--config", str(file))
+    assert report["policy"]["file"].endswith("caf\ufffd/aks-audit.toml")
 
 
 def test_the_file_is_found_where_the_command_runs(

@@ -4,11 +4,13 @@ An accepted failure stays a failure and stays in the score; only what is asked o
 what to do and the exit code. An entry that is at fault decides nothing, and says so.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from fnmatch import translate
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -76,7 +78,12 @@ def decide(
     severities, matched = _severities(config), Counter[int]()
     decided = tuple(_decided(finding, of_rule, severities, matched) for finding in findings)
     told = tuple(_exception(one, matched[place], today) for place, one in enumerate(accepting))
-    return decided, Policy(config.file.as_posix() if config.file else None, (*told, *_others(config, known)))
+    return decided, Policy(_shown(config.file) if config.file else None, (*told, *_others(config, known)))
+
+
+def _shown(file: Path) -> str:
+    """The path as a report can hold it: where a name on the way is not UTF-8, with its bytes replaced."""
+    return os.fsencode(file.as_posix()).decode(errors="replace")
 
 
 def standing(config: Config, known: Collection[str], today: date) -> tuple[PolicyEntry, ...]:
