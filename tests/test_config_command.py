@@ -54,7 +54,7 @@ def test_a_good_file_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFix
     ("changed", "says"),
     [
         ({"rule": '"AKS-IAM-4"'}, "there is no rule AKS-IAM-4 (did you mean AKS-IAM-04?)"),
-        ({"rule": '"nonsense"'}, "there is no rule nonsense; `aks-audit rules` lists them"),
+        ({"rule": '"nonsense"'}, "there is no rule nonsense; `aks-audit rules` lists them, --rules DIR adds yours"),
         ({"rule": "3"}, '`rule` has to be a text in quotes, "like this"'),
         ({"owner": None}, "`owner` is missing"),
         ({"owner": '" "'}, "`owner` is empty"),

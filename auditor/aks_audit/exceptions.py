@@ -152,7 +152,7 @@ def _no_rule(rule: str, rules: Collection[str]) -> str:
     """What is wrong with the name of a rule; empty where there is one of the name, whatever its case."""
     if rule.lower() in {one.lower() for one in rules}:
         return ""
-    return f"there is no rule {rule}{near(rule, rules) or '; `aks-audit rules` lists them'}"
+    return f"there is no rule {rule}{near(rule, rules) or '; `aks-audit rules` lists them, --rules DIR adds yours'}"
 
 
 def _exception(one: _Accepting, matched: int | None, today: date) -> PolicyEntry:
