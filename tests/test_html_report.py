@@ -613,6 +613,15 @@ def test_hostile_text_runs_nothing_in_a_browser(opened: Callable[..., Opened]) -
     assert HOSTILE[:60] in shown.page.locator("#finding-list").inner_text()
 
 
+def test_a_name_longer_than_a_line_is_broken(opened: Callable[..., Opened]) -> None:
+    """Else what to do is wider than the page, and its buttons are out of sight."""
+    shown = opened(
+        agreed(report_samples.report(clusters=3, name="w" * 2000 + "{n}")), viewport={"width": 1300, "height": 900}
+    )
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= 1300
+    assert shown.page.locator(".fix .meta").first.is_visible()
+
+
 @pytest.fixture
 def node_modules() -> Path:
     """The folder with axe and pa11y."""
