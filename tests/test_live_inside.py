@@ -164,7 +164,7 @@ PLANNED = {
     "auto": ["service account of the pod", "by a context of ", "not run without --allow-exec", "never as an admin"],
     "kubeconfig": ["by context aks-shop of elsewhere that leads to", "not run without --allow-exec"],
     "aad": ["1 call: POST listClusterUserCredential"],
-    "run-command": ["is a write", "about 10 commands", "1 call: POST runCommand"],
+    "run-command": ["is a write", "about 11 commands", "1 call: POST runCommand"],
     "service-account": ["service account of the pod"],
 }
 
