@@ -87,7 +87,7 @@ def test_who_is_not_signed_in_gets_one_object(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["scan", "--format", "pdf"],
+        ["scan", "--format", "docx"],
         ["scan", "--format", "json,sarif"],
         ["scan", "--snapshot", "nowhere\x1b[31m.jsonl"],
         ["scan", "--cluster", "nobody"],
@@ -118,7 +118,7 @@ def test_a_fault_and_the_warnings_of_packages_are_objects_too(tmp_path: Path) ->
         "import asyncio, logging, sys, warnings\n"
         "from aks_audit import cli, engine\n"
         "class Lost:\n    def __del__(self): raise ValueError('lost')\n"
-        "def broken():\n"
+        "def broken(*_):\n"
         "    warnings.warn('old')\n"
         "    logging.getLogger('asyncio').error('Task exception was never retrieved: password=hunter2')\n"
         "    logging.getLogger('azure.identity').warning('what the error holds')\n"
