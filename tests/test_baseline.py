@@ -9,7 +9,7 @@ from aks_audit import baseline, report, snapshot
 from aks_audit.baseline import BaselineError, Now
 from aks_audit.facts import ManagedCluster
 from aks_audit.report import Comparison, Report, Scan
-from aks_audit.results import Finding, Outcome
+from aks_audit.results import Finding, Outcome, Severity
 from aks_audit.rule import Rule
 from aks_audit_reports.json import REPORTER
 from reports import SCOPE, cluster_id, finding, never, report_of, rule_text
@@ -99,6 +99,22 @@ def test_what_was_not_listed_is_not_gone() -> None:
     told = compared(BEFORE, *later.findings, when=Now(later.scan, {RULE}, ()))
     assert not later.scan.complete
     assert (len(told.carried), told.fixed) == (1, ())
+
+
+def test_a_baseline_that_says_no_scope_ends_nothing() -> None:
+    before = msgspec.structs.replace(BEFORE, scan=msgspec.structs.replace(BEFORE.scan, scope=()))
+    assert compared(before).carried
+
+
+def test_what_is_carried_is_unsettled_where_it_was_asked_about() -> None:
+    unknown = [finding("a", outcome=Outcome.UNKNOWN)]
+    after = msgspec.structs.replace(report_of(unknown), comparison=compared(BEFORE, *unknown))
+    assert after.unsettled(Severity.HIGH)
+    assert not after.unsettled(Severity.CRITICAL)
+    assert not report_of(unknown).unsettled(Severity.INFO)
+    elsewhere = msgspec.structs.replace(after, clusters=())
+    assert not elsewhere.unsettled(Severity.INFO)
+    assert not msgspec.structs.replace(after, rules=()).unsettled(Severity.INFO)
 
 
 def test_alike_narrowed_scans_see_what_is_gone_but_for_tags() -> None:

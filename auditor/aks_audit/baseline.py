@@ -130,7 +130,10 @@ _DECIDED: Mapping[Outcome, FixedBy] = {Outcome.PASS: "pass", Outcome.NOT_APPLICA
 
 
 def as_much(before: Scan, now: Scan) -> bool:
-    """Whether a scan asked for as much as one before. A cluster can lose its tag, and be there all the same."""
-    wide = {scope.lower() for scope in before.scope} <= {scope.lower() for scope in now.scope}
+    """Whether a scan asked for as much as one before, and that one said what it asked for.
+
+    A cluster can lose its tag, and be there all the same.
+    """
+    wide = bool(before.scope) and {scope.lower() for scope in before.scope} <= {scope.lower() for scope in now.scope}
     alike = before.narrowed == now.narrowed and not any(told.startswith("tag=") for told in now.narrowed)
     return wide and (not now.narrowed or alike)

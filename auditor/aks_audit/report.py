@@ -223,6 +223,18 @@ class Report(Record, frozen=True):
         failed = (f for f in self.findings if f.outcome is Outcome.FAIL and f.exception is None)
         return _worst_first(f for f in failed if f.severity in reached)
 
+    def unsettled(self, threshold: Severity) -> bool:
+        """Whether a failure of the baseline that reaches a severity was asked about again, and could not be looked at."""
+        rules, clusters = {rule.id for rule in self.rules}, {cluster.id.lower() for cluster in self.clusters}
+        carried = self.comparison.carried if self.comparison else ()
+        return any(
+            finding.severity.reaches(threshold)
+            and finding.exception is None
+            and finding.rule in rules
+            and not clusters.isdisjoint(cluster.lower() for cluster in finding.clusters)
+            for finding in carried
+        )
+
     def accepted(self) -> tuple[Finding, ...]:
         """The failures that a person accepted, in the same order."""
         return _worst_first(finding for finding in self.findings if finding.exception)

@@ -142,7 +142,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
         failures = tuple(beyond(wish.before, failures, Severity(threshold)))
     if failures:
         return FINDINGS
-    return OK if document.scan.complete else INCOMPLETE
+    return OK if document.scan.complete and not document.unsettled(Severity(threshold)) else INCOMPLETE
 
 
 def _check_folders(arguments: argparse.Namespace) -> None:
