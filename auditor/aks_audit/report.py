@@ -224,7 +224,7 @@ class Report(Record, frozen=True):
         return _worst_first(f for f in failed if f.severity in reached)
 
     def unsettled(self, threshold: Severity) -> bool:
-        """Whether a failure of the baseline that reaches a severity was asked about again and could not be looked at."""
+        """Whether a failure of the baseline that reaches a severity was asked about and could not be looked at."""
         rules, clusters = {rule.id for rule in self.rules}, {cluster.id.lower() for cluster in self.clusters}
         carried = self.comparison.carried if self.comparison else ()
         return any(
