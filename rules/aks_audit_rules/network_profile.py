@@ -166,7 +166,7 @@ def pods_off_the_node_subnet(cluster: ManagedCluster) -> Verdict:
         https://learn.microsoft.com/azure/aks/azure-cni-overlay
     """
     evidence = cluster.at(ManagedCluster.network_plugin)
-    plugin = _network_plugin(cluster)
+    plugin = network_plugin_of(cluster)
     match plugin:
         case NetworkPlugin.AZURE:
             return _pod_addresses(cluster)
@@ -178,7 +178,7 @@ def pods_off_the_node_subnet(cluster: ManagedCluster) -> Verdict:
             assert_never(other)
 
 
-def _network_plugin(cluster: ManagedCluster) -> NetworkPlugin:
+def network_plugin_of(cluster: ManagedCluster) -> NetworkPlugin:
     """The network plugin, which every cluster has.
 
     Raises:
@@ -249,7 +249,7 @@ def azure_cni(cluster: ManagedCluster) -> Verdict:
         https://github.com/Azure/AKS/issues/4859
     """
     evidence = cluster.at(ManagedCluster.network_plugin)
-    plugin = _network_plugin(cluster)
+    plugin = network_plugin_of(cluster)
     match plugin:
         case NetworkPlugin.AZURE:
             return passes("The network plugin is Azure CNI", evidence)
@@ -313,7 +313,7 @@ def network_plugin_fits(cluster: ManagedCluster) -> Verdict:
         https://learn.microsoft.com/azure/aks/azure-cni-powered-by-cilium
         https://learn.microsoft.com/azure/aks/configure-kubenet
     """
-    if _network_plugin(cluster) is NetworkPlugin.NONE:
+    if network_plugin_of(cluster) is NetworkPlugin.NONE:
         evidence = cluster.at(ManagedCluster.network_plugin)
         return not_applicable("The cluster's own CNI plugin brings its policy engine and data plane", evidence)
     return every((_policy_fits, _pools_fit), lambda fit: fit(cluster))
@@ -332,7 +332,7 @@ def _policy_fits(cluster: ManagedCluster) -> Verdict:
             pass
         case other:
             assert_never(other)
-    if _network_plugin(cluster) is NetworkPlugin.KUBENET:
+    if network_plugin_of(cluster) is NetworkPlugin.KUBENET:
         judge = passes if policy is NetworkPolicy.CALICO else fails
         return judge(f"The policy engine {policy} is on kubenet, which supports Calico alone", *evidence)
     if dataplane is None:
@@ -425,7 +425,7 @@ def _pod_cidrs_private(cluster: ManagedCluster) -> Verdict:
 
 def _pods_in_subnets(cluster: ManagedCluster) -> bool:
     """Whether it is certain that pods live in subnets of the virtual network; older api-versions leave that open."""
-    plugin = _network_plugin(cluster)
+    plugin = network_plugin_of(cluster)
     return plugin is NetworkPlugin.AZURE and not cluster.network_plugin_mode and cluster.network_dataplane is not None
 
 
@@ -472,7 +472,7 @@ def network_policy_engine(cluster: ManagedCluster) -> Verdict:
         https://learn.microsoft.com/azure/aks/use-byo-cni
     """
     evidence = (cluster.at(ManagedCluster.network_policy), cluster.at(ManagedCluster.network_plugin))
-    if _network_plugin(cluster) is NetworkPlugin.NONE:
+    if network_plugin_of(cluster) is NetworkPlugin.NONE:
         return not_applicable(
             "The cluster brings its own CNI plugin, which may bring a policy engine or not", *evidence
         )

@@ -5,7 +5,6 @@ from typing import assert_never
 from aks_audit.facts import (
     AgentPool,
     Evidence,
-    Malformed,
     ManagedCluster,
     NetworkDataplane,
     NetworkPlugin,
@@ -16,6 +15,7 @@ from aks_audit.facts.enumerations import TransitEncryption
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import review_checklist, the_aks_checklist
+from aks_audit_rules.network_profile import network_plugin_of
 from aks_audit_rules.retirements import Component, retiring
 
 
@@ -66,7 +66,7 @@ def _on_pool(cluster: ManagedCluster, pool: AgentPool) -> Verdict:
 def _on_windows(cluster: ManagedCluster, nodes: str, system: Evidence) -> Verdict:
     """Whether the cluster's engine runs on Windows nodes."""
     shown = (cluster.at(ManagedCluster.network_policy), cluster.at(ManagedCluster.network_plugin), system)
-    plugin = _plugin(cluster)
+    plugin = network_plugin_of(cluster)
     if plugin is NetworkPlugin.NONE:
         return not_applicable("The cluster's own CNI plugin may bring an engine for Windows or not", *shown)
     match cluster.network_policy:
@@ -82,18 +82,6 @@ def _on_windows(cluster: ManagedCluster, nodes: str, system: Evidence) -> Verdic
             return fails(f"{nodes} are not covered: no engine is installed", *shown)
         case other:
             assert_never(other)
-
-
-def _plugin(cluster: ManagedCluster) -> NetworkPlugin:
-    """The network plugin, which every cluster has.
-
-    Raises:
-        Malformed: the body does not name it.
-    """
-    if cluster.network_plugin is None:
-        pointer = cluster.at(ManagedCluster.network_plugin).pointer
-        raise Malformed(cluster.id, pointer, "a cluster without its network plugin")
-    return cluster.network_plugin
 
 
 @rule("AKS-KN-20", title="What pods send to other nodes is encrypted on the way", severity=Severity.INFO)
@@ -118,7 +106,7 @@ def transit_encrypted(cluster: ManagedCluster) -> Verdict:
         https://docs.cilium.io/en/stable/security/network/encryption-wireguard/
     """
     shown = (cluster.at(ManagedCluster.transit_encryption), cluster.at(ManagedCluster.network_dataplane))
-    if _plugin(cluster) is NetworkPlugin.NONE:
+    if network_plugin_of(cluster) is NetworkPlugin.NONE:
         return not_applicable("The cluster's own CNI plugin may encrypt or not", *shown)
     dataplane = cluster.network_dataplane
     if dataplane is None:
