@@ -12,6 +12,7 @@ from compose.estates import ESTATES, demo
 from coverage_page import page
 from permissions_page import page as permissions_page
 from rule_pages import pages as rule_pages
+from traps.corpus import page as traps_page
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +37,10 @@ def _permissions() -> dict[str, bytes]:
     return {"docs/permissions.md": permissions_page()}
 
 
+def _traps() -> dict[str, bytes]:
+    return {"docs/traps.md": traps_page()}
+
+
 def _estates() -> dict[str, bytes]:
     return {f"fixtures/estates/{name}.jsonl": encode(records()) for name, records in ESTATES.items()}
 
@@ -51,6 +56,7 @@ GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the list of rules": _coverage,
     "the list of permissions": _permissions,
     "the pages of rules and checklists": rule_pages,
+    "the table of traps": _traps,
     "the estates of the fixtures": _estates,
     "the estate of the demo": _demo,
 }
