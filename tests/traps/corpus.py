@@ -20,9 +20,10 @@ _HEAD = """\
 # Traps
 
 Made by `python tests/renew.py`. Wrong answers that scanners were seen to give, each with the right one.
-`fixtures/traps` holds one file for each, with the cases that rules are asked; what takes more than a rule is checked by the
-installed command. All are tested at every change (`pytest tests/test_traps.py`, or in `tests`: `python -m traps`).
-Where a scanner or a benchmark is named, it is for the version that was read; it may have been mended since.
+`fixtures/traps` holds one file for each, with the cases that rules are asked; what takes more than a rule is
+checked by the installed command. All are tested at every change (`pytest tests/test_traps.py`, or in `tests`:
+`python -m traps`). Where a scanner or a benchmark is named, it is for the version that was read; it may have been
+mended since.
 
 """
 
