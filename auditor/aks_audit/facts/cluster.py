@@ -27,6 +27,7 @@ from aks_audit.facts.enumerations import (
     PublicNetworkAccess,
     RestrictionLevel,
     SafeguardsLevel,
+    ScaleSetPriority,
     SkuTier,
     SSHAccess,
     TransitEncryption,
@@ -36,6 +37,7 @@ from aks_audit.facts.field import (
     Choice,
     View,
     flag,
+    named_texts,
     network,
     networks,
     number,
@@ -70,6 +72,7 @@ class AddOn(View):
     secret_rotation = text("config.enableSecretRotation")
     object_id = text("identity.objectId")
     workspace_id = text("config.logAnalyticsWorkspaceResourceID")
+    subnet_name = text("config.SubnetName")
     effective_application_gateway = link("config.effectiveApplicationGatewayId", ApplicationGateway)
     application_gateway = link("config.applicationGatewayId", ApplicationGateway)
 
@@ -127,6 +130,9 @@ class AgentPool(AzureResource):
     node_image_version = text("nodeImageVersion")
     node_taints = texts("nodeTaints")
     current_orchestrator_version = text("currentOrchestratorVersion")
+    scale_set_priority = Choice("scaleSetPriority", ScaleSetPriority)
+    enable_vtpm = flag("securityProfile.enableVTPM")
+    enable_secure_boot = flag("securityProfile.enableSecureBoot")
     ssh_access = Choice("securityProfile.sshAccess", SSHAccess)
     power_state = Choice("powerState.code", PowerState)
     allowed_host_ports = parts("networkProfile.allowedHostPorts", PortRange)
@@ -175,7 +181,10 @@ class ManagedCluster(AzureResource):
     TYPE = "Microsoft.ContainerService/managedClusters"
 
     location = text("location")
+    tags = named_texts("tags")
     fqdn = text("properties.fqdn")
+    dns_prefix = text("properties.dnsPrefix")
+    fqdn_subdomain = text("properties.fqdnSubdomain")
     agent_pools = parts("properties.agentPoolProfiles", AgentPool)
     current_kubernetes_version = text("properties.currentKubernetesVersion")
     power_state = Choice("properties.powerState.code", PowerState)
@@ -263,6 +272,8 @@ class ManagedCluster(AzureResource):
     http_application_routing = part("properties.addonProfiles.httpApplicationRouting", AddOn)
     open_service_mesh = part("properties.addonProfiles.openServiceMesh", AddOn)
     oms_agent = part("properties.addonProfiles.omsagent", AddOn)
+    virtual_nodes = part("properties.addonProfiles.aciConnectorLinux", AddOn)
+    sgx_device_plugin = part("properties.addonProfiles.ACCSGXDevicePlugin", AddOn)
     ingress_application_gateway = part("properties.addonProfiles.ingressApplicationGateway", AddOn)
 
     @property

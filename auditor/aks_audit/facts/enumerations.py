@@ -139,6 +139,13 @@ class AgentPoolMode(StrEnum):
     MACHINES = "Machines"  # wire, preview
 
 
+class ScaleSetPriority(StrEnum):
+    """Whether Azure may take an agent pool's nodes away again (`scaleSetPriority`)."""
+
+    REGULAR = "Regular"
+    SPOT = "Spot"
+
+
 class AgentPoolType(StrEnum):
     """What an agent pool's nodes are made of (`type`)."""
 

@@ -329,6 +329,7 @@ class ScaleSetNetworkInterface(View):
     network_security_group = link("properties.networkSecurityGroup", NetworkSecurityGroup)
     ip_configurations = parts("properties.ipConfigurations", ScaleSetIPConfiguration)
     enable_ip_forwarding = flag("properties.enableIPForwarding")
+    enable_accelerated_networking = flag("properties.enableAcceleratedNetworking")
 
 
 class VirtualMachineScaleSet(AzureResource):

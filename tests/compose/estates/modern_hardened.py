@@ -249,6 +249,7 @@ def _hardening(identities: list[Body]) -> Body:
         "securityProfile": security(log_analytics, vault),
         "nodeResourceGroupProfile": {"restrictionLevel": "ReadOnly"},
         "sku": {"name": "Base", "tier": "Standard"},
+        "tags": {"owner": "platform", "environment": "production"},
     }
 
 
