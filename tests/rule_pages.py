@@ -36,6 +36,9 @@ def _parts(rule: RuleText, checklists: tuple[Checklist, ...]) -> Iterator[str]:
     yield f"## Fix\n\n```sh\n{rule.command_to_fill_in}\n```\n\nIn Bicep:\n\n```bicep\n{rule.bicep}\n```"
     yield f"## What the change does\n\n{_text(rule.change)}"
     yield f"## Where guides disagree\n\n{_text(rule.disagreement)}" if rule.disagreement else ""
+    if rule.follows:
+        first = ", ".join(f"[{other}]({other}.md)" for other in rule.follows)
+        yield f"## What to mend first\n\nWhere they fail about the same thing: {first}"
     yield "## References\n\n" + "\n".join(f"- <{reference}>" for reference in rule.references)
     asking = [f"- [{one.title}](../checklists.md#{one.name})" for one in checklists if _asks(one, rule)]
     yield "## Checklists that ask it\n\n" + "\n".join(asking) if asking else ""

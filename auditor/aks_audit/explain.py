@@ -14,6 +14,7 @@ def explain(text: RuleText) -> str:
         f"Fix ({text.change}):\n\n    {text.command_to_fill_in.replace(chr(10), chr(10) + '    ')}",
         f"Bicep:\n\n    {text.bicep.replace(chr(10), chr(10) + '    ')}",
         f"Where guides disagree: {text.disagreement}" if text.disagreement else "",
+        f"To mend first, where they fail about the same thing: {', '.join(text.follows)}" if text.follows else "",
         "References:\n" + "\n".join(f"  {reference}" for reference in text.references) if text.references else "",
         "Controls: " + ", ".join(f"{c.framework} {c.id}" for c in text.controls) if text.controls else "",
     ]

@@ -18,14 +18,20 @@ def fixes(failures: Iterable[Finding], rules: Sequence[RuleText]) -> tuple[Fix, 
 
     Failures that the same command mends are one fix, and so are those of one rule about what is inside one cluster.
     The risk of a fix is the weight of its failures, by severity as in the score and counted for each cluster that a
-    failure concerns; its cost is `COSTS` for each resource. What only informs is no risk, and no fix.
+    failure concerns; its cost is `COSTS` for each resource. What only informs is no risk, and no fix. What cannot be
+    mended before something else is told of with that.
     """
     texts = {rule.id: rule for rule in rules}
+    risky = {failure.fingerprint: failure for failure in failures if WEIGHTS[failure.severity]}
     grouped: dict[_Key, list[Finding]] = {}
-    for failure in failures:
-        if WEIGHTS[failure.severity]:
+    later: dict[_Key, list[str]] = {}
+    for mark, failure in risky.items():
+        cause = next((risky[cause] for cause in failure.causes if cause in risky), None)
+        if cause:
+            later.setdefault(_key(cause), []).append(mark)
+        else:
             grouped.setdefault(_key(failure), []).append(failure)
-    made = [_fix(group, texts) for group in grouped.values()]
+    made = [_fix(group, texts, sorted(later.get(key, ()))) for key, group in grouped.items()]
     return tuple(
         sorted(made, key=lambda fix: (-fix.risk / _cost(fix), -fix.risk, fix.rules, fix.resources, fix.command))
     )
@@ -44,7 +50,7 @@ def _key(failure: Finding) -> _Key:
     return failure.rule, failure.resource.lower()
 
 
-def _fix(failures: Iterable[Finding], texts: Mapping[str, RuleText]) -> Fix:
+def _fix(failures: Iterable[Finding], texts: Mapping[str, RuleText], then: Sequence[str]) -> Fix:
     severities = list(Severity)
     group = sorted(failures, key=lambda f: (severities.index(f.severity), f.rule, f.resource.lower(), f.fingerprint))
     worst = group[0]
@@ -60,4 +66,5 @@ def _fix(failures: Iterable[Finding], texts: Mapping[str, RuleText]) -> Fix:
         risk=sum(WEIGHTS[failure.severity] * max(1, len(failure.clusters)) for failure in group),
         findings=tuple(failure.fingerprint for failure in group),
         clusters=tuple(dict.fromkeys(cluster for failure in group for cluster in failure.clusters)),
+        then=tuple(then),
     )

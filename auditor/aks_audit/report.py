@@ -140,6 +140,7 @@ class Fix(Record, frozen=True):
     """One thing to do, and what it mends: the findings by fingerprint, each once.
 
     `risk` is the weight of the questions that it would turn, by severity as in the score; `effort` what it costs.
+    `then` are the findings, by fingerprint, that can only be mended after it.
     """
 
     title: str
@@ -152,6 +153,7 @@ class Fix(Record, frozen=True):
     risk: float
     findings: tuple[str, ...]
     clusters: tuple[str, ...]
+    then: tuple[str, ...] = ()
 
 
 FixedBy: TypeAlias = Literal["pass", "not-applicable", "gone", "disabled"]

@@ -133,7 +133,8 @@ class Finding(Record, frozen=True, omit_defaults=True):
     """One rule's outcome about one resource (or a named part of it), with its evidence.
 
     `exception` stands where a person accepted the failure, `change` where it was held against a baseline, and `source`
-    where the infrastructure's own code says so: its file from the repository's root, line and text.
+    where the infrastructure's own code says so: its file from the repository's root, line and text. `causes` are the
+    fingerprints of the failures that must be mended before this one can be.
     """
 
     rule: str
@@ -151,6 +152,7 @@ class Finding(Record, frozen=True, omit_defaults=True):
     exception: Exemption | None = None
     change: Change | None = None
     source: Place | None = None
+    causes: tuple[str, ...] = ()
 
 
 class Effort(StrEnum):
@@ -181,7 +183,10 @@ def effort(change: str) -> Effort:
 
 
 class RuleText(Record, frozen=True):
-    """All that a rule says of itself. It stands once, in the rule, and feeds every report and `explain`."""
+    """All that a rule says of itself. It stands once, in the rule, and feeds every report and `explain`.
+
+    `follows` are the rules whose failures about the same thing must be mended before its own can be.
+    """
 
     id: str
     title: str
@@ -196,6 +201,7 @@ class RuleText(Record, frozen=True):
     controls: tuple[Control, ...]
     subject: str
     disagreement: str = ""
+    follows: tuple[str, ...] = ()
 
     @property
     def command_to_fill_in(self) -> str:

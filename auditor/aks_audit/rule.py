@@ -9,6 +9,7 @@ The docstring's first paragraph says why the rule matters. Then come named parts
 - `Change`: whether the fix is made in place, replaces nodes, or needs a new cluster.
 - `References`: addresses, one a line.
 - `Disagreement` (only where guides disagree): who says what, and who decides.
+- `Follows` (only where its failure cannot be mended before those of other rules are): the ids of those rules.
 """
 
 import inspect
@@ -26,7 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=AzureResource)
 
 PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
-OPTIONAL_PARTS = ("Disagreement",)
+OPTIONAL_PARTS = ("Disagreement", "Follows")
 
 
 class RuleError(AuditError):
@@ -93,6 +94,7 @@ def rule(
             controls=tuple(sorted(controls)),
             subject=subjects[0].__name__,
             disagreement=parts.get("Disagreement", ""),
+            follows=tuple(parts.get("Follows", "").split()),
         )
         return Rule(text, subjects[0], function)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from aks_audit import baseline, engine, exceptions, report
+from aks_audit.causes import traced
 from aks_audit.checklist import choose, load_checklists
 from aks_audit.config import Config
 from aks_audit.facts import Estate
@@ -49,7 +50,8 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         rules = tuple(rule for rule in rules if rule.id in wanted)
     estate = Estate(recorded)
     found = engine.audit(estate, rules)
-    findings, policy = exceptions.decide(found, wish.config, ids, wish.today)
+    decided, policy = exceptions.decide(found, wish.config, ids, wish.today)
+    findings = traced(decided, [rule.text for rule in rules])
     made = report.build(recorded, rules, findings, checklists)
     made = msgspec.structs.replace(
         made,

@@ -143,6 +143,8 @@ def _first(report: Report, pen: _Pen) -> Iterator[str]:
         where = list(dict.fromkeys(summary.short(resource) for fix in fixes for resource in fix.resources))
         more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
         mended = count(sum(len(fix.findings) for fix in fixes), "failure")
+        if then := sum(len(fix.then) for fix in fixes):
+            mended += f", then {then:,} more"
         how = f"  aks-audit explain {_cut(_one_line(rules[0]), _LONGEST_RULE)}"
         said = _cut(_one_line(f"  {number}. {fixes[0].title}: {where[0]}{more}, {mended}"), WIDTH - len(how))
         yield pen.line(f"{said:{WIDTH - len(how)}}", (how, _Style.STRONG))
@@ -168,6 +170,8 @@ def _rule(failed: FailedRule, column: int, pen: _Pen) -> Iterator[str]:
         "  ", (f"{failed.severity:8}", _OF_SEVERITY[failed.severity]), f"  {failed.rule:{column}}  ", failed.title
     )
     yield pen.line(" " * (column + 14), (f"{reach}{summary.short(example.resource)}: {example.message}", _Style.QUIET))
+    if failed.then:
+        yield pen.line(" " * (column + 14), (f"then {', '.join(failed.then)}", _Style.QUIET))
 
 
 def _unread(report: Report, pen: _Pen) -> Iterator[str]:

@@ -5,7 +5,7 @@ makes a link, an element, a mention or a cell.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from aks_audit.report import Fix, Report
@@ -194,7 +194,7 @@ def _tool(report: Report) -> str:
 
 def _fix(place: int, fix: Fix) -> str:
     about = summary.short(fix.resources[0]) if len(fix.resources) == 1 else count(len(fix.resources), "resource")
-    mends = count(len(fix.findings), "failure")
+    mends = count(len(fix.findings), "failure") + (f", and then {len(fix.then):,} more" if fix.then else "")
     change = f", {text(fix.change)}" if fix.change else ""
     says = f"{place}. **{fix.severity}** {text(fix.title)}: {text(about)}, mends {mends}{change}"
     return "\n".join([says, "", *(f"   {line}" for line in _block(fix.command)), ""]) if fix.command else says
@@ -238,6 +238,7 @@ def _entries(report: Report) -> Iterator[Section]:
 
 def _failures(report: Report, severity: Severity, failures: Sequence[Finding]) -> Section:
     titles = {rule.id: rule.title for rule in report.rules}
+    rules = {one.fingerprint: one.rule for one in report.findings}
     compared = report.comparison is not None
     columns = ("Rule", "What should hold", "Resource", "What was found")
     rows = (
@@ -245,13 +246,19 @@ def _failures(report: Report, severity: Severity, failures: Sequence[Finding]) -
             text(one.rule),
             text(titles.get(one.rule, one.rule)),
             text(summary.short(one.resource)),
-            text(one.message),
+            text(_found(one, rules)),
             *([one.change or ""] if compared else []),
         )
         for one in failures
     )
     header = _table(*columns, "Change") if compared else _table(*columns)
     return _section(f"{severity.capitalize()}: {count(len(failures), 'failure')}", header, rows, FAILURES, "failure")
+
+
+def _found(failure: Finding, rules: Mapping[str, str]) -> str:
+    """What was found, and what must be mended first."""
+    causes = dict.fromkeys(rules[mark] for mark in failure.causes if mark in rules)
+    return f"{failure.message} (first {', '.join(causes)})" if causes else failure.message
 
 
 def _accepted(report: Report) -> Iterator[Section]:

@@ -52,12 +52,16 @@ class Scored(Protocol):
 
 
 class FailedRule(NamedTuple):
-    """A rule that failed: the worst severity among its failures, and the failures, worst first."""
+    """A rule that failed: the worst severity among its failures, and the failures, worst first.
+
+    `then` are the rules some of whose failures can only be mended after these.
+    """
 
     rule: str
     title: str
     severity: Severity
     failures: tuple[Finding, ...]
+    then: tuple[str, ...] = ()
 
 
 class Unread(NamedTuple):
@@ -176,14 +180,25 @@ def by_severity(findings: Iterable[Finding]) -> dict[Severity, int]:
 
 
 def failed_rules(report: Report, failures: Iterable[Finding]) -> tuple[FailedRule, ...]:
-    """The rules of these failures (which come worst first): worst severity first, then those with most failures."""
+    """The rules of these failures (which come worst first): worst severity first, then those with most failures.
+
+    Failures that can only be mended after others of these are told of by the rules of those.
+    """
     titles = {rule.id: rule.title for rule in report.rules}
+    failures = tuple(failures)
+    rules = {failure.fingerprint: failure.rule for failure in failures}
     grouped: dict[str, list[Finding]] = {}
+    then: dict[str, set[str]] = {}
     for failure in failures:
-        grouped.setdefault(failure.rule, []).append(failure)
+        causes = [rules[mark] for mark in failure.causes if mark in rules]
+        if not causes:
+            grouped.setdefault(failure.rule, []).append(failure)
+        for cause in causes:
+            then.setdefault(cause, set()).add(failure.rule)
     order = list(Severity)
     failed = [
-        FailedRule(rule, titles.get(rule, rule), group[0].severity, tuple(group)) for rule, group in grouped.items()
+        FailedRule(rule, titles.get(rule, rule), group[0].severity, tuple(group), tuple(sorted(then.get(rule, ()))))
+        for rule, group in grouped.items()
     ]
     return tuple(sorted(failed, key=lambda f: (order.index(f.severity), -len(f.failures), f.rule)))
 

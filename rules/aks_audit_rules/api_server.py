@@ -390,6 +390,7 @@ def public_network_access(cluster: ManagedCluster) -> Verdict:
     firewall's public address: prefer a private cluster (AKS-API-01)
     References: https://learn.microsoft.com/azure/templates/microsoft.containerservice/managedclusters
     https://learn.microsoft.com/azure/aks/private-clusters
+    Follows: AKS-API-01
     """
     evidence = cluster.at(ManagedCluster.public_network_access)
     match cluster.public_network_access:

@@ -91,6 +91,7 @@ def egress_is_forced(cluster: ManagedCluster) -> Verdict:
     References: https://learn.microsoft.com/azure/aks/egress-outboundtype
     https://learn.microsoft.com/azure/aks/limit-egress-traffic
     https://learn.microsoft.com/azure/aks/concepts-network-isolated
+    Follows: AKS-EGR-02
     """
     evidence = cluster.at(ManagedCluster.outbound_type)
     outbound = cluster.outbound_type
@@ -137,6 +138,7 @@ def default_route_to_appliance(subnet: ClusterSubnet) -> Verdict:
     https://learn.microsoft.com/azure/aks/limit-egress-traffic
     https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview
     https://learn.microsoft.com/azure/virtual-wan/how-to-routing-policies
+    Follows: AKS-EGR-26
     """
     excuse = needs_no_route(subnet)
     return excuse or each(families(subnet), lambda family: _judge_family(subnet, family))

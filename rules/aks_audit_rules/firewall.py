@@ -397,6 +397,7 @@ def intrusions_are_denied(firewall: ClusterFirewall) -> Verdict:
     Bicep: firewallPolicies properties.intrusionDetection.mode: 'Deny', properties.transportSecurity.certificateAuthority
     Change: in place; clients must trust the authority, and what AKS itself needs must not be opened
     References: https://learn.microsoft.com/azure/firewall/premium-features
+    Follows: AKS-EGR-22
     """
     tier = firewall.at(AzureFirewall.tier)
     if firewall.tier is not FirewallTier.PREMIUM:

@@ -88,6 +88,7 @@ def azure_rbac(cluster: ManagedCluster) -> Verdict:
     Change: in place; needs Entra ID integration (AKS-IAM-01), and role assignments for those who work in the cluster
     References: https://learn.microsoft.com/azure/aks/manage-azure-rbac
     https://learn.microsoft.com/azure/aks/concepts-identity
+    Follows: AKS-IAM-01
     """
     evidence = cluster.at(ManagedCluster.aad_azure_rbac)
     if cluster.aad_azure_rbac:
@@ -153,6 +154,7 @@ def local_accounts_disabled(cluster: ManagedCluster) -> Verdict:
     rotate-certs`, up to 30 minutes of downtime), so that those already handed out end
     References: https://learn.microsoft.com/azure/aks/manage-local-accounts-managed-azure-ad
     https://learn.microsoft.com/azure/aks/certificate-rotation
+    Follows: AKS-IAM-01
     """
     evidence = cluster.at(ManagedCluster.disable_local_accounts)
     if cluster.disable_local_accounts:
@@ -295,6 +297,7 @@ def own_kubelet_identity(cluster: ManagedCluster) -> Verdict:
     Change: replaces the nodes of every pool; needs a user-assigned cluster identity with Managed Identity Operator on the
     kubelet identity
     References: https://learn.microsoft.com/azure/aks/use-managed-identity
+    Follows: AKS-IAM-08
     """
     evidence = cluster.at(ManagedCluster.kubelet_identity)
     identity = cluster.kubelet_identity
@@ -404,6 +407,7 @@ def admin_group(cluster: ManagedCluster) -> Verdict:
     Change: in place
     References: https://learn.microsoft.com/azure/aks/enable-authentication-microsoft-entra-id
     https://learn.microsoft.com/azure/aks/azure-ad-rbac
+    Follows: AKS-IAM-01
     """
     evidence = cluster.at(ManagedCluster.aad_admin_groups)
     if not cluster.aad_managed:

@@ -121,6 +121,7 @@ def no_privilege_escalation(workload: Workload) -> Verdict:
     Bicep: none; in the manifest: securityContext.allowPrivilegeEscalation: false
     Change: replaces the workload's pods, by its own update strategy
     References: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    Follows: AKS-KS-01 AKS-KS-08
     """
     return judge(
         workload,
@@ -297,6 +298,7 @@ def few_capabilities(workload: Workload) -> Verdict:
     Bicep: none; in the manifest: securityContext.capabilities.drop: [ALL]
     Change: replaces the workload's pods, by its own update strategy
     References: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    Follows: AKS-KS-01
     """
     return judge(
         workload,
@@ -356,6 +358,7 @@ def seccomp(workload: Workload) -> Verdict:
     Bicep: none; in the manifest: securityContext.seccompProfile.type: RuntimeDefault
     Change: replaces the workload's pods, by its own update strategy
     References: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    Follows: AKS-KS-01
     """
     return judge(
         workload,
@@ -387,6 +390,7 @@ def app_armor(workload: Workload) -> Verdict:
     Bicep: none; in the manifest: leave out securityContext.appArmorProfile, or set its type to RuntimeDefault
     Change: replaces the workload's pods, by its own update strategy
     References: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    Follows: AKS-KS-01
     """
     return judge(
         workload,

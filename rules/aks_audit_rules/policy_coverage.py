@@ -124,6 +124,7 @@ def some_policy(namespace: Namespace) -> Verdict:
     Change: in place, at once; what no policy allows stops
     References: https://learn.microsoft.com/azure/aks/use-network-policies
     https://kubernetes.io/docs/concepts/services-networking/network-policies/
+    Follows: AKS-KN-01
     """
     asked = _ask(namespace)
     if isinstance(asked, Verdict):
@@ -159,6 +160,7 @@ def ingress_denied(namespace: Namespace) -> Verdict:
     Bicep: none; in the manifest: a NetworkPolicy with podSelector: {{}} and policyTypes: [Ingress], without ingress
     Change: in place, at once; what no policy allows in stops
     References: https://kubernetes.io/docs/concepts/services-networking/network-policies/#default-deny-all-ingress-traffic
+    Follows: AKS-KN-04
     """
     asked = _ask(namespace)
     return asked if isinstance(asked, Verdict) else _by_default(asked, Direction.INGRESS)
@@ -183,6 +185,7 @@ def egress_denied(namespace: Namespace) -> Verdict:
     Bicep: none; in the manifest: a NetworkPolicy with podSelector: {{}} and policyTypes: [Egress], and one that allows DNS
     Change: in place, at once; what no policy allows out stops, DNS first
     References: https://kubernetes.io/docs/concepts/services-networking/network-policies/#default-deny-all-egress-traffic
+    Follows: AKS-KN-04
     """
     asked = _ask(namespace)
     if isinstance(asked, Verdict):
@@ -246,6 +249,7 @@ def every_pod_selected(namespace: Namespace) -> Verdict:
     Bicep: none; in the manifest: a NetworkPolicy with podSelector: {{}}, or labels that a policy selects
     Change: in place, at once; what no policy allows stops
     References: https://kubernetes.io/docs/concepts/services-networking/network-policies/
+    Follows: AKS-KN-04
     """
     asked = _ask(namespace)
     if isinstance(asked, Verdict):
@@ -289,6 +293,7 @@ def no_metadata(namespace: Namespace) -> Verdict:
     Change: in place; a policy at once, AKS's own setting once nodes are reimaged, and some add-ons do not run with it
     References: https://learn.microsoft.com/azure/aks/imds-restriction
     https://learn.microsoft.com/azure/aks/operator-best-practices-cluster-security
+    Follows: AKS-KN-04 AKS-KN-06
     """
     settings = policy_settings(namespace.cluster)
     evidence = settings.at(PolicySettings.pod_link_local_access)
@@ -328,6 +333,7 @@ def namespaces_are_apart(cluster: ManagedCluster) -> Verdict:
     Bicep: none; in the manifest: a NetworkPolicy with podSelector: {{}} and policyTypes: [Ingress] in each namespace
     Change: in place, at once; what no policy allows in stops
     References: https://kubernetes.io/docs/concepts/security/multi-tenancy/#network-isolation
+    Follows: AKS-KN-01
     """
     cover = coverage(cluster)
     people = cover.people

@@ -99,6 +99,7 @@ def something_enforces(cluster: ManagedCluster) -> Verdict:
     Bicep: properties.networkProfile.networkPolicy: 'cilium' (with networkDataplane: 'cilium'), 'calico' or 'azure'
     Change: replaces what all nodes run, one pool at a time; policies then take effect at once
     References: https://learn.microsoft.com/azure/aks/use-network-policies
+    Follows: AKS-KN-01
     """
     held = _with_staged(cluster, _held(cluster))
     if not held.policies:

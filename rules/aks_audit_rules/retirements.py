@@ -198,6 +198,7 @@ def no_retiring_component(cluster: ManagedCluster) -> Verdict:
         https://learn.microsoft.com/azure/aks/upgrade-basic-load-balancer-on-aks
         https://learn.microsoft.com/azure/aks/availability-sets-on-aks
         https://github.com/Azure/AKS/releases
+    Follows: AKS-IAM-12 AKS-ING-11 AKS-ING-20 AKS-KN-16 AKS-ND-12 AKS-SUB-20
     """
     verdict = every(_COMPONENTS, lambda judge: judge(cluster))
     match verdict.outcome:

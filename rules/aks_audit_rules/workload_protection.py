@@ -177,6 +177,7 @@ def deployment_safeguards_on(cluster: ManagedCluster) -> Verdict:
     Bicep: Microsoft.ContainerService/deploymentSafeguards, scope: the cluster, properties.level: 'Warn'
     Change: in place; needs the Azure Policy add-on. Enforce denies and changes deployments: start with Warn
     References: https://learn.microsoft.com/azure/aks/deployment-safeguards
+    Follows: AKS-CP-07
     Disagreement: one tool reads `properties.guardrailsProfile`, which the API does not have, and fails every cluster.
     """
     safeguards = cluster.deployment_safeguards

@@ -106,13 +106,14 @@ class EntryView(NamedTuple):
 def fix(place: int, one: Fix) -> FixView:
     """A fix by its place in the order, from 1."""
     where = f" on {count(len(one.clusters), 'cluster')}" if one.clusters else ""
+    then = f"; {count(len(one.then), 'finding')} can be mended then" if one.then else ""
     return FixView(
         place=place,
         title=one.title,
         severity=one.severity,
         effort=EFFORTS[one.effort],
         where=_where(one),
-        mends=f"mends {count(len(one.findings), 'finding')}{where}",
+        mends=f"mends {count(len(one.findings), 'finding')}{where}{then}",
         command=one.command or None,
         change=one.change or None,
     )

@@ -1,0 +1,67 @@
+"""Which failures must be mended before others can be: one cause, many rules.
+
+A rule says which rules it follows. Where one of those fails about the same thing, its own failure is a later step of
+that work. A failure that a person accepted is nobody's cause: what follows it is then work of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from aks_audit.results import Finding, Outcome, RuleText
+
+
+class _Failed:
+    """The failures of a rule, by what they are about."""
+
+    def __init__(self) -> None:
+        self.by_resource: dict[str, Finding] = {}
+        self.by_cluster: dict[str, list[Finding]] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Add a failure. One about an object in a cluster is not about the cluster."""
+        self.by_resource[finding.resource.lower()] = finding
+        for cluster in finding.clusters:
+            if not finding.resource.lower().startswith(f"{cluster}/api".lower()):
+                self.by_cluster.setdefault(cluster.lower(), []).append(finding)
+
+
+def traced(findings: Sequence[Finding], rules: Iterable[RuleText]) -> tuple[Finding, ...]:
+    """The findings, each failure with those that must be mended first, by their fingerprints; these have none before.
+
+    A failure of a rule that it follows is one if it is about the same resource, about what holds that, or, where the
+    two rules ask about different things, about Azure's side of the same clusters, each of them.
+    """
+    texts = {rule.id: rule for rule in rules}
+    failed: dict[str, _Failed] = {}
+    for finding in findings:
+        if _is_open(finding):
+            failed.setdefault(finding.rule, _Failed()).add(finding)
+    return tuple(
+        msgspec.structs.replace(finding, causes=causes)
+        if _is_open(finding) and (causes := tuple(dict.fromkeys(_roots(finding, texts, failed))))
+        else finding
+        for finding in findings
+    )
+
+
+def _is_open(finding: Finding) -> bool:
+    return finding.outcome is Outcome.FAIL and finding.exception is None
+
+
+def _roots(finding: Finding, texts: Mapping[str, RuleText], failed: Mapping[str, _Failed]) -> Iterator[str]:
+    own = texts[finding.rule]
+    for rule in own.follows:
+        if rule in failed and rule in texts:
+            for cause in _causes(finding, failed[rule], apart=texts[rule].subject != own.subject):
+                yield from tuple(_roots(cause, texts, failed)) or (cause.fingerprint,)
+
+
+def _causes(finding: Finding, failed: _Failed, *, apart: bool) -> Iterable[Finding]:
+    resource = finding.resource.lower()
+    while resource:
+        if resource in failed.by_resource:
+            return (failed.by_resource[resource],)
+        resource = resource.rpartition("/")[0]
+    found = [failed.by_cluster.get(cluster.lower(), []) for cluster in finding.clusters]
+    return (cause for causes in found for cause in causes) if apart and all(found) else ()
