@@ -331,7 +331,7 @@ def opened(record: dict[str, Any]) -> None:
     if record["kind"] == "resource" and record["id"].endswith("/managedClusters/aks-payments"):
         record["body"]["properties"]["networkProfile"]["networkPolicy"] = "none"
         record["body"]["etag"] = "other"
-        record["body"]["tags"] = {"team": "`x`\u001b[2J\u202e<script>|@all\n# head"}
+        record["body"]["tags"] |= {"team": "`x`\u001b[2J\u202e<script>|@all\n# head"}
     if record["kind"] == "header":
         record["finished"] = "2026-11-20T07:00:00Z"
 
