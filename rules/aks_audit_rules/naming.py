@@ -33,16 +33,15 @@ def well_formed_names(cluster: ManagedCluster) -> Verdict:
     Change: new cluster; neither can be changed
     References: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
     """
-    field = ManagedCluster.fqdn_subdomain if cluster.dns_prefix is None else ManagedCluster.dns_prefix
     prefix = cluster.dns_prefix or cluster.fqdn_subdomain
-    evidence = cluster.at(field)
+    evidence = cluster.at(ManagedCluster.dns_prefix), cluster.at(ManagedCluster.fqdn_subdomain)
     if len(cluster.name) > _LONGEST_NAME or not _NAME.fullmatch(cluster.name):
         return fails(f"The name {cluster.name} is not well formed")
     if prefix is None:
-        return undecided("The body names neither a DNS prefix nor a subdomain", evidence)
+        return undecided("The body names neither a DNS prefix nor a subdomain", *evidence)
     if len(prefix) > _LONGEST_PREFIX or not _PREFIX.fullmatch(prefix):
-        return fails(f"The DNS prefix {prefix} is not well formed", evidence)
-    return passes("The name and the DNS prefix are well formed", evidence)
+        return fails(f"The DNS prefix {prefix} is not well formed", *evidence)
+    return passes("The name and the DNS prefix are well formed", *evidence)
 
 
 @rule(

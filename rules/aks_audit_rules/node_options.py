@@ -13,7 +13,7 @@ from aks_audit.facts import (
     ScaleSetPriority,
     VirtualMachineScaleSet,
 )
-from aks_audit.network.capacity import full_scale
+from aks_audit.network.capacity import full_scale, size
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import review_checklist, the_aks_checklist
@@ -130,7 +130,7 @@ def fast_and_not_too_many(cluster: ManagedCluster) -> Verdict:
 def _within_the_limit(cluster: ManagedCluster) -> Verdict:
     pools = cluster.pools
     nodes = sum(map(full_scale, pools))
-    evidence = [pool.at(AgentPool.count if pool.max_count is None else AgentPool.max_count) for pool in pools]
+    evidence = [number for number, _ in map(size, pools)]
     if nodes > _MOST_NODES:
         return fails(f"{nodes} nodes at full scale; a cluster holds {_MOST_NODES}", *evidence)
     return passes(f"At most {nodes} nodes", *evidence)
@@ -186,18 +186,18 @@ def usable_enclaves(cluster: ManagedCluster) -> Verdict:
 
 
 def _confidential(cluster: ManagedCluster, pool: AgentPool) -> Verdict:
-    size = pool.at(AgentPool.vm_size)
+    vm_size = pool.at(AgentPool.vm_size)
     if _is_confidential(pool):
-        return passes(f"The nodes of {pool.name} are confidential VMs", size)
+        return passes(f"The nodes of {pool.name} are confidential VMs", vm_size)
     if not _ENCLAVE_SIZE.fullmatch(pool.vm_size or ""):
-        return not_applicable("The nodes are no confidential VMs, and have no enclaves", size)
+        return not_applicable("The nodes are no confidential VMs, and have no enclaves", vm_size)
     plugin = cluster.sgx_device_plugin
     if plugin is None or plugin.enabled is False:
         evidence = cluster.at(ManagedCluster.sgx_device_plugin)
-        return fails(f"The nodes of {pool.name} have enclaves that no pod gets", size, evidence)
+        return fails(f"The nodes of {pool.name} have enclaves that no pod gets", vm_size, evidence)
     if plugin.enabled is None:
         return undecided("The body does not say whether the plugin for enclaves is on", plugin.at(AddOn.enabled))
-    return passes(f"The enclaves of {pool.name} are given to pods", size, plugin.at(AddOn.enabled))
+    return passes(f"The enclaves of {pool.name} are given to pods", vm_size, plugin.at(AddOn.enabled))
 
 
 def _is_confidential(pool: AgentPool) -> bool:

@@ -49,6 +49,7 @@ def one_failing_query(folder: Path) -> None:
         done = _scan(server, folder)
     partial = _outcomes(done.report)
     assert done.code == INCOMPLETE, f"exit code {done.code}"
+    assert _FIRST in {missing["what"] for missing in done.report["coverage"]["unread"]}, "the query is not named"
     assert {rule for rule, _ in partial} == {rule for rule, _ in whole}, "a rule was not asked"
     lost = {resource for _, resource in whole.keys() - partial.keys()}
     assert all("/networkSecurityGroups/" in resource for resource in lost), lost
