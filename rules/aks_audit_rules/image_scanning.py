@@ -18,6 +18,7 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
+from aks_audit_rules.known_software import KNOWN
 
 _PLANS = frozenset({"containers", "cloudposture"})
 """The plans that search images; `ContainerRegistry`, which once did, is deprecated."""
@@ -31,16 +32,6 @@ _NAMES = {
     _API_ACCESS: "K8S API access",
 }
 """What the portal calls the extensions of the plans."""
-
-_SCANNERS = (
-    "aquasec/enforcer",
-    "kubescape/operator",
-    "neuvector/scanner",
-    "snyk/kubernetes-monitor",
-    "trivy-operator",
-    "twistlock/private:defender",
-)
-"""What stands in the names of images that search the images of a cluster."""
 
 
 @rule(
@@ -158,7 +149,7 @@ def _scanner(cluster: ManagedCluster) -> str | None:
     for workload in workloads(cluster).known:
         with suppress(Unread):  # a workload that cannot be read is told of where workloads are judged
             images = [container.image or "" for spec in workload.specs for container in spec.every_container]
-            if any(name in image.lower() for image in images for name in _SCANNERS):
+            if any(name in image.lower() for image in images for name in KNOWN.image_scanners):
                 return f"{workload.namespace}/{workload.name}"
     return None
 

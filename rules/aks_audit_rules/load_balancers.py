@@ -22,19 +22,13 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
+from aks_audit_rules.known_software import KNOWN
 
 _TAGS = "service.beta.kubernetes.io/azure-allowed-service-tags"
 _RANGES = (
     "service.beta.kubernetes.io/azure-allowed-ip-ranges",
     "service.beta.kubernetes.io/load-balancer-source-ranges",
 )
-
-_CONTROLLERS = (
-    "*/ingress-nginx/controller", "*/nginx-ingress-controller", "*/nginx-ingress", "*/traefik", "*/haproxy-ingress",
-    "*/kubernetes-ingress", "*/contour", "*/envoy", "*/proxyv2", "*/kong", "*/kong-gateway", "*/emissary", "*/ambassador",
-    "*/apisix", "*/apisix-ingress-controller", "*/gloo-envoy-wrapper", "*/cilium-envoy", "*/skipper", "*/tyk-gateway",
-)  # fmt: skip
-"""Images of ingress controllers and gateways, by repository."""
 
 
 class Sources(NamedTuple):
@@ -163,7 +157,7 @@ def of_controller(service: Service) -> bool:
     """
     if "gateway.networking.k8s.io/gateway-name" in (service.object_labels or {}) or service.of_platform:
         return True
-    if any(fnmatchcase(name, pattern) for name in images_of(service) for pattern in _CONTROLLERS):
+    if any(fnmatchcase(name, pattern) for name in images_of(service) for pattern in KNOWN.ingress_controllers):
         return True
     if service.estate.once(_entries, service.cluster) & set(map(str, service.addresses)):
         return True

@@ -22,6 +22,7 @@ from aks_audit.facts.workloads import Node, workloads
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import azure_policy, community_policy, kubebuddy
+from aks_audit_rules.known_software import KNOWN
 from aks_audit_rules.load_balancers import images_of, public, published
 
 WEB = frozenset({80, 443})
@@ -321,29 +322,6 @@ def _with_ports(service: Service) -> None:
         raise Malformed(service.id, service.at(Service.ports).pointer, "a Service without its ports")
 
 
-_CONSOLES = (
-    "*/kubernetesui/dashboard*", "*/kubernetes-dashboard*", "*/grafana", "*/grafana-*", "*/prometheus", "*/alertmanager",
-    "*/argocd", "*/argo-cd", "*/argocli", "*/jenkins", "*/kibana", "*/opensearch-dashboards", "*/phpmyadmin", "*/adminer",
-    "*/pgadmin4", "*/mongo-express", "*/redis-commander", "*/redisinsight", "*/kiali", "*/jaeger-query", "*/jaegertracing/all-in-one",
-    "*/hubble-ui", "*/longhorn-ui", "*/rancher", "*/portainer", "*/portainer-ce", "*/headlamp", "*/octant", "*/weaveworks/scope",
-    "*/airflow", "*/mher/flower", "*/kafka-ui", "*/akhq", "*/cerebro", "*/chronograf", "*/weave-gitops", "*/goldilocks",
-    "*/kube-ops-view", "*/zipkin", "*/sonarqube",
-)  # fmt: skip
-"""Images of dashboards and administrators' consoles, by name."""
-
-_NAMES = (
-    "kubernetes-dashboard*", "grafana", "*-grafana", "prometheus-server", "*-prometheus", "alertmanager*", "argocd-server",
-    "argo-server", "jenkins", "kibana", "kiali", "*-phpmyadmin", "phpmyadmin", "pgadmin*", "hubble-ui", "rabbitmq-management",
-    "longhorn-frontend", "traefik-dashboard", "portainer", "rancher", "headlamp",
-)  # fmt: skip
-_PORTS = {
-    5601: "Kibana",
-    9901: "Envoy's administration",
-    15000: "Envoy's administration",
-    15672: "RabbitMQ's management",
-}
-
-
 @rule(
     "AKS-ING-18",
     title="Dashboards and administrators' consoles are not published",
@@ -391,14 +369,14 @@ def _open(service: Service, console: str, how: str, *shown: Evidence, private: b
 def _console(service: Service) -> str:
     """What shows that a Service is a console's, in words; empty where nothing does."""
     for image in images_of(service):
-        if any(fnmatchcase(image, pattern) for pattern in _CONSOLES):
+        if any(fnmatchcase(image, pattern) for pattern in KNOWN.console_images):
             return f"It runs {image}"
-    if any(fnmatchcase(service.name, pattern) for pattern in _NAMES):
+    if any(fnmatchcase(service.name, pattern) for pattern in KNOWN.console_services):
         return f"It is called {service.name}"
     for port in service.ports or ():
         target = port.target_port or port.port
-        if isinstance(target, int) and target in _PORTS:
-            return f"Port {target} is {_PORTS[target]}"
+        if str(target) in KNOWN.console_ports:
+            return f"Port {target} is {KNOWN.console_ports[str(target)]}"
     if missing := workloads(service.cluster).missing:
         raise Unread(*missing)
     return ""
