@@ -122,6 +122,8 @@ INSIDE_ALIASES = {
         "web-gateway": "/apis/gateway.networking.k8s.io/v1/namespaces/ingress/gateways/public",
         "web-route": "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/web",
         "service-cidr": "/apis/networking.k8s.io/v1/servicecidrs/kubernetes",
+        "storage-class": "/apis/storage.k8s.io/v1/storageclasses/zone-redundant",
+        "storage-class-default": "/apis/storage.k8s.io/v1/storageclasses/default",
     }.items()
 }
 ALIASES = _AZURE | INSIDE_ALIASES
