@@ -11,6 +11,7 @@ from aks_audit_rules import (
     data_protection,
     egress,
     egress_identity,
+    environment_names,
     federation,
     firewall,
     firewall_logs,
@@ -57,7 +58,9 @@ from aks_audit_rules import (
     service_principals,
     services,
     subnets,
+    system_pool_taint,
     upgrades,
+    workload_labels,
     workload_protection,
 )
 
@@ -72,6 +75,7 @@ RULES = (
     *data_protection.RULES,
     *egress.RULES,
     *egress_identity.RULES,
+    *environment_names.RULES,
     *federation.RULES,
     *firewall.RULES,
     *firewall_logs.RULES,
@@ -118,6 +122,8 @@ RULES = (
     *service_principals.RULES,
     *services.RULES,
     *subnets.RULES,
+    *system_pool_taint.RULES,
     *upgrades.RULES,
+    *workload_labels.RULES,
     *workload_protection.RULES,
 )
