@@ -5,7 +5,7 @@ Only names are read: keys of accounts stand in Secrets, which nobody reads, and 
 
 import re
 
-from aks_audit.facts.field import named_texts, text
+from aks_audit.facts.field import named_texts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.unread import NotCollected
 from aks_audit.results import Missing
@@ -22,6 +22,16 @@ _KEY = re.compile(r"azure-storage-account-(?P<account>[a-z0-9]{3,24})-secret")
 _ENDPOINT = re.compile(
     r"(?P<account>[a-z0-9]{3,24})\.(?:privatelink\.)?(?:blob|dfs|file)\.(?:core|storage)\.", re.IGNORECASE
 )
+
+
+class PersistentVolumeClaim(KubernetesObject):
+    """A claim to a volume."""
+
+    __slots__ = ()
+
+    TYPE = "persistentvolumeclaims"
+
+    access_modes = texts("spec.accessModes")
 
 
 class PersistentVolume(KubernetesObject):
