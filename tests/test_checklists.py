@@ -49,7 +49,7 @@ def test_items_are_distinct_sentences(name: str) -> None:
 
 
 def test_unknown_checklist_names_those_there_are() -> None:
-    with pytest.raises(ChecklistError, match="there are: aks-review-networking"):
+    with pytest.raises(ChecklistError, match="there are: aks-baseline"):
         choose(tuple(CHECKLISTS.values()), ("nonsense",))
 
 
