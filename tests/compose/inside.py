@@ -124,6 +124,7 @@ _HARDENED_CONTAINER: Body = {
     "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}},
     "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
     "livenessProbe": {"httpGet": {"path": "/live", "port": "http"}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
 }
 
 

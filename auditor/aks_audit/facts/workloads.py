@@ -118,6 +118,7 @@ class Container(View):
     liveness_probe = part("livenessProbe", View)
     readiness_probe = part("readinessProbe", View)
     pre_stop = part("lifecycle.preStop", View)
+    pre_stop_sleep = part("lifecycle.preStop.sleep", View)
     pre_stop_sleep_seconds = number("lifecycle.preStop.sleep.seconds")
 
     @property
