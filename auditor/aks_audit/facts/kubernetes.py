@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
-from aks_audit.facts.field import View, flag, named_texts, parts, text
+from aks_audit.facts.field import View, flag, moment, named_texts, parts, text
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.unread import NotCollected
 
@@ -31,6 +31,8 @@ class KubernetesObject(AzureResource):
     object_labels = named_texts("metadata.labels")
     annotations = named_texts("metadata.annotations")
     owner_references = parts("metadata.ownerReferences", OwnerReference)
+    created = moment("metadata.creationTimestamp")
+    deleted = moment("metadata.deletionTimestamp")
 
     @property
     def cluster_id(self) -> str:

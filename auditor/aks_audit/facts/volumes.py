@@ -35,7 +35,6 @@ class PersistentVolumeClaim(KubernetesObject):
     access_modes = texts("spec.accessModes")
     storage_class = text("spec.storageClassName")
     phase = text("status.phase")
-    created = moment("metadata.creationTimestamp")
     conditions = parts("status.conditions", Condition)
     resizing = named_texts("status.allocatedResourceStatuses")
 
