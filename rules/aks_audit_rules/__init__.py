@@ -70,6 +70,7 @@ from aks_audit_rules import (
     system_pool_taint,
     upgrades,
     volume_health,
+    windows_images,
     workload_labels,
     workload_protection,
 )
@@ -144,6 +145,7 @@ RULES = (
     *system_pool_taint.RULES,
     *upgrades.RULES,
     *volume_health.RULES,
+    *windows_images.RULES,
     *workload_labels.RULES,
     *workload_protection.RULES,
 )
