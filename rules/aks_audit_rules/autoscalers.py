@@ -14,8 +14,8 @@ from aks_audit.facts.scaling import (
     VerticalPodAutoscaler,
 )
 from aks_audit.facts.workloads import CONTROLLERS, Container, Deployment, PodSpec, Workload, workloads
-from aks_audit.results import Missing, Severity, Verdict
-from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
+from aks_audit.results import Missing, Outcome, Severity, Verdict
+from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import kubebuddy
 from aks_audit_rules.replica_counts import scaled
 
@@ -70,35 +70,19 @@ def autoscalers(cluster: ManagedCluster) -> Verdict:
         https://learn.microsoft.com/azure/aks/keda-about
         https://learn.microsoft.com/azure/aks/vertical-pod-autoscaler
     """
-    found, missing = _theirs(cluster)
-    inside = _inside(cluster, found)
-    verdicts = [each([one], lambda scaler: _judged(cluster, inside, scaler)) for one in found]
-    if missing:
-        verdicts.append(undecided("; ".join(dict.fromkeys(one.reason for one in missing)), missing=missing))
-    if not verdicts:
+    held = [cluster.estate.within(kind, cluster.id).where(_of_people) for kind in _KINDS]
+    inside = _inside(cluster, [one for several in held for one in several])
+    verdict = each(held, lambda several: each_of_all(several, lambda one: _judged(cluster, inside, one)))
+    if verdict.outcome is Outcome.NOT_APPLICABLE:
         return not_applicable(f"{cluster.name} has no autoscaler of pods")
-    return each(verdicts, lambda verdict: verdict)
+    return verdict
 
 
-def _theirs(cluster: ManagedCluster) -> tuple[list[Autoscaler], tuple[Missing, ...]]:
-    """The autoscalers that people made, and what may hold more of them."""
-    found: list[Autoscaler] = []
-    missing: list[Missing] = []
-    for kind in _KINDS:
-        held = cluster.estate.within(kind, cluster.id)
-        found += [one for one in held if not _of_platform(one)]
-        try:
-            held.whole()
-        except NotCollected as unread:
-            missing += unread.missing
-    return found, tuple(dict.fromkeys(missing))
-
-
-def _of_platform(one: Autoscaler) -> bool:
-    """Whether AKS made it; what cannot be read is taken for people's."""
+def _of_people(one: Autoscaler) -> bool:
+    """Whether people made it, and not AKS; what cannot be read is taken for theirs."""
     with suppress(Unread):
-        return one.namespace in system_namespaces() and of_aks(one)
-    return False
+        return one.namespace not in system_namespaces() or not of_aks(one)
+    return True
 
 
 def _inside(cluster: ManagedCluster, found: Iterable[Autoscaler]) -> _Inside:
@@ -194,8 +178,7 @@ def _lacking(workload: Workload, measures: Iterable[_Measure]) -> list[str]:
 
 def _measured(spec: PodSpec, named: str | None) -> Iterable[Container]:
     """The containers whose use counts: all that go on running, or the one that is named."""
-    sidecars = [one for one in spec.init_containers or () if one.restart_policy == "Always"]
-    running = [*(spec.containers or ()), *sidecars]
+    running = [one for one in spec.every_container if one.kind == "container" or one.restart_policy == "Always"]
     return [one for one in running if named in {None, one.node.get("name")}]
 
 

@@ -50,7 +50,7 @@ def budget(workload: Workload) -> Verdict:
     Severity: upgrades of nodes fail after the time to drain, half done. Low where no budget keeps any pod: only draining
     several nodes at once takes more than one.
     Decided: of the PodDisruptionBudgets of its namespace just one selects the pods of a Deployment, ReplicaSet or StatefulSet
-    (an empty selector selects all, none selects none); of two, the API refuses to evict at all. At the least number of
+    (an empty selector selects all, without one it is unknown); of two, the API refuses to evict at all. At the least number of
     replicas, by which autoscalers may leave it, the budget lets one go or more, and not all of several: maxUnavailable is not
     0, minAvailable below the number. Shares are rounded up, as Kubernetes does. With one replica no budget is asked for.
     DaemonSets, Jobs and single pods are not asked about. What the budget allows just now is not: a pod that is ill counts.
@@ -81,7 +81,7 @@ def _budgeted(workload: Workload) -> Verdict:
     if number.pods == 0:
         return not_applicable(f"{workload.name} is scaled to none, or may be", number.evidence)
     if found and found[0].allowed(number.pods) <= 0:
-        told = f"Budget {found[0].name} lets no pod of {workload.name} go, which has {_replicas(number)}"
+        told = f"{workload.name} has {_replicas(number)}, of which budget {found[0].name} lets none go"
         return fails(told, *cited, number.evidence)
     workload.estate.within(PodDisruptionBudget, workload.cluster_id).whole()
     return _kept(workload, found, number)
@@ -92,12 +92,12 @@ def _kept(workload: Workload, found: Sequence[PodDisruptionBudget], number: Leas
     if number.pods < _SEVERAL:
         return not_applicable(f"{workload.name} has one replica, which no budget can keep and let go", number.evidence)
     if not found:
-        told = f"No budget selects pods of {workload.name}, which has {_replicas(number)}"
+        told = f"{workload.name} has {_replicas(number)}, and no budget that selects its pods"
         return fails(told, number.evidence, severity=Severity.LOW)
     cited = (*_cited(found[0]), number.evidence)
     allowed = found[0].allowed(number.pods)
     if allowed >= number.pods:
-        told = f"Budget {found[0].name} lets all pods of {workload.name} go at once, which has {_replicas(number)}"
+        told = f"{workload.name} has {_replicas(number)}, of which budget {found[0].name} lets all go at once"
         return fails(told, *cited, severity=Severity.LOW)
     return passes(f"Budget {found[0].name} lets {allowed} of {number.pods} pods of {workload.name} go at once", *cited)
 
@@ -107,9 +107,8 @@ def _replicas(number: Least) -> str:
 
 
 def _cited(one: PodDisruptionBudget) -> tuple[Evidence, ...]:
-    """What a budget says, of its two ways to say it."""
-    said = (one.at(PodDisruptionBudget.max_unavailable), one.at(PodDisruptionBudget.min_available))
-    return tuple(evidence for evidence in said if evidence.value is not None) or (one.at(PodDisruptionBudget.selector),)
+    """What a budget says, in either way to say it."""
+    return one.at(PodDisruptionBudget.max_unavailable), one.at(PodDisruptionBudget.min_available)
 
 
 def _budgets(estate: Estate) -> Mapping[tuple[str, str], Sequence[PodDisruptionBudget]]:

@@ -136,7 +136,7 @@ def _ended(workload: Workload, spec: PodSpec) -> Verdict:
         return fails(f"A preStop hook sleeps for all of the {grace} s that pods of {workload.name} have", *slept, shown)
     asked = _serving(spec)
     hooks = tuple(one.at(Container.pre_stop) for one in asked)
-    if any(one.pre_stop is not None and one.pre_stop.node for one in asked):
+    if any(one.pre_stop is not None for one in asked):
         return passes(f"Pods of {workload.name} have {grace} s to end their work, and a preStop hook", *hooks, shown)
     service = front(workload)
     if service is not None:
@@ -149,8 +149,10 @@ def _slept(container: Container) -> int:
     """How many seconds a container's preStop hook sleeps.
 
     Raises:
-        Malformed: it sleeps, and the body does not tell how long.
+        Malformed: the body does not tell what the hook does, or how long it sleeps.
     """
+    if container.pre_stop is not None and not any(container.pre_stop.node.values()):
+        raise Malformed(container.document.id, container.at(Container.pre_stop).pointer, "a hook that does nothing")
     if container.pre_stop_sleep is not None and container.pre_stop_sleep_seconds is None:
         pointer = container.at(Container.pre_stop_sleep).pointer
         raise Malformed(container.document.id, pointer, "a hook that sleeps, without its seconds")

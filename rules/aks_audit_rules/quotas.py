@@ -72,8 +72,10 @@ def quotas(namespace: Namespace) -> Verdict:
     bound = _bound(bounding)
     loose = [what for what, names in _BOUNDS.items() if not names & bound]
     if loose:
-        there = " but for some of its pods" if bounding.whole() and not bound else ""
-        return fails(f"No quota bounds {' and '.join(loose)} in {namespace.name}{there}", *evidence)
+        bounding.whole()
+        if bounding.known and not bound:
+            return fails(f"The quotas of {namespace.name} bound CPU and memory of some pods at most", *evidence)
+        return fails(f"No quota bounds {' and '.join(loose)} in {namespace.name}", *evidence)
     ranges = namespace.estate.within(LimitRange, namespace.id)
     evidence = (*evidence, *(one.at(LimitRange.limits) for one in ranges))
     given = _given(ranges)

@@ -32,8 +32,9 @@ def ends(workload: Workload) -> bool:
 
 def ending(workload: Workload) -> Verdict:
     """The verdict about a workload whose pods do not serve for long."""
-    what = "is no workload that serves" if workload.kind == "Pod" else "runs to its end"
-    return not_applicable(f"{workload.kind} {workload.name} {what}")
+    if workload.kind == "Pod":
+        return not_applicable(f"Pod {workload.name} is no workload that serves")
+    return not_applicable(f"{workload.kind} {workload.name} runs to its end")
 
 
 class Least(NamedTuple):

@@ -21,9 +21,6 @@ _ZONAL = re.compile(r"[a-z0-9]+-[0-9]+")
 _VIRTUAL = "virtual-kubelet"
 """The type of virtual nodes, which AKS gives no zone."""
 
-_MOST = 6
-"""How many pods a verdict cites."""
-
 
 @rule(
     "AKS-KW-07",
@@ -63,7 +60,7 @@ def spread(workload: Workload) -> Verdict:
 
 def _spread(workload: Workload) -> Verdict:
     placed = [(pod, pod.node_name) for pod in workload.pods if _placed(pod)]
-    cited = tuple(pod.at(Pod.node_name) for pod, _ in placed[:_MOST])
+    cited = tuple(pod.at(Pod.node_name) for pod, _ in placed[:_SEVERAL])
     if len(placed) < _SEVERAL:
         return _asked(workload)
     nodes = {name for _, name in placed if name}
@@ -74,8 +71,9 @@ def _spread(workload: Workload) -> Verdict:
     if len(zones) == 1 and len(pools) > 1 and _ZONE not in (spec.node_selector or {}):
         told = f"The {len(placed)} pods of {workload.name} are all in zone {min(zones)}; their pools are in {', '.join(pools)}"
         return fails(told, *cited, severity=Severity.LOW)
-    where = f" in {len(zones)} zones" if len(zones) > 1 else ""
-    return passes(f"The pods of {workload.name} are on {len(nodes)} nodes{where}", *cited)
+    if zones:
+        return passes(f"The pods of {workload.name} are on {len(nodes)} nodes in {', '.join(sorted(zones))}", *cited)
+    return passes(f"The pods of {workload.name} are on {len(nodes)} nodes, of which no zones are known", *cited)
 
 
 def _placed(pod: Pod) -> bool:
@@ -115,6 +113,8 @@ def _apart(spec: PodSpec, labels: Mapping[str, str]) -> bool:
 def _zones(cluster: ManagedCluster, names: Iterable[str]) -> tuple[frozenset[str], list[str]]:
     """The zones of nodes, and those of all nodes of the same pools, sorted; none where a node is there no more.
 
+    A node that tells of no pool counts to every one.
+
     Raises:
         NotCollected: the nodes were not read whole.
         Malformed: the labels of a node cannot be read.
@@ -124,7 +124,7 @@ def _zones(cluster: ManagedCluster, names: Iterable[str]) -> tuple[frozenset[str
         return frozenset(), []
     known = [nodes[name] for name in names]
     pools = {pool for pool, _ in known}
-    around = {zone for pool, zone in nodes.values() if pool in pools and zone}
+    around = {zone for pool, zone in nodes.values() if zone and (None in pools or pool in {None, *pools})}
     return frozenset(zone for _, zone in known if zone), sorted(around)
 
 
@@ -133,12 +133,12 @@ def _nodes(cluster: ManagedCluster) -> Mapping[str, tuple[str | None, str]]:
     found: dict[str, tuple[str | None, str]] = {}
     for node in cluster.estate.within(Node, cluster.id).whole():
         labels = node.object_labels or {}
-        zone = labels.get(_ZONE, "" if labels.get("type") == _VIRTUAL else None)
-        if zone is None:
+        zone = labels.get(_ZONE)
+        if zone is None and labels.get("type") != _VIRTUAL:
             raise Malformed(
                 node.document.id, node.at(Node.object_labels).pointer, "a node without the label of its zone"
             )
-        found[node.name] = (node.agent_pool, zone if _ZONAL.fullmatch(zone) else "")
+        found[node.name] = (node.agent_pool, zone if zone and _ZONAL.fullmatch(zone) else "")
     return found
 
 

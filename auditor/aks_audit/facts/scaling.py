@@ -35,7 +35,7 @@ def _amount(view: View, value: object, pointer: str) -> Amount:
 
 
 class PodDisruptionBudget(KubernetesObject):
-    """How many pods may be taken away at once, of those that it selects; without a selector that is none."""
+    """How many pods may be taken away at once, of those that it selects."""
 
     __slots__ = ()
 
@@ -49,9 +49,12 @@ class PodDisruptionBudget(KubernetesObject):
         """Whether it is about pods with these labels, of its own namespace.
 
         Raises:
-            Malformed: its selector has an operator that Kubernetes does not know.
+            Malformed: it has no selector, as nobody means it, or one with an operator that Kubernetes does not know.
         """
-        return self.selector is not None and self.selector.selects(labels)
+        if self.selector is None:
+            pointer = self.at(PodDisruptionBudget.selector).pointer
+            raise Malformed(self.document.id, pointer, "a budget without its selector")
+        return self.selector.selects(labels)
 
     def allowed(self, pods: int) -> int:
         """How many of so many healthy pods may be taken away at once; one that says nothing lets all go."""
