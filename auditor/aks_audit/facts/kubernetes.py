@@ -23,6 +23,14 @@ class OwnerReference(View):
     controller = flag("controller")
 
 
+class ManagedFields(View):
+    """What somebody has written of an object; only by which version of the API is kept."""
+
+    __slots__ = ()
+
+    api_version = text("apiVersion")
+
+
 class KubernetesObject(AzureResource):
     """An object inside a cluster. Its id is the id of the cluster, then its path, with case."""
 
@@ -33,6 +41,7 @@ class KubernetesObject(AzureResource):
     owner_references = parts("metadata.ownerReferences", OwnerReference)
     created = moment("metadata.creationTimestamp")
     deleted = moment("metadata.deletionTimestamp")
+    managed_fields = parts("metadata.managedFields", ManagedFields)
 
     @property
     def cluster_id(self) -> str:
