@@ -81,6 +81,7 @@ INSIDE_ALIASES = {
         "version": "/version",
         "node-system": "/api/v1/nodes/aks-system-12345678-vmss000000",
         "node-user": "/api/v1/nodes/aks-user-12345678-vmss000000",
+        "kubelet": "/apis/kubelet.config.k8s.io/v1beta1/kubeletconfigurations/aks-user-12345678-vmss000000",
         "namespace-default": f"{_CORE}/default",
         "namespace-shop": f"{_CORE}/shop",
         "namespace-system": f"{_CORE}/kube-system",
