@@ -362,7 +362,7 @@ def _inside(cluster: str, *, add_ons: bool) -> Iterator[Record]:
     way = {"way": "kubeconfig", "administrator": False, "detail": "context"}
     yield Resource(ClusterAccess.id_of(cluster), ClusterAccess.TYPE, way, source="aks-audit")
     for kind in plan.kinds():
-        yield Listing(kind.type, cluster, served=kind.stable)
+        yield Listing(kind.type, cluster, served=kind.stable or kind.group == "autoscaling")
     found = dict(_recorded())
     for grant in (*_EVERY_CLUSTER, *(_ADD_ONS if add_ons else ())):
         found |= _objects(grant)

@@ -52,6 +52,12 @@ No role of Azure holds it, so neither the printed roles nor `--check` are about 
 it to the identity that scans, or consents to it for people; whoever owns an application may read it without."""
 
 
+_KUBELETS = """\
+`--read kubelet-config` needs `get` on `nodes/proxy` besides. **That is a powerful permission**: whoever has it can run
+commands in every pod. No printed role holds it, and `--check` is not about it; [Security](security.md) says how to give
+it for an audit alone."""
+
+
 def page() -> bytes:
     """`docs/permissions.md`."""
     listed = load()
@@ -76,6 +82,7 @@ def _tables(listed: Permissions) -> Iterator[str]:
     yield from ("", _GRAPH)
     yield from ("", "## The cluster", "", "| API group | resources | verbs | data actions |", "|---|---|---|---|")
     yield from (_row(read) for read in listed.kubernetes)
+    yield from ("", _KUBELETS)
 
 
 def _rules(one: AzureRead, trial: Trial) -> str:

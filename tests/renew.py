@@ -8,6 +8,7 @@ from aks_audit import config, drift_reports
 from aks_audit.engine import load_rules
 from aks_audit.snapshot import encode
 from aks_audit_reports.json import schema
+from checklists_page import page as checklists_page
 from compose.estates import ESTATES, demo
 from coverage_page import page
 from permissions_page import page as permissions_page
@@ -41,6 +42,10 @@ def _traps() -> dict[str, bytes]:
     return {"docs/traps.md": traps_page()}
 
 
+def _checklists() -> dict[str, bytes]:
+    return {"docs/checklists.md": checklists_page()}
+
+
 def _estates() -> dict[str, bytes]:
     return {f"fixtures/estates/{name}.jsonl": encode(records()) for name, records in ESTATES.items()}
 
@@ -57,6 +62,7 @@ GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the list of permissions": _permissions,
     "the pages of rules and checklists": rule_pages,
     "the table of traps": _traps,
+    "the page about checklists": _checklists,
     "the estates of the fixtures": _estates,
     "the estate of the demo": _demo,
 }

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-from aks_audit.checklist import Checklist, load_checklists
+from aks_audit.checklist import Checklist, Item, load_checklists
 from aks_audit.engine import load_rules
 from aks_audit.results import RuleText
 from aks_audit_reports.areas import area_of, named
@@ -47,7 +47,7 @@ def _parts(rule: RuleText, checklists: tuple[Checklist, ...]) -> Iterator[str]:
 
 
 def _asks(checklist: Checklist, rule: RuleText) -> bool:
-    return any(item.rule == rule.id for item in checklist.item)
+    return any(rule.id in item.rules for item in checklist.item)
 
 
 def _text(text: str) -> str:
@@ -66,13 +66,23 @@ def _index(rules: list[RuleText]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_PLAIN = ["| item | weight | answered by |", "|---|---|---|"]
+
+
+def _answered(item: Item, rules: set[str]) -> str:
+    if item.manual:
+        return "a person"
+    return ", ".join(f"[{rule}](rules/{rule}.md)" if rule in rules else f"{rule}, not there yet" for rule in item.rules)
+
+
 def _checklists(checklists: tuple[Checklist, ...], rules: set[str]) -> str:
     lines = [_MADE + "# Checklists", "", "`aks-audit scan --checklist NAME` asks only what a checklist asks."]
     for one in checklists:
         lines += ["", f"## {one.title} {{ #{one.name} }}", "", f"`{one.name}`: {_text(one.summary)}", ""]
-        lines += ["| item | weight | answered by |", "|---|---|---|"]
+        numbered = any(item.number for item in one.item)
+        lines += ["| number | item | weight | answered by |", "|---|---|---|---|"] if numbered else _PLAIN
         for item in one.item:
-            known = f"[{item.rule}](rules/{item.rule}.md)" if item.rule in rules else "not covered yet"
-            answered = "a person" if item.manual else known
-            lines.append(f"| {_text(item.sentence).replace('|', chr(92) + '|')} | {item.weight:g} | {answered} |")
+            said = " ".join(filter(None, (_text(item.sentence), _text(item.note)))).replace("|", chr(92) + "|")
+            number = f"| {item.number} " if numbered else ""
+            lines.append(f"{number}| {said} | {item.weight:g} | {_answered(item, rules)} |")
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_items_are_distinct_sentences(name: str) -> None:
 
 
 def test_unknown_checklist_names_those_there_are() -> None:
-    with pytest.raises(ChecklistError, match="there are: aks-review-networking"):
+    with pytest.raises(ChecklistError, match="there are: aks-baseline"):
         choose(tuple(CHECKLISTS.values()), ("nonsense",))
 
 
@@ -56,6 +57,13 @@ def test_a_name_that_two_packages_bring_is_refused(monkeypatch: pytest.MonkeyPat
     brought = EntryPoints(EntryPoint(name, "aks_audit_rules.checklists", "aks_audit.checklists") for name in "ab")
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_group: brought)
     with pytest.raises(ChecklistError, match="is already installed by another package"):
+        load_checklists()
+
+
+def test_the_name_of_the_list_of_all_rules_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "all.toml").touch()
+    monkeypatch.setattr("aks_audit.checklist.files", lambda _package: tmp_path)
+    with pytest.raises(ChecklistError, match="kept for that of all rules"):
         load_checklists()
 
 

@@ -72,7 +72,7 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
         (["scan", "--demo", "--format", "docx"], "no format 'docx'; there are: console, "),
         (["scan", "--demo", "--format", "sarrif"], "no format 'sarrif'; did you mean sarif? there are: console, "),
         (["scan", "--demo", "--format", "json,sarif"], "needs --output DIR"),
-        (["scan", "--demo", "--checklist", "mine"], "no checklist 'mine'; there are: aks-review-networking"),
+        (["scan", "--demo", "--checklist", "mine"], "no checklist 'mine'; there are: aks-baseline"),
         (["explain", "AKS-XX-99"], "no rule 'AKS-XX-99'; `aks-audit rules` lists them"),
     ],
 )

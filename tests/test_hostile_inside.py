@@ -53,6 +53,9 @@ DEFAULTS = {
     "volumes/#/image": "as above",
     "volumes/#/nfs": "as above",
     "hostPath": "absent, a volume without a source is an empty directory",
+    "terminationGracePeriodSeconds": "absent, it means 30",
+    "spec/scopes": "absent, a quota counts every pod",
+    "spec/scopeSelector": "as above",
     "initContainers": "absent, there are none",
     "ephemeralContainers": "absent, there are none",
     "ports": "absent, a container tells of none",
@@ -70,6 +73,9 @@ DEFAULTS = {
     "failurePolicy": "absent, it means Fail",
     "namespaceSelector": "absent, every namespace is meant",
     "matchExpressions": "as above",
+    "matchLabels": "absent, a selector asks for no label",
+    "matchLabels/app": "as above",
+    "matchLabels/app.kubernetes.io/name": "as above",
     "status": "without its phase, a pod that has run to its end is taken for one that lives, and judged",
     "status/phase": "as above",
     "endpoints/#/conditions": "absent, a back end is to be taken for ready",
@@ -211,5 +217,6 @@ def test_a_body_that_says_nothing_passes_no_rule_about_itself(kind: str) -> None
     assert {rule for rule in passed if rule.startswith(WORKLOADS)} <= READ_ELSEWHERE
 
 
-READ_ELSEWHERE = {"AKS-KW-01", "AKS-KW-09"}
-"""Rules about live pods, which were read; and a controller makes its pods, whatever its body says."""
+READ_ELSEWHERE = {"AKS-KW-01", "AKS-KW-02", "AKS-KW-09"}
+"""Rules about live pods, which were read, and about quotas, which stand beside their namespace; and a controller makes
+its pods, whatever its body says."""

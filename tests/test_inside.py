@@ -1,16 +1,18 @@
 """What is inside clusters, read from the recorded answers of a real API server over HTTPS."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
 
+from aks_audit.facts import Estate, NotCollected
 from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.kubelets import KubeletConfiguration
 from aks_audit.facts.resource_id import fold, parse
-from aks_audit.snapshot import Gap, Listing, Packed, Record, Resource, encode
+from aks_audit.snapshot import Gap, Listing, Packed, Record, Resource, encode, of
 from aks_audit.sources.deadline import Deadline
-from aks_audit.sources.kubernetes import plan
+from aks_audit.sources.kubernetes import kubelets, plan
 from aks_audit.sources.kubernetes.access import Access, ClientCertificate
 from aks_audit.sources.kubernetes.api import UnreachableError
 from aks_audit.sources.kubernetes.client import Client
@@ -32,14 +34,14 @@ def access(api: KubernetesApi, *, as_: str = AUDITOR_TOKEN, cluster: str = CLUST
     return Access(cluster, "kubeconfig", api.url, api.ca, token=token(as_))
 
 
-def read(*ways: Access | Gap, seconds: float = 30) -> list[Record]:
+def read(*ways: Access | Gap, seconds: float = 30, optional: Sequence[str] = ()) -> list[Record]:
     by_id = {way.cluster if isinstance(way, Access) else way.id: way for way in ways}
 
     async def find(cluster: Resource) -> Access | Gap:
         return by_id[cluster.id]
 
     async def collected() -> list[Record]:
-        inside = Inside(find, Deadline(), seconds, note=lambda _: None, called=lambda *_: None)
+        inside = Inside(find, Deadline(), seconds, note=lambda _: None, called=lambda *_: None, optional=optional)
         found = await inside.collect([Resource(id=one, type="", body={}) for one in by_id])
         return [record.unpack() if isinstance(record, Packed) else record for record in found]
 
@@ -276,3 +278,83 @@ def test_a_server_that_sends_elsewhere_is_not_followed() -> None:
     with KubernetesApi("weak", faults=[Fault("^/version", elsewhere, times=None)]) as api:
         records = read(access(api))
     assert "sends elsewhere" in gaps(records)[INSIDE].reason
+
+
+def test_kubelets_are_not_asked_unless_by_name() -> None:
+    with KubernetesApi("weak", kubelets=True) as api:
+        records = read(access(api))
+        assert not [request.path for request in api.requests if "proxy" in request.path]
+    assert not gaps(records)
+    with pytest.raises(NotCollected, match=f"add --read {kubelets.NAME}, {kubelets.PRICE}") as told:
+        Estate(of(records)).within(KubeletConfiguration, CLUSTER).whole()
+    assert [missing.kind for missing in told.value.missing] == ["not-asked"]
+
+
+def test_of_a_kubelets_configuration_what_rules_look_at_is_kept() -> None:
+    with KubernetesApi("weak", kubelets=True) as api:
+        records = read(access(api), optional=[kubelets.NAME])
+        asked = [request.path for request in api.requests if "proxy" in request.path]
+    nodes = [node.id.rpartition("/")[2] for node in resources(records, "nodes")]
+    found = resources(records, kubelets.TYPE)
+    assert not gaps(records)
+    assert sorted(asked) == sorted(f"/api/v1/nodes/{node}/proxy/configz" for node in nodes)
+    assert kubelets.TYPE in listed(records, served=True)
+    assert [(one.body["metadata"], parse(one.id).type) for one in found] == [
+        ({"name": node}, kubelets.TYPE) for node in sorted(nodes)
+    ]
+    assert all(one.read for one in found)
+    assert found[0].body["authentication"] == {
+        "anonymous": {"enabled": False},
+        "x509": {"clientCAFile": "/etc/kubernetes/certs/ca.crt"},
+    }
+    assert set(found[0].body) == {
+        "metadata", "authentication", "authorization", "eventRecordQPS", "featureGates", "makeIPTablesUtilChains",
+        "rotateCertificates", "serverTLSBootstrap", "streamingConnectionIdleTimeout",
+    }  # fmt: skip
+
+
+def test_who_may_not_reach_kubelets_is_refused_once() -> None:
+    with KubernetesApi("weak") as api:
+        records = read(access(api), optional=[kubelets.NAME])
+        asked = [request.path for request in api.requests if "proxy" in request.path]
+    lost = gaps(records)
+    assert set(lost) == {kubelets.TYPE}
+    assert (lost[kubelets.TYPE].id, lost[kubelets.TYPE].action) == (CLUSTER, "get nodes/proxy")
+    assert lost[kubelets.TYPE].cause == "refused"
+    assert len(asked) == 1
+
+
+def test_a_kubelet_that_does_not_answer_is_the_only_one_that_is_lost() -> None:
+    with KubernetesApi("weak", kubelets=True) as api:
+        first, *others = sorted(node.id.rpartition("/")[2] for node in resources(read(access(api)), "nodes"))
+    broken = [
+        (Answer(503, b"dial tcp: i/o timeout", "text/plain", {"Retry-After": "0"}), "503"),
+        (Answer(200, b"[]", "application/json"), "not a JSON object"),
+        (Answer(200, b'{"kind": "Status"}', "application/json"), "not its configuration"),
+    ]
+    for answer, said in broken:
+        fault = Fault(f"^/api/v1/nodes/{first}/proxy", answer, times=None)
+        with KubernetesApi("weak", kubelets=True, faults=[fault]) as api:
+            records = read(access(api), optional=[kubelets.NAME])
+        lost = gaps(records)[kubelets.TYPE]
+        assert (lost.cause, lost.id.rpartition("/")[2]) == ("not-read", first)
+        assert said in lost.reason
+        assert [one.id.rpartition("/")[2] for one in resources(records, kubelets.TYPE)] == others
+        assert kubelets.TYPE not in listed(records, served=True)
+
+
+def test_without_the_list_of_nodes_no_kubelet_is_asked() -> None:
+    with KubernetesApi("weak", kubelets=True, deny=["nodes"], faults=[]) as api:
+        records = read(access(api), optional=[kubelets.NAME])
+    assert "which nodes there are" in gaps(records)[kubelets.TYPE].reason
+
+
+def test_a_virtual_node_has_no_kubelet_to_ask() -> None:
+    def virtual(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path == "/api/v1/nodes":
+            body["items"][0]["metadata"]["labels"]["type"] = "virtual-kubelet"
+        return body
+
+    with KubernetesApi("weak", kubelets=True, edit=virtual) as api:
+        records = read(access(api), optional=[kubelets.NAME])
+    assert len(resources(records, kubelets.TYPE)) == len(resources(records, "nodes")) - 1

@@ -273,7 +273,7 @@ def test_metadata_alone_is_given_of_any_kind(weak: KubernetesApi) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/apis/storage.k8s.io/v1/storageclasses",
+        "/apis/storage.k8s.io/v1/csidrivers",
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
         "/api/v1/namespaces/kube-system/configmaps",
         f"{PODS}?labelSelector=a=b",

@@ -14,6 +14,7 @@ from aks_audit import snapshot
 from aks_audit.cli import main
 from aks_audit.commands.options import OPTIONAL_READS
 from aks_audit.sources.azure.plan import CLUSTERS, FIREWALLS, LISTED, OPTIONAL, REGISTRIES, optional
+from aks_audit.sources.kubernetes import kubelets
 from cases import ALIASES, CLUSTER, ROOT, Case, records_of
 from live import TOKEN, environment, run
 from resource_manager import Answer, Fault, Hang, Paging, Reset, ResourceManager, Truncated, load
@@ -190,7 +191,8 @@ def test_when_the_time_is_up_there_is_a_report_of_what_there_is(tmp_path: Path) 
 
 
 def test_the_arguments_name_the_reads_of_the_plan() -> None:
-    assert set(OPTIONAL_READS) == set(OPTIONAL)
+    assert set(OPTIONAL_READS) == {*OPTIONAL, kubelets.NAME}
+    assert OPTIONAL_READS[kubelets.NAME] == kubelets.PRICE
     for name, reads in OPTIONAL.items():
         prices = Counter(read.price.removeprefix("1 call ") for read in reads)
         said = (f"{number} call{'s' * (number > 1)} {price}" for price, number in prices.items())

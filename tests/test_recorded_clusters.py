@@ -23,6 +23,7 @@ JOINED = frozenset(
     {
         *("AKS-EGR-28", "AKS-EGR-29", "AKS-EGR-30", "AKS-EGR-31", "AKS-EGR-32", "AKS-EGR-35"),
         *("AKS-KN-02", "AKS-KN-03", "AKS-KN-11", "AKS-KN-12", "AKS-KN-13", "AKS-KN-21"),
+        *("AKS-KW-08", "AKS-KW-11", "AKS-KW-13", "AKS-KW-14"),
     }
 )
 """Rules about clusters as Azure shows them that read the inside too; where they do not apply, Azure may say so."""

@@ -86,6 +86,23 @@ def test_metadata_loses_managed_fields_and_the_last_applied_configuration() -> N
     }
 
 
+def test_of_managed_fields_the_versions_are_kept_each_once() -> None:
+    written = [
+        {"manager": SECRET, "apiVersion": "policy/v1beta1", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}},
+        {"manager": "helm", "apiVersion": "policy/v1"},
+        {"manager": "kubectl", "apiVersion": "policy/v1beta1"},
+        {"manager": "core", "apiVersion": "v1"},
+        {"manager": "custom", "apiVersion": "gateway.networking.k8s.io/v1alpha2"},
+        *({"apiVersion": odd} for odd in (SECRET, "v1 ", "Policy/v1", None, 1)),
+        "v1",
+    ]
+    kept = ["policy/v1beta1", "policy/v1", "v1", "gateway.networking.k8s.io/v1alpha2"]
+    assert trim({"metadata": {"managedFields": written}}) == {
+        "metadata": {"managedFields": [{"apiVersion": one} for one in kept]}
+    }
+    assert trim({"metadata": {"managedFields": "v1"}}) == {"metadata": {}}
+
+
 def test_strings_under_the_names_of_secrets_are_dropped() -> None:
     assert trim({"data": {"password": SECRET, "Corefile": ".:53"}}) == {"data": {"Corefile": ".:53"}}
 

@@ -2,7 +2,9 @@
 
 A checklist is a TOML file: `title`, `source`, `summary`, and `[[item]]` tables in the guide's order, each with
 `rule` (the id of the rule that answers; empty for a question to a person), `weight` (above 0) and `sentence`, and
-`manual = true` where no API can prove it.
+`manual = true` where no API can prove it. `further` rules answer together with `rule`: the worst of their answers is
+the answer. `number` is the guide's own, `group` the heading that the item stands under, and `note` says what the
+reader of the guide must know beside it.
 """
 
 import importlib.metadata
@@ -14,6 +16,8 @@ import msgspec
 from aks_audit.errors import AuditError
 
 ENTRY_POINTS = "aks_audit.checklists"
+EVERYTHING = "all"
+"""The name of the checklist of all rules, which is made of them."""
 
 
 class ChecklistError(AuditError):
@@ -27,6 +31,15 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: float
     sentence: str
     manual: bool = False
+    further: tuple[str, ...] = ()
+    number: str = ""
+    group: str = ""
+    note: str = ""
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that answer it together; none where a person does."""
+        return () if self.manual else (self.rule, *self.further)
 
 
 class Checklist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +63,8 @@ def load_checklists() -> tuple[Checklist, ...]:
         for file in files(entry.value).iterdir():
             if file.name.endswith(".toml"):
                 name = file.name.removesuffix(".toml")
+                if name == EVERYTHING:
+                    raise ChecklistError(f"checklist {name} of {entry.value}: this name is kept for that of all rules")
                 if name in found:
                     raise ChecklistError(f"checklist {name} of {entry.value} is already installed by another package")
                 found[name] = parse(name, file.read_text(encoding="utf-8"))

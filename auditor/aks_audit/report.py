@@ -12,7 +12,18 @@ from aks_audit.facts.resource_id import parse, within
 from aks_audit.picture import ClusterPicture
 from aks_audit.results import Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
-from aks_audit.score import Answers, Score, answers, by_checklist, by_cluster, by_severity, score, worst
+from aks_audit.score import (
+    ByRule,
+    Score,
+    answers,
+    by_checklist,
+    by_cluster,
+    by_rule,
+    by_severity,
+    of_item,
+    score,
+    worst,
+)
 from aks_audit.snapshot import Snapshot
 
 SCHEMA_VERSION = "1.1"
@@ -62,12 +73,20 @@ ItemState: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable", "not
 
 
 class ItemResult(Record, frozen=True):
-    """A checklist item: its outcome over all clusters, or `not-covered` (no rule yet) or `manual` (ask a person)."""
+    """A checklist item: its outcome over all clusters, or `not-covered` (no rule asked) or `manual` (ask a person).
+
+    `further` are the rules that answer it together with `rule`. `number` is the guide's own, `group` the heading that
+    the item stands under, and `note` what must be known beside it; each is empty where there is none.
+    """
 
     rule: str
     sentence: str
     weight: float
     state: ItemState
+    further: tuple[str, ...] = ()
+    number: str = ""
+    group: str = ""
+    note: str = ""
 
 
 class ChecklistScore(Score, frozen=True, kw_only=True):
@@ -297,6 +316,7 @@ def build(
     clusters = _clusters(snapshot, findings)
     unread = _unread(snapshot, findings, clusters)
     scored = by_cluster(found, texts)
+    told = by_rule(found, (text.id for text in texts))
     outcomes = Counter(finding.outcome for finding in findings)
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -316,7 +336,7 @@ def build(
         ),
         score=Scores(
             overall=by_severity(found, texts),
-            checklists=tuple(_checklist(found, checklist, texts) for checklist in checklists),
+            checklists=tuple(_checklist(told, checklist) for checklist in checklists),
             clusters=tuple(_cluster_score(cluster, scored.get(cluster.lower(), score(()))) for cluster in clusters),
             explanation=EXPLANATION,
         ),
@@ -359,20 +379,14 @@ def _cluster(cluster: str, counted: Counter[Outcome]) -> ClusterSummary:
     )
 
 
-def _checklist(found: Answers, checklist: Checklist, rules: Sequence[RuleText]) -> ChecklistScore:
-    by_rule: dict[str, list[Outcome]] = {rule.id: [] for rule in rules}
-    for (rule, _), outcome in found.items():
-        by_rule[rule].append(outcome)
+def _checklist(found: ByRule, checklist: Checklist) -> ChecklistScore:
     score = by_checklist(found, checklist)
     return ChecklistScore(
         name=checklist.name,
         title=checklist.title,
         source=checklist.source,
         summary=checklist.summary,
-        items=tuple(
-            ItemResult(rule=item.rule, sentence=item.sentence, weight=item.weight, state=_state(item, by_rule))
-            for item in checklist.item
-        ),
+        items=tuple(_item(found, item) for item in checklist.item),
         value=score.value,
         low=score.low,
         high=score.high,
@@ -389,12 +403,24 @@ _STATES: Mapping[Outcome, ItemState] = {
 }
 
 
-def _state(item: Item, by_rule: Mapping[str, Sequence[Outcome]]) -> ItemState:
+def _item(found: ByRule, item: Item) -> ItemResult:
+    return ItemResult(
+        rule=item.rule,
+        sentence=item.sentence,
+        weight=item.weight,
+        state=_state(found, item),
+        further=item.further,
+        number=item.number,
+        group=item.group,
+        note=item.note,
+    )
+
+
+def _state(found: ByRule, item: Item) -> ItemState:
     if item.manual:
         return "manual"
-    if item.rule not in by_rule:
-        return "not-covered"
-    return _STATES[worst(by_rule[item.rule]) or Outcome.NOT_APPLICABLE]
+    outcomes = of_item(found, item)
+    return "not-covered" if outcomes is None else _STATES[worst(outcomes) or Outcome.NOT_APPLICABLE]
 
 
 def _read(snapshot: Snapshot) -> tuple[ReadCount, ...]:

@@ -15,6 +15,7 @@ from aks_audit.fixes import fixes
 from aks_audit.pictures import pictures
 from aks_audit.report import PipelineRun, Report
 from aks_audit.rule import Rule
+from aks_audit.score import everything
 from aks_audit.snapshot import Snapshot
 
 
@@ -41,12 +42,13 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
     Raises:
         ChecklistError, EngineError: there is no such checklist, or the installed rules cannot be used.
     """
-    checklists = choose(load_checklists(), tuple(wish.checklists))
     known = wish.rules or engine.load_rules()
+    lists = (*load_checklists(), everything(rule.text for rule in known))
+    checklists = choose(lists, tuple(wish.checklists))
     ids = [rule.id for rule in known]
     rules = exceptions.chosen(known, wish.config)
     if wish.checklists:
-        wanted = {*wish.named, *(item.rule for checklist in checklists for item in checklist.item)}
+        wanted = {*wish.named, *(rule for checklist in checklists for item in checklist.item for rule in item.rules)}
         rules = tuple(rule for rule in rules if rule.id in wanted)
     estate = Estate(recorded)
     found = engine.audit(estate, rules)

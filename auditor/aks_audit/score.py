@@ -2,7 +2,8 @@
 
 A question is one rule (or checklist item) about one cluster. Its answer is the worst of the rule's outcomes about that
 cluster's resources: fail before unknown before pass before not applicable. So a question passes only if everything it
-is about passed. With the weights of the questions' answers:
+is about passed. An item that several rules answer together takes the worst of their answers, and where one of them was
+not asked it can only fail. With the weights of the questions' answers:
 
 - value = passed / (passed + failed), in percent; None where nothing was decided;
 - low  = passed / (passed + failed + unknown): every unknown turns out to be a failure;
@@ -14,7 +15,7 @@ A rule weighs by its severity, a checklist item by the checklist's own weight. N
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from aks_audit.checklist import Checklist
+from aks_audit.checklist import EVERYTHING, Checklist, Item
 from aks_audit.results import Finding, Outcome, Record, RuleText, Severity
 
 WEIGHTS: Mapping[Severity, float] = {
@@ -27,6 +28,9 @@ WEIGHTS: Mapping[Severity, float] = {
 
 Answers: TypeAlias = Mapping[tuple[str, str], Outcome]
 """The answer of each question: (rule id, cluster id) to outcome."""
+
+ByRule: TypeAlias = Mapping[str, Mapping[str, Outcome]]
+"""The answers of each rule that was asked, by cluster id."""
 
 _WORST_FIRST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 
@@ -89,13 +93,52 @@ def by_cluster(found: Answers, rules: Sequence[RuleText]) -> Mapping[str, Score]
     return {cluster: score(asked) for cluster, asked in questions.items()}
 
 
-def by_checklist(found: Answers, checklist: Checklist) -> Score:
+def by_rule(found: Answers, asked: Iterable[str]) -> ByRule:
+    """The answers by rule, of all rules that were asked."""
+    told: dict[str, dict[str, Outcome]] = {rule: {} for rule in asked}
+    for (rule, cluster), outcome in found.items():
+        told[rule][cluster] = outcome
+    return told
+
+
+def of_item(found: ByRule, item: Item) -> tuple[Outcome, ...] | None:
+    """The answers about each cluster to an item of a checklist; None where nothing was asked that could tell."""
+    asked = [found[rule] for rule in item.rules if rule in found]
+    if len(asked) == len(item.rules) == 1:
+        return tuple(asked[0].values())
+    if not asked:
+        return None
+    clusters = dict.fromkeys(cluster for told in asked for cluster in told)
+    outcomes = tuple(min((t[c] for t in asked if c in t), key=_WORST_FIRST.index) for c in clusters)
+    if len(asked) == len(item.rules):
+        return outcomes
+    # What was not asked may fail, so that nothing else than a failure is known.
+    return tuple(outcome for outcome in outcomes if outcome is Outcome.FAIL) or None
+
+
+def by_checklist(found: ByRule, checklist: Checklist) -> Score:
     """The score over a checklist's items, of all clusters."""
-    by_rule: dict[str, list[Outcome]] = {}
-    for (rule, _), outcome in found.items():
-        by_rule.setdefault(rule, []).append(outcome)
-    asked = [item for item in checklist.item if not item.manual]
-    return score((item.weight, outcome) for item in asked for outcome in by_rule.get(item.rule, ()))
+    return score((item.weight, outcome) for item in checklist.item for outcome in of_item(found, item) or ())
+
+
+def everything(rules: Iterable[RuleText]) -> Checklist:
+    """The checklist of all rules, by id; each weighs by its severity, so that its score is the score of all."""
+    items = tuple(
+        Item(
+            rule=rule.id,
+            weight=WEIGHTS[rule.severity],
+            sentence=f"{rule.title}.",
+            group=rule.id.rpartition("-")[0],
+        )
+        for rule in sorted(rules, key=lambda rule: rule.id)
+    )
+    return Checklist(
+        title="Every rule",
+        source="the rules of aks-audit, and those of others that are installed",
+        summary="All that is asked, by area. Each rule weighs by its severity.",
+        item=items,
+        name=EVERYTHING,
+    )
 
 
 def _percent(part: float, whole: float) -> float | None:

@@ -141,13 +141,14 @@ def _fixes(report: Report) -> Iterator[Sequence[Cell]]:
         yield fix.title, fix.severity, fix.risk, fix.effort, mends, names, fix.command, fix.change, rules
 
 
-_CHECKLISTS = ("Checklist", "Item", "Outcome", "Rule", "Weight")
+_CHECKLISTS = ("Checklist", "Item", "Outcome", "Rule", "Weight", "Number", "Further rules", "Note")
 
 
 def _checklists(report: Report) -> Iterator[Sequence[Cell]]:
     for checklist in report.score.checklists:
         for item in checklist.items:
-            yield checklist.title, item.sentence, item.state, item.rule, item.weight
+            further = ", ".join(item.further)
+            yield checklist.title, item.sentence, item.state, item.rule, item.weight, item.number, further, item.note
 
 
 _RULES = ("Rule", "What should hold", "Severity", "Why it matters", "Controls", "References")

@@ -51,3 +51,8 @@ def aks_health_check(name: str) -> Control:
 def the_aks_checklist(guid: str) -> Control:
     """An item of The AKS Checklist (the-aks-checklist.com)."""
     return Control("The AKS Checklist", guid)
+
+
+def cis_aks(number: str) -> Control:
+    """A recommendation of the CIS Azure Kubernetes Service benchmark 1.8."""
+    return Control("CIS AKS", number)

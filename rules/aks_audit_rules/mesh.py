@@ -1,5 +1,6 @@
 """Service meshes: whether what they carry is encrypted, and everybody known."""
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
@@ -20,6 +21,7 @@ from aks_audit_rules.frameworks import aks_health_check, review_checklist, the_a
 K = TypeVar("K", bound=KubernetesObject)
 
 _MODES = frozenset({"STRICT", "PERMISSIVE", "DISABLE", "UNSET"})
+_EARLIEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 _LOOSE = frozenset({"PERMISSIVE", "DISABLE"})
 _OTHERS = {"linkerd-destination": "Linkerd", "linkerd-identity": "Linkerd", "consul-connect-injector": "Consul"}
 
@@ -85,7 +87,7 @@ def _of_istio(cluster: ManagedCluster, root: str, evidence: Evidence) -> Verdict
     rules, unread_rules = _known(cluster, DestinationRule)
     missing = (*unread, *unread_rules)
     whole = sorted(
-        (one for one in peers if one.namespace == root and not one.selector), key=lambda one: one.created or ""
+        (one for one in peers if one.namespace == root and not one.selector), key=lambda one: one.created or _EARLIEST
     )
     strange = [mode for one in peers for mode in (one.mode or "UNSET", *one.port_modes.values()) if mode not in _MODES]
     if strange:

@@ -16,6 +16,7 @@ from compose.nodes import Service
 _GROUPS = {
     **dict.fromkeys(("daemonsets", "deployments", "replicasets"), "apps/v1"),
     **dict.fromkeys(("felixconfigurations", "ippools", "tiers"), "crd.projectcalico.org/v1"),
+    "horizontalpodautoscalers": "autoscaling/v2",
     "endpointslices": "discovery.k8s.io/v1",
     **dict.fromkeys(("ingressclasses", "ingresses", "networkpolicies", "servicecidrs"), "networking.k8s.io/v1"),
     "poddisruptionbudgets": "policy/v1",
@@ -123,6 +124,7 @@ _HARDENED_CONTAINER: Body = {
     "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}},
     "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
     "livenessProbe": {"httpGet": {"path": "/live", "port": "http"}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
 }
 
 
@@ -140,7 +142,7 @@ class Inside:
         self.version: str = cluster["properties"]["currentKubernetesVersion"]
         self.network: Body = cluster["properties"]["networkProfile"]
         self.objects: dict[str, Body] = {}
-        self.served: set[str] = {kind.type for kind in plan.kinds() if kind.stable}
+        self.served: set[str] = {kind.type for kind in plan.kinds() if kind.stable or kind.group == "autoscaling"}
         self.nodes = list(_nodes(cluster, nodes, pods))
         for number, node in enumerate(self.nodes):
             self._node(number, node)

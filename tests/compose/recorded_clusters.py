@@ -43,7 +43,9 @@ _VERSION = "1.36.2"
 def weak() -> list[Record]:
     """A public kubenet cluster without a network policy engine, out through AKS's own load balancer."""
     group = SUBSCRIPTION.group("rg-weak")
-    pools = [agent_pool("nodepool1", 2, maxPods=110), user_pool("spot", 1, maxPods=110, scaleSetPriority="Spot")]
+    taint = "kubernetes.azure.com/scalesetpriority=spot:NoSchedule"
+    spot = user_pool("spot", 1, maxPods=110, scaleSetPriority="Spot", nodeTaints=[taint])
+    pools = [agent_pool("nodepool1", 2, maxPods=110), spot]
     cluster = managed_cluster(group, "aks-weak", pools, currentKubernetesVersion=_VERSION, networkProfile=kubenet())
     public = {
         "default/web": "203.0.113.10",

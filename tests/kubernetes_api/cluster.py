@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from kubernetes_api import answers
+from kubernetes_api import answers, kubelets
 from kubernetes_api.authorization import Roles
 from kubernetes_api.paging import Item, Page, Pages
 from kubernetes_api.pods import clones
@@ -19,6 +19,7 @@ Body: TypeAlias = dict[str, Any]
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PODS = "/api/v1/pods"
+_OK = 200
 _HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
 _UNRECORDED = ("fieldSelector", "labelSelector", "watch")
 
@@ -82,6 +83,9 @@ class Cluster:
         form = _form(accept, {METADATA: METADATA, **_JSON})
         if form is None:
             return answers.unacceptable()
+        if (about.resource, about.subresource) == ("nodes", "proxy"):
+            node = self._object(about)
+            return node if node.status != _OK else answers.document(kubelets.CONFIGURATION)
         asked = [name for name in _UNRECORDED if name in query]
         if about.subresource or asked:
             return answers.unrecorded(about.subresource or asked[0])

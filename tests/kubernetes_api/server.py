@@ -55,7 +55,8 @@ class KubernetesApi:
     """The API server of a recorded cluster, while the context lasts.
 
     `names` are what its certificate holds for: as given 127.0.0.1, localhost and `host`. `deny` are kinds
-    (`networkpolicies.networking.k8s.io`) or paths (`/apis`) that nobody may read, as shell patterns. Each answer takes
+    (`networkpolicies.networking.k8s.io`) or paths (`/apis`) that nobody may read, as shell patterns; with `kubelets`
+    everybody known may reach those of nodes, which the recorded roles give to nobody who audits. Each answer takes
     `delay` seconds; with `inflight`, more requests at a time are throttled. With `expire_continue` each list has
     expired when it is first continued. `pods` is how many pods there are, in place of the recorded ones. `edit` is
     given the path and the JSON body of each answer, and gives the body to send.
@@ -67,6 +68,7 @@ class KubernetesApi:
         *,
         names: Sequence[str] | None = None,
         deny: Sequence[str] = (),
+        kubelets: bool = False,
         faults: Sequence[Fault] = (),
         delay: float = 0,
         inflight: int | None = None,
@@ -76,7 +78,7 @@ class KubernetesApi:
     ) -> None:
         self._cluster = Cluster(recordings.load(cluster), pods=pods, pages=Pages(expire=expire_continue))
         self._names = names
-        self._deny = tuple(deny)
+        self._deny, self._kubelets = tuple(deny), kubelets
         self._script = Script(faults)
         self._delay = delay
         self._inflight = inflight
@@ -193,7 +195,10 @@ class KubernetesApi:
         else:
             verb, called = about.verb(request.method), about.type
         denied = any(fnmatchcase(called, pattern) for pattern in self._deny)
-        if denied or not self._cluster.roles.permit(who, verb, about):
+        kubelet = (
+            self._kubelets and not isinstance(about, str) and (about.type, about.subresource) == ("nodes", "proxy")
+        )
+        if denied or not (kubelet or self._cluster.roles.permit(who, verb, about)):
             return answers.forbidden(who.user, verb, about)
         if request.method != "GET":
             return answers.method_not_allowed()

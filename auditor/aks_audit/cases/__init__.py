@@ -81,6 +81,7 @@ INSIDE_ALIASES = {
         "version": "/version",
         "node-system": "/api/v1/nodes/aks-system-12345678-vmss000000",
         "node-user": "/api/v1/nodes/aks-user-12345678-vmss000000",
+        "kubelet": "/apis/kubelet.config.k8s.io/v1beta1/kubeletconfigurations/aks-user-12345678-vmss000000",
         "namespace-default": f"{_CORE}/default",
         "namespace-shop": f"{_CORE}/shop",
         "namespace-system": f"{_CORE}/kube-system",
@@ -111,6 +112,10 @@ INSIDE_ALIASES = {
         "quota": f"{_CORE}/shop/resourcequotas/quota",
         "limits": f"{_CORE}/shop/limitranges/limits",
         "budget": "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/web",
+        "autoscaler": "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/web",
+        "scaled-object": "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/web",
+        "vertical-autoscaler": "/apis/autoscaling.k8s.io/v1/namespaces/shop/verticalpodautoscalers/web",
+        "claim": f"{_CORE}/shop/persistentvolumeclaims/data",
         "coredns": f"{_APPS}/kube-system/deployments/coredns",
         "coredns-config": f"{_CORE}/kube-system/configmaps/coredns",
         "cluster-admin": f"{_RBAC}/clusterroles/cluster-admin",
@@ -122,6 +127,8 @@ INSIDE_ALIASES = {
         "web-gateway": "/apis/gateway.networking.k8s.io/v1/namespaces/ingress/gateways/public",
         "web-route": "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/web",
         "service-cidr": "/apis/networking.k8s.io/v1/servicecidrs/kubernetes",
+        "storage-class": "/apis/storage.k8s.io/v1/storageclasses/zone-redundant",
+        "storage-class-default": "/apis/storage.k8s.io/v1/storageclasses/default",
     }.items()
 }
 ALIASES = _AZURE | INSIDE_ALIASES

@@ -42,13 +42,13 @@ def add(commands: "Commands") -> None:
 
 
 def _run(commands: "Commands", arguments: argparse.Namespace, _progress: Progress) -> int:
-    from aks_audit.checklist import load_checklists  # noqa: PLC0415 - what only this needs
+    from aks_audit.checklist import EVERYTHING, load_checklists  # noqa: PLC0415 - what only this needs
     from aks_audit.engine import load_rules  # noqa: PLC0415
 
     named = {
         "explain": {"rule": [rule.id for rule in load_rules()]},
         "scan": {
-            "--checklist": [checklist.name for checklist in load_checklists()],
+            "--checklist": [*(checklist.name for checklist in load_checklists()), EVERYTHING],
             "--format": [*FORMATS],
             "--fail-on": [*SEVERITIES],
         },

@@ -49,15 +49,18 @@ def only_plans(arguments: "Namespace") -> bool:
 def request_of(arguments: "Namespace") -> "Request":
     """What is to be read live, and how."""
     from aks_audit.sources.azure.collect import Scope  # noqa: PLC0415 - only a live scan imports the SDK
+    from aks_audit.sources.azure.plan import OPTIONAL  # noqa: PLC0415
     from aks_audit.sources.kubernetes.ways import Asked  # noqa: PLC0415
     from aks_audit.sources.live import Request  # noqa: PLC0415
 
+    asked = tuple(dict.fromkeys(arguments.read))
+    inside = tuple(name for name in asked if name not in OPTIONAL)
     scope = Scope(
         subscriptions=tuple(arguments.subscription),
         resource_groups=tuple(arguments.resource_group),
         clusters=tuple(arguments.cluster),
         tags=tuple(arguments.tag),
-        optional=tuple(dict.fromkeys(arguments.read)),
+        optional=tuple(name for name in asked if name in OPTIONAL),
     )
     return Request(
         scope,
@@ -65,7 +68,7 @@ def request_of(arguments: "Namespace") -> "Request":
         arguments.auth,
         arguments.timeout,
         graph=getattr(arguments, "source", None) == "graph",
-        inside=Asked(arguments.in_cluster, arguments.allow_exec, arguments.context, arguments.kubeconfig),
+        inside=Asked(arguments.in_cluster, arguments.allow_exec, arguments.context, arguments.kubeconfig, inside),
         cluster_timeout=arguments.cluster_timeout,
     )
 

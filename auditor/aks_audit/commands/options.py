@@ -29,6 +29,7 @@ OPTIONAL_READS = {
     "diagnostic-settings": "1 call a cluster and a firewall and a registry",
     "federated-credentials": "1 call a user-assigned identity",
     "flow-logs": "1 call a subscription, 1 call a network watcher",
+    "kubelet-config": "1 call a node",
     "maintenance-configurations": "1 call a cluster",
     "outbound-endpoints": "1 call a cluster",
 }

@@ -152,7 +152,7 @@ def _needs(arguments: argparse.Namespace) -> "list[Need]":
         raise UsageError(f"{given[0]} is about the inside of clusters, and goes with --plane kubernetes or all")
     if plane == "arm" and (given := of_clusters(arguments)):
         raise UsageError(f"{given[0]} is about clusters, and goes with --plane aks-data, kubernetes or all")
-    reads = optional(OPTIONAL if arguments.optional else arguments.read)
+    reads = optional(name for name in OPTIONAL if arguments.optional or name in arguments.read)
     azure = azure_needs(listed, [read.type for read in reads])
     of = {"arm": azure, "aks-data": data_needs(listed), "kubernetes": needs()}
     return [need for name in PLANES if plane in {name, "all"} for need in of[name]]

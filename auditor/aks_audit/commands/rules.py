@@ -98,7 +98,9 @@ def _explain(arguments: "Namespace", _progress: Progress) -> int:
 
 def _checklists(_arguments: "Namespace", _progress: Progress) -> int:
     from aks_audit.checklist import load_checklists  # noqa: PLC0415
+    from aks_audit.engine import load_rules  # noqa: PLC0415
+    from aks_audit.score import everything  # noqa: PLC0415
 
-    for checklist in load_checklists():
+    for checklist in (*load_checklists(), everything(rule.text for rule in load_rules())):
         sys.stdout.write(f"{checklist.name:26}  {len(checklist.item):3} items  {checklist.title}\n")
     return OK

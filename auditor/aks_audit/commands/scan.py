@@ -197,9 +197,10 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
     from aks_audit.commands import azure_pipelines  # noqa: PLC0415
     from aks_audit.engine import load_rules  # noqa: PLC0415
     from aks_audit.scan import Wish  # noqa: PLC0415
+    from aks_audit.score import everything  # noqa: PLC0415
 
-    choose(load_checklists(), tuple(arguments.checklist))
     rules = load_rules(arguments.rules)
+    choose((*load_checklists(), everything(rule.text for rule in rules)), tuple(arguments.checklist))
     installed = {rule.id for rule in load_rules()} if arguments.rules else {rule.id for rule in rules}
     file = arguments.config or config.find(Path.cwd())
     return Wish(

@@ -217,6 +217,8 @@ class ManagedCluster(AzureResource):
     )
     acceleration_mode = text("properties.networkProfile.advancedNetworking.performance.accelerationMode")
     static_egress_gateway_enabled = flag("properties.networkProfile.staticEgressGatewayProfile.enabled")
+    keda_enabled = flag("properties.workloadAutoScalerProfile.keda.enabled")
+    vertical_pod_autoscaler_enabled = flag("properties.workloadAutoScalerProfile.verticalPodAutoscaler.enabled")
     load_balancer_sku = Choice("properties.networkProfile.loadBalancerSku", LoadBalancerSku)
     pod_cidr = network("properties.networkProfile.podCidr")
     pod_cidrs = networks("properties.networkProfile.podCidrs")

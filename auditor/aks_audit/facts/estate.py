@@ -21,6 +21,12 @@ _ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
 _OTHER_ACTIONS = {"microsoft.graph/applications": "Application.Read.All"}
 """What permits the reading of types that are none of Azure Resource Manager's."""
 
+_BY_NAME = {
+    "kubeletconfigurations.kubelet.config.k8s.io": "the configurations of kubelets were not asked for; "
+    "add --read kubelet-config, 1 call a node",
+}
+"""Why a type inside clusters is not there that is read only where it is asked for by name."""
+
 R = TypeVar("R", bound=AzureResource)
 T = TypeVar("T")
 
@@ -191,6 +197,8 @@ class Estate:
         cluster = parse(about).parent if "/" not in parse(about).type else about
         if "/" not in kind and cluster.lower() not in self._entered:
             return Missing(what=cluster, kind="not-asked", reason=f"what is inside {cluster} was not read")
+        if kind.lower() in _BY_NAME:
+            return Missing(what=about, kind="not-asked", reason=_BY_NAME[kind.lower()])
         itself = parse(about).type.lower() == kind.lower()
         reason = (
             f"{about} is not in the snapshot" if itself else f"the list of {kind} in {about} is not in the snapshot"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from aks_audit.facts.estate import Estate
-from aks_audit.facts.field import View, number, part, parts, text, texts
+from aks_audit.facts.field import View, moment, number, part, parts, text, texts
 from aks_audit.facts.kubernetes import KubernetesObject
 
 GROUP = "gateway.networking.k8s.io"
@@ -23,13 +23,14 @@ class WebEntry(KubernetesObject):
 
 
 class Condition(View):
-    """What a controller says of an object; `status` is True, False or Unknown."""
+    """What a controller says of an object; `status` is True, False or Unknown, and has been so since `since`."""
 
     __slots__ = ()
 
     type = text("type")
     status = text("status")
     reason = text("reason")
+    since = moment("lastTransitionTime")
 
 
 class ObjectReference(View):

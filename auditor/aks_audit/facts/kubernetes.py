@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
-from aks_audit.facts.field import View, flag, named_texts, parts, text
+from aks_audit.facts.field import View, flag, moment, named_texts, parts, text
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.unread import NotCollected
 
@@ -23,6 +23,14 @@ class OwnerReference(View):
     controller = flag("controller")
 
 
+class ManagedFields(View):
+    """What somebody has written of an object; only by which version of the API is kept."""
+
+    __slots__ = ()
+
+    api_version = text("apiVersion")
+
+
 class KubernetesObject(AzureResource):
     """An object inside a cluster. Its id is the id of the cluster, then its path, with case."""
 
@@ -31,6 +39,9 @@ class KubernetesObject(AzureResource):
     object_labels = named_texts("metadata.labels")
     annotations = named_texts("metadata.annotations")
     owner_references = parts("metadata.ownerReferences", OwnerReference)
+    created = moment("metadata.creationTimestamp")
+    deleted = moment("metadata.deletionTimestamp")
+    managed_fields = parts("metadata.managedFields", ManagedFields)
 
     @property
     def cluster_id(self) -> str:

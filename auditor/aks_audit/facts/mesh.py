@@ -20,7 +20,6 @@ class PeerAuthentication(KubernetesObject):
 
     mode = text("spec.mtls.mode")
     port_level = part("spec.portLevelMtls", View)
-    created = text("metadata.creationTimestamp")
 
     @property
     def selector(self) -> Mapping[str, str]:

@@ -172,21 +172,12 @@ def _labelled(cluster: ManagedCluster) -> Mapping[str, _Labelled]:
     for workload in workloads(cluster).known:
         held = found.setdefault(workload.namespace, _Labelled({}, None))
         try:
-            for labels in (_pod_labels(workload), *(pod.object_labels or {} for pod in workload.pods)):
+            for labels in (workload.pod_labels, *(pod.object_labels or {} for pod in workload.pods)):
                 for pair in labels.items():
                     held.by_label.setdefault(pair, {})[workload] = None
         except Unread as unread:
             found[workload.namespace] = held._replace(unread=unread)
     return found
-
-
-def _pod_labels(workload: Workload) -> Mapping[str, str]:
-    """The labels that a workload gives its pods."""
-    template = workload.template
-    if template is None:
-        raise Malformed(workload.document.id, "", "a workload without what its pods are made from")
-    way = f"{template.pointer.rpartition('/')[0]}/metadata/labels".strip("/").replace("/", ".")
-    return named_texts(way).__get__(View(workload.estate, workload.document, workload.document.body), View) or {}
 
 
 class Target(View):

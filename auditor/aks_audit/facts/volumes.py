@@ -5,7 +5,8 @@ Only names are read: keys of accounts stand in Secrets, which nobody reads, and 
 
 import re
 
-from aks_audit.facts.field import named_texts, text
+from aks_audit.facts.field import flag, moment, named_texts, parts, text, texts
+from aks_audit.facts.gateways import Condition
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.unread import NotCollected
 from aks_audit.results import Missing
@@ -24,6 +25,20 @@ _ENDPOINT = re.compile(
 )
 
 
+class PersistentVolumeClaim(KubernetesObject):
+    """A claim to a volume."""
+
+    __slots__ = ()
+
+    TYPE = "persistentvolumeclaims"
+
+    access_modes = texts("spec.accessModes")
+    storage_class = text("spec.storageClassName")
+    phase = text("status.phase")
+    conditions = parts("status.conditions", Condition)
+    resizing = named_texts("status.allocatedResourceStatuses")
+
+
 class PersistentVolume(KubernetesObject):
     """A volume that pods claim."""
 
@@ -36,6 +51,10 @@ class PersistentVolume(KubernetesObject):
     attributes = named_texts("spec.csi.volumeAttributes")
     key_secret = text("spec.csi.nodeStageSecretRef.name")
     in_tree_secret = text("spec.azureFile.secretName")
+    phase = text("status.phase")
+    phase_since = moment("status.lastPhaseTransitionTime")
+    claimed_in = text("spec.claimRef.namespace")
+    claimed_by = text("spec.claimRef.name")
 
     @property
     def storage_account(self) -> str | None:
@@ -71,6 +90,31 @@ class PersistentVolume(KubernetesObject):
             reason = f"the storage account of volume {self.name} of {self.cluster_id} is named in a Secret alone"
             raise NotCollected(Missing(what=self.id, kind="not-sent", reason=reason))
         return found["account"]
+
+
+class StorageClass(KubernetesObject):
+    """What volumes are made by where a claim asks for one."""
+
+    __slots__ = ()
+
+    TYPE = "storageclasses.storage.k8s.io"
+
+    provisioner = text("provisioner")
+    parameters = named_texts("parameters")
+    allow_volume_expansion = flag("allowVolumeExpansion")
+
+    @property
+    def sku(self) -> str | None:
+        """The SKU of the disks or storage accounts, by either of its names; the drivers read them without case.
+
+        Sources: https://github.com/kubernetes-sigs/azuredisk-csi-driver/blob/master/docs/driver-parameters.md and
+        https://github.com/kubernetes-sigs/azurefile-csi-driver/blob/master/docs/driver-parameters.md
+
+        Raises:
+            Malformed: it cannot be read.
+        """
+        parameters = {key.lower(): value for key, value in (self.parameters or {}).items()}
+        return parameters.get("skuname") or parameters.get("storageaccounttype")
 
 
 class SecretProviderClass(KubernetesObject):

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from aks_audit.facts.admission import LabelSelector
 from aks_audit.facts.cluster import ManagedCluster
 from aks_audit.facts.estate import Estate
 from aks_audit.facts.field import View, flag, named_texts, network, networks, number, part, parts, text, texts
@@ -58,11 +59,23 @@ class Volume(View):
     host_path = text("hostPath.path")
     image = text("image.reference")
     image_pull_policy = text("image.pullPolicy")
+    claim_name = text("persistentVolumeClaim.claimName")
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What it is made of, as Kubernetes names the kind: `emptyDir`, `hostPath`; none means an empty directory."""
         return tuple(sorted(key for key, value in self.node.items() if key != "name" and value is not None))
+
+
+class Toleration(View):
+    """Taints of nodes that a pod puts up with; without a key those of every key, without an effect of every effect."""
+
+    __slots__ = ()
+
+    key = text("key")
+    operator = text("operator")
+    value = text("value")
+    effect = text("effect")
 
 
 _HANDLERS = ("httpGet", "tcpSocket")
@@ -101,6 +114,12 @@ class Container(View):
     windows_user_name = text("securityContext.windowsOptions.runAsUserName")
     limits = named_texts("resources.limits")
     requests = named_texts("resources.requests")
+    restart_policy = text("restartPolicy")
+    liveness_probe = part("livenessProbe", View)
+    readiness_probe = part("readinessProbe", View)
+    pre_stop = part("lifecycle.preStop", View)
+    pre_stop_sleep = part("lifecycle.preStop.sleep", View)
+    pre_stop_sleep_seconds = number("lifecycle.preStop.sleep.seconds")
 
     @property
     def kind(self) -> str:
@@ -112,6 +131,29 @@ EPHEMERAL = "ephemeral container"
 """The kind of container that somebody adds to a pod that runs, to debug it."""
 
 _KINDS = {"initContainers": "init container", "ephemeralContainers": EPHEMERAL}
+
+
+class TopologySpreadConstraint(View):
+    """How evenly pods with some labels are to be spread over the values of a label of nodes; no selector means none."""
+
+    __slots__ = ()
+
+    topology_key = text("topologyKey")
+    label_selector = part("labelSelector", LabelSelector)
+
+
+class PodAffinityTerm(TopologySpreadConstraint):
+    """Pods with some labels, beside which a pod is to be placed, or not to be placed."""
+
+    __slots__ = ()
+
+
+class WeightedPodAffinityTerm(View):
+    """The same as a wish."""
+
+    __slots__ = ()
+
+    term = part("podAffinityTerm", PodAffinityTerm)
 
 
 class PodSpec(View):
@@ -132,6 +174,7 @@ class PodSpec(View):
     service_account = text("serviceAccount")
     automount_service_account_token = flag("automountServiceAccountToken")
     node_selector = named_texts("nodeSelector")
+    tolerations = parts("tolerations", Toleration)
     os = text("os.name")
     runtime_class_name = text("runtimeClassName")
     priority_class_name = text("priorityClassName")
@@ -147,6 +190,14 @@ class PodSpec(View):
     sysctls = parts("securityContext.sysctls", Sysctl)
     limits = named_texts("resources.limits")
     requests = named_texts("resources.requests")
+    termination_grace_period_seconds = number("terminationGracePeriodSeconds")
+    topology_spread_constraints = parts("topologySpreadConstraints", TopologySpreadConstraint)
+    anti_affinity_required = parts(
+        "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution", PodAffinityTerm
+    )
+    anti_affinity_preferred = parts(
+        "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution", WeightedPodAffinityTerm
+    )
 
     @property
     def pod_annotations(self) -> Mapping[str, str]:
@@ -312,6 +363,9 @@ class Workload(KubernetesObject):
     pods: tuple[Pod, ...]
     missing: tuple[Missing, ...]
 
+    replicas = number("spec.replicas")
+    strategy = text("spec.strategy.type")
+
     @property
     def kind(self) -> str:
         """Its kind, as people write it: `Deployment`; that of the unread controller, where this stands for one."""
@@ -344,6 +398,17 @@ class Workload(KubernetesObject):
     def labels(self) -> Mapping[str, str]:
         """The names that a fix needs."""
         return {**super().labels, "kind": self.kind.lower()}
+
+    @property
+    def pod_labels(self) -> Mapping[str, str]:
+        """The labels that it gives its pods.
+
+        Raises:
+            Malformed: it has nothing that pods are made from, or the labels are no strings.
+        """
+        template = self._own()
+        way = f"{template.pointer.rpartition('/')[0]}/metadata/labels".strip("/").replace("/", ".")
+        return named_texts(way).__get__(View(self.estate, self.document, self.document.body), View) or {}
 
     @property
     def template(self) -> PodSpec | None:

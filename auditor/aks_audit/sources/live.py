@@ -159,6 +159,7 @@ def _inside(
         read=progress.read,
         command=lambda access: RunCommand(access, pipeline.post, pipeline.get),
         reader=reader,
+        optional=request.inside.reads,
     )
 
 

@@ -1,12 +1,14 @@
 """Checklists as an auditor reads them: item, sentence, outcome, the findings behind it, and what was agreed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 from urllib.parse import quote
 
 from aks_audit.report import ChecklistScore, ItemResult, Report
 from aks_audit.results import Finding
+from aks_audit_reports.areas import area_of, named
 from aks_audit_reports.html.scores import ScoreView, score_view
 from aks_audit_reports.html.states import agreed, counted, state, worst_first
 from aks_audit_reports.html.texts import is_link
@@ -29,20 +31,38 @@ class LineView(NamedTuple):
     reason: str
 
 
-class ItemView(NamedTuple):
-    """An item of a checklist, the findings behind it by state, and the worst by name; `ask` leads to them all."""
+class ProofView(NamedTuple):
+    """A rule that answers an item, how many findings of each state it has, and what leads to them all."""
 
-    state: str
-    sentence: str
     rule: str
     counts: tuple[tuple[str, int], ...]
     ask: str
+
+
+class ItemView(NamedTuple):
+    """An item of a checklist, and the findings behind it: how many of each state of each rule, the worst by name.
+
+    `number` is the guide's own, and `note` what must be known beside it; each may be empty.
+    """
+
+    state: str
+    number: str
+    sentence: str
+    note: str
+    proofs: tuple[ProofView, ...]
     lines: tuple[LineView, ...]
     more: int
 
 
+class GroupView(NamedTuple):
+    """Items that stand under the same heading, which may be empty."""
+
+    heading: str
+    items: tuple[ItemView, ...]
+
+
 class ChecklistView(NamedTuple):
-    """A checklist with its score, its items and how many of them have each state."""
+    """A checklist with its score, its items by heading and how many of them have each state."""
 
     name: str
     title: str
@@ -50,7 +70,7 @@ class ChecklistView(NamedTuple):
     source: str
     source_is_link: bool
     score: ScoreView
-    items: tuple[ItemView, ...]
+    groups: tuple[GroupView, ...]
     states: tuple[tuple[str, int], ...]
 
 
@@ -71,23 +91,37 @@ def _checklist(checklist: ChecklistScore, of_rule: Mapping[str, Sequence[Finding
         source=checklist.source,
         source_is_link=is_link(checklist.source),
         score=score_view(checklist),
-        items=tuple(_item(item, of_rule.get(item.rule, ())) for item in checklist.items),
+        groups=tuple(
+            GroupView(_heading(group), tuple(_item(item, of_rule) for item in items))
+            for group, items in groupby(checklist.items, key=lambda item: item.group)
+        ),
         states=tuple((name, states[name]) for name in _STATES if states[name]),
     )
 
 
-def _item(item: ItemResult, findings: Iterable[Finding]) -> ItemView:
-    ordered = worst_first(findings)
-    named = [finding for finding in ordered if state(finding) in _NAMED]
+def _heading(group: str) -> str:
+    """A group's heading; areas of rules have a name that people know."""
+    return named(area_of(group)) if group.startswith("AKS-") else group
+
+
+def _item(item: ItemResult, of_rule: Mapping[str, Sequence[Finding]]) -> ItemView:
+    rules = [rule for rule in (item.rule, *item.further) if rule]
+    ordered = worst_first(finding for rule in rules for finding in of_rule.get(rule, ()))
+    shown = [finding for finding in ordered if state(finding) in _NAMED]
     return ItemView(
         state=item.state,
+        number=item.number,
         sentence=item.sentence,
-        rule=item.rule,
-        counts=tuple((name, quantity) for name, quantity in counted(ordered) if quantity),
-        ask=f"rule={quote(item.rule, safe='')}&group=none" if ordered else "",
-        lines=tuple(_line(finding) for finding in named[:LINES]),
-        more=max(0, len(named) - LINES),
+        note=item.note,
+        proofs=tuple(_proof(rule, of_rule.get(rule, ())) for rule in rules),
+        lines=tuple(_line(finding) for finding in shown[:LINES]),
+        more=max(0, len(shown) - LINES),
     )
+
+
+def _proof(rule: str, findings: Sequence[Finding]) -> ProofView:
+    counts = tuple((name, quantity) for name, quantity in counted(findings) if quantity)
+    return ProofView(rule, counts, f"rule={quote(rule, safe='')}&group=none" if findings else "")
 
 
 def _line(finding: Finding) -> LineView:

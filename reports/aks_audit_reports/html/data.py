@@ -6,12 +6,12 @@ numbers. Compressed they are a tenth as long, which decides whether a report can
 
 import base64
 import gzip
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
 
-from aks_audit.report import Fix, Report
+from aks_audit.report import ChecklistScore, Fix, Report
 from aks_audit.results import Evidence, Finding, Missing, RuleText, Severity
 from aks_audit_reports.areas import area_of, in_order, named
 from aks_audit_reports.html.matrix import cluster_keys
@@ -42,7 +42,7 @@ def document(report: Report, findings: Sequence[Finding]) -> bytes:
             "rules": [_rule(numbers, rule, areas.index(area_of(rule.id))) for rule in report.rules],
             "clusters": _clusters(numbers, report),
             "checklists": [
-                (checklist.name, numbers[checklist.title], [rules[i.rule] for i in checklist.items if i.rule in rules])
+                (checklist.name, numbers[checklist.title], _asked(checklist, rules))
                 for checklist in report.score.checklists
             ],
             "fixes": _fixes(numbers, report.fixes, findings),
@@ -50,6 +50,12 @@ def document(report: Report, findings: Sequence[Finding]) -> bytes:
             "texts": [printable(text) for text in numbers],
         }
     )
+
+
+def _asked(checklist: ChecklistScore, rules: Mapping[str, int]) -> list[int]:
+    """The rules that a checklist asks, each once."""
+    asked = (rule for item in checklist.items for rule in (item.rule, *item.further))
+    return list(dict.fromkeys(rules[rule] for rule in asked if rule in rules))
 
 
 class _Numbers(dict[str, int]):

@@ -1,7 +1,7 @@
 """Reads inside many clusters at once, each in its own time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from aks_audit.errors import AuditError
@@ -23,7 +23,7 @@ class Inside:
     """Reads inside clusters. `find` gives the way into one; `seconds` is the time that each has.
 
     `called` is told of each call, `read` how many objects came, and `command` makes what reads by run-command. `reader`
-    is what reads one of them.
+    is what reads one of them, and `optional` names what was asked for besides.
     """
 
     def __init__(  # noqa: PLR0913 - each is needed
@@ -37,10 +37,11 @@ class Inside:
         read: Callable[[int], None] = lambda _records: None,
         command: Callable[[Access], Getter] | None = None,
         reader: type[Reader] = Reader,
+        optional: Collection[str] = (),
     ) -> None:
         self._find, self._deadline, self._seconds = find, deadline, seconds
         self._note, self._called, self._read_so_far, self._command = note, called, read, command
-        self._reader = reader
+        self._reader, self._optional = reader, optional
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def collect(self, clusters: Sequence[Resource]) -> list[Collected]:
@@ -75,14 +76,17 @@ class Inside:
     async def _read(self, access: Access, deadline: Deadline) -> list[Collected]:
         self._note(f"reading inside {parse(access.cluster).name} by {access.way}")
         if access.way == "run-command" and self._command:
-            return [_told(access), *await self._reader(self._command(access), access.cluster, deadline).read()]
+            return [_told(access), *await self._records(self._command(access), access, deadline)]
         from aks_audit.sources.kubernetes.client import Client  # noqa: PLC0415 - imports the Kubernetes SDK
 
         try:
             async with Client(access, self._called) as client:
-                return [_told(access), *await self._reader(client, access.cluster, deadline).read()]
+                return [_told(access), *await self._records(client, access, deadline)]
         except UnreachableError as problem:
             return [_told(access), _lost(access.cluster, problem)]
+
+    async def _records(self, get: Getter, access: Access, deadline: Deadline) -> list[Collected]:
+        return await self._reader(get, access.cluster, deadline, optional=self._optional).read()
 
 
 def _lost(cluster: str, problem: AuditError) -> Gap:

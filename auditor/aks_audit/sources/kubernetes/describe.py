@@ -5,7 +5,7 @@ from typing import assert_never
 
 from aks_audit.progress import one_line
 from aks_audit.sources.azure.pipeline import RUN_COMMAND, USER_CREDENTIAL
-from aks_audit.sources.kubernetes import kubeconfig, run_command
+from aks_audit.sources.kubernetes import kubeconfig, kubelets, run_command
 from aks_audit.sources.kubernetes.plan import CORE, GROUPS, PAGE, VERSION, kinds, named
 from aks_audit.sources.kubernetes.ways import Asked
 
@@ -59,3 +59,5 @@ def _reads(asked: Asked) -> Iterator[str]:
     yield f"    {len(listed)} kinds, 1 call each that is served and 1 for each further {page} objects, never Secrets:"
     yield from (f"      {kind.type}" for kind in listed)
     yield from (f"    1 call: {one.path}" for one in by_name)
+    asked_for = "asked for" if kubelets.NAME in asked.reads else f"not asked for; --read {kubelets.NAME}"
+    yield f"    {kubelets.PRICE}: {kubelets.PATH.format('NODE')} ({asked_for})"

@@ -16,7 +16,7 @@ _METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _STABLE = frozenset(
     {
         "", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apps", "batch", "discovery.k8s.io",
-        "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
+        "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
     }
 )  # fmt: skip
 """The groups that every supported Kubernetes version serves as v1."""

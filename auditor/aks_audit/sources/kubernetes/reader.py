@@ -5,7 +5,7 @@ on it is told 403 and not 404, so only discovery can say that it is absent.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -15,7 +15,7 @@ import msgspec
 from aks_audit.facts.estate import INSIDE
 from aks_audit.snapshot import Collected, Gap, Listing, Resource, decode, pack
 from aks_audit.sources.deadline import Deadline
-from aks_audit.sources.kubernetes import discovery
+from aks_audit.sources.kubernetes import discovery, kubelets
 from aks_audit.sources.kubernetes.api import Answer, Getter, UnreachableError
 from aks_audit.sources.kubernetes.discovery import Served
 from aks_audit.sources.kubernetes.plan import CORE, GROUPS, PAGE, VERSION, Kind, Named, kinds, named
@@ -52,7 +52,7 @@ _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Reader:
-    """Reads the cluster with this ARM id."""
+    """Reads the cluster with this ARM id. `optional` names what is read besides, only where it was asked for."""
 
     def __init__(
         self,
@@ -60,8 +60,11 @@ class Reader:
         cluster: str,
         deadline: Deadline,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        optional: Collection[str] = (),
     ) -> None:
         self._api, self._cluster, self._deadline, self._now = get, cluster, deadline, now
+        self._optional = optional
 
     async def read(self) -> list[Collected]:
         """Everything that is read inside a cluster. One that does not answer at all is one gap."""
@@ -73,7 +76,26 @@ class Reader:
         known = served[0] if served else None
         reads = [self._bound(self._kind(kind, known), kind) for kind in kinds() if not self._shown_by_twin(kind, known)]
         reads += [self._bound(self._named(one), one.kind) for one in named()]
-        return [*first, *found, *(record for records in await asyncio.gather(*reads) for record in records)]
+        inside = [record for records in await asyncio.gather(*reads) for record in records]
+        return [*first, *found, *inside, *await self._of_kubelets(inside)]
+
+    async def _of_kubelets(self, inside: Sequence[Collected]) -> list[Collected]:
+        """How kubelets are configured, where that was asked for."""
+        if kubelets.NAME not in self._optional:
+            return []
+        reading = kubelets.read(self._cluster, inside, self._of_kubelet)
+        found = await self._deadline.bound(reading, self._cluster, kubelets.TYPE)
+        read = self._now().strftime(_TIME)
+        return [msgspec.structs.replace(one, read=read) if isinstance(one, Resource) else one for one in found]
+
+    async def _of_kubelet(self, path: str, own: str) -> dict[str, Any] | Gap:
+        answer = await self._answer(kubelets.TYPE, path, own=own)
+        if isinstance(answer, Gap):
+            return answer
+        body = _json(answer.body)
+        if answer.status != _OK:
+            return self._refused(kubelets.TYPE, answer, body, kubelets.ACTION, own)
+        return body if isinstance(body, dict) else self._failed(kubelets.TYPE, f"{path} is not a JSON object", own)
 
     async def _bound(self, reading: Any, kind: Kind) -> list[Collected]:  # noqa: ANN401 - a coroutine of records
         return await self._deadline.bound(reading, self._cluster, kind.type)

@@ -16,7 +16,13 @@ _TOO_LONG = f"{_LEFT_OUT} (longer than {LONGEST_TEXT:,} characters)"
 _WITH_VALUES = frozenset({"env", "httpHeaders"})
 _COMMANDS = frozenset({"args", "command"})
 _SHORT = 80
-_DROPPED = frozenset({"binaryData", "caBundle", "managedFields"})
+_DROPPED = frozenset({"binaryData", "caBundle"})
+_MANAGED = "managedFields"
+_VERSION = re.compile(
+    r"(?:[a-z0-9]{1,63}(?:[.-][a-z0-9]{1,63}){0,9}/)?v[0-9]{1,2}(?:(?:alpha|beta)[0-9]{1,2})?", re.ASCII
+)
+"""A version of an API, as `apiVersion` names it."""
+
 _APPLIED = re.compile(r"last-?applied|\.cattle\.io/applied$", re.IGNORECASE)
 """Annotations that hold the whole object as it was applied, with all that is left out of it."""
 
@@ -29,7 +35,7 @@ _REFERENCE = re.compile(r"(?:^|\.)(?:cert-manager|istio|k8s|kubernetes|nginx)\.(
 
 _SWITCHES = frozenset({"", "false", "true"})
 
-_NAMES = _DROPPED | _COMMANDS | _WITH_VALUES
+_NAMES = _DROPPED | _COMMANDS | _WITH_VALUES | {_MANAGED}
 
 _WORDS = (
     r"pass(?:word|wd|phrase)|pwd|secret|token|(?:access|account|api|private)[-_]?key|connection[-_]?string|credential"
@@ -54,10 +60,11 @@ _ASSIGNED = re.compile(r"(?<![\w.-])(?P<name>[\w.-]+)(?P<sign>\s*[=:]\s*)(?P<val
 def trim(body: dict[str, Any]) -> dict[str, Any]:
     """Take out of an object, in place, what is left out, and give it back.
 
-    Dropped: managed fields, the last applied configuration, values of environment variables and of probes' headers,
-    what a command line sets a password, key or token to, certificate bundles, binary data, a node's list of images,
-    strings longer than `LONGEST_TEXT`, and every string that `scrub` drops from Azure's bodies. Labels and selectors
-    stay as they are: one that lacks a part selects something else.
+    Dropped: managed fields, but for the versions of the API that the object was written by, the last applied
+    configuration, values of environment variables and of probes' headers, what a command line sets a password, key or
+    token to, certificate bundles, binary data, a node's list of images, strings longer than `LONGEST_TEXT`, and every
+    string that `scrub` drops from Azure's bodies. Labels and selectors stay as they are: one that lacks a part selects
+    something else.
 
     Raises:
         ValueError: it is nested deeper than a snapshot can hold.
@@ -111,12 +118,24 @@ def _trim_by_name(node: dict[str, Any]) -> None:
     for key, value in list(node.items()):
         if key in _DROPPED or (isinstance(value, str) and _is_secret(key) and value.lower() not in _SWITCHES):
             del node[key]
+        elif key == _MANAGED:
+            _keep_versions(node, value)
         elif isinstance(value, list):
             node[key] = _list(key, value)
         elif isinstance(value, dict) and key in _WITH_VALUES:
             node[key] = {name: item for name, item in value.items() if not isinstance(item, str)}
         if key in node and (name := _short(key)) != key:
             node[name] = node.pop(key)
+
+
+def _keep_versions(node: dict[str, Any], managers: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Of the managed fields of an object keep each version once, without who wrote by it, what and when."""
+    named = [one.get("apiVersion") for one in managers if isinstance(one, dict)] if isinstance(managers, list) else []
+    versions = dict.fromkeys(one for one in named if isinstance(one, str) and _VERSION.fullmatch(one))
+    if versions:
+        node[_MANAGED] = [{"apiVersion": one} for one in versions]
+    else:
+        del node[_MANAGED]
 
 
 def _is_secret_pair(node: dict[str, Any]) -> bool:

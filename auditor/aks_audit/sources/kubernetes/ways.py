@@ -38,12 +38,16 @@ _LONGEST_REASON = 600
 
 
 class Asked(NamedTuple):
-    """What was asked for: the way, whether programs of a kubeconfig may be run, and which context and file."""
+    """What was asked for: the way, whether programs of a kubeconfig may be run, which context and file.
+
+    `reads` names what is read besides, only where it was asked for.
+    """
 
     way: Mode = "auto"
     allow_exec: bool = False
     context: str | None = None
     kubeconfig: Path | None = None
+    reads: tuple[str, ...] = ()
 
 
 class Means(NamedTuple):
