@@ -219,7 +219,9 @@ def test_optional_reads_cost_what_they_say_and_only_where_asked_for(tmp_path: Pa
     subscriptions = {
         "metricAlerts",
         "scheduledQueryRules",
+        "activityLogAlerts",
         "prometheusRuleGroups",
+        "backupVaults",
         "roleDefinitions",
         "networkWatchers",
         "pricings",
@@ -227,6 +229,7 @@ def test_optional_reads_cost_what_they_say_and_only_where_asked_for(tmp_path: Pa
     held = Counter(record.type.lower() for record in records_of(BASE) if isinstance(record, snapshot.Resource))
     prices = dict.fromkeys(subscriptions, paths["managedClusters"]) | {
         "flowLogs": held["microsoft.network/networkwatchers"],
+        "backupInstances": held["microsoft.dataprotection/backupvaults"],
         "federatedIdentityCredentials": held["microsoft.managedidentity/userassignedidentities"],
         "applications": 0,  # of no service principal
         "diagnosticSettings": sum(held[kind.lower()] for kind in (CLUSTERS, FIREWALLS, REGISTRIES)),

@@ -21,8 +21,9 @@ AUTH = ("cli", "workload", "managed", "environment", "browser")
 
 
 OPTIONAL_READS = {
-    "alerts": "3 calls a subscription",
+    "alerts": "4 calls a subscription",
     "app-credentials": "1 call a service principal of a cluster",
+    "backups": "1 call a subscription, 1 call a backup vault",
     "custom-roles": "1 call a subscription",
     "defender-plans": "1 call a subscription",
     "deployment-safeguards": "1 call a cluster",
@@ -31,6 +32,7 @@ OPTIONAL_READS = {
     "flow-logs": "1 call a subscription, 1 call a network watcher",
     "maintenance-configurations": "1 call a cluster",
     "outbound-endpoints": "1 call a cluster",
+    "quotas": "1 call a region of clusters",
 }
 """The optional reads by name, and what each costs."""
 

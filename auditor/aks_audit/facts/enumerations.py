@@ -168,6 +168,46 @@ class OSType(StrEnum):
     WINDOWS = "Windows"
 
 
+class OSSku(StrEnum):
+    """The nodes' operating system and, in some names, its version (`osSKU`)."""
+
+    UBUNTU = "Ubuntu"
+    UBUNTU_2204 = "Ubuntu2204"
+    UBUNTU_2404 = "Ubuntu2404"
+    AZURE_LINUX = "AzureLinux"
+    AZURE_LINUX_3 = "AzureLinux3"
+    AZURE_LINUX_OS_GUARD = "AzureLinuxOSGuard"  # preview
+    AZURE_CONTAINER_LINUX = "AzureContainerLinux"
+    CBL_MARINER = "CBLMariner"
+    MARINER = "Mariner"  # wire
+    FLATCAR = "Flatcar"  # wire, preview
+    WINDOWS_2019 = "Windows2019"
+    WINDOWS_2022 = "Windows2022"
+    WINDOWS_2025 = "Windows2025"
+    WINDOWS_ANNUAL = "WindowsAnnual"  # preview
+
+
+class OSDiskType(StrEnum):
+    """Where a node's operating system disk is (`osDiskType`): in Azure storage, or on the host itself."""
+
+    MANAGED = "Managed"
+    EPHEMERAL = "Ephemeral"
+
+
+class KubeletDiskType(StrEnum):
+    """Where images, logs and emptyDir volumes are (`kubeletDiskType`)."""
+
+    OS = "OS"
+    TEMPORARY = "Temporary"
+
+
+class ScaleDownMode(StrEnum):
+    """What happens to nodes that a pool gives up (`scaleDownMode`)."""
+
+    DELETE = "Delete"
+    DEALLOCATE = "Deallocate"
+
+
 class SSHAccess(StrEnum):
     """How SSH to nodes is allowed (`securityProfile.sshAccess`)."""
 
@@ -424,3 +464,27 @@ class ConnectionStatus(StrEnum):
     CONNECTING = "Connecting"
     CONNECTED = "Connected"
     NOT_CONNECTED = "NotConnected"
+
+
+class ProtectionState(StrEnum):
+    """Whether something is backed up (`currentProtectionState`)."""
+
+    INVALID = "Invalid"
+    NOT_PROTECTED = "NotProtected"
+    CONFIGURING_PROTECTION = "ConfiguringProtection"
+    PROTECTION_CONFIGURED = "ProtectionConfigured"
+    BACKUP_SCHEDULES_SUSPENDED = "BackupSchedulesSuspended"
+    RETENTION_SCHEDULES_SUSPENDED = "RetentionSchedulesSuspended"
+    PROTECTION_STOPPED = "ProtectionStopped"
+    PROTECTION_ERROR = "ProtectionError"
+    CONFIGURING_PROTECTION_FAILED = "ConfiguringProtectionFailed"
+    SOFT_DELETING = "SoftDeleting"
+    SOFT_DELETED = "SoftDeleted"
+    UPDATING_PROTECTION = "UpdatingProtection"
+
+
+class ScaleSetPriority(StrEnum):
+    """What a pool's machines are paid as (`scaleSetPriority`); Azure may take back those of `Spot`."""
+
+    REGULAR = "Regular"
+    SPOT = "Spot"

@@ -30,6 +30,7 @@ from aks_audit.sources.azure.plan import (
     OPTIONAL,
     PART_READS,
     POLICY_READS,
+    REGION,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
     ZONE_READS,
@@ -37,7 +38,7 @@ from aks_audit.sources.azure.plan import (
     optional,
 )
 from aks_audit.sources.azure.reader import Reader
-from aks_audit.sources.azure.references import client_id, reachable, served
+from aks_audit.sources.azure.references import client_id, reachable, region, served
 from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
 from aks_audit.sources.deadline import Deadline
 
@@ -131,7 +132,7 @@ class Collector:
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
         more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
-        parts = _flat(await asyncio.gather(*more, self._applications(records)))
+        parts = _flat(await asyncio.gather(*more, self._of_regions(records), self._applications(records)))
         parts += _flat(await asyncio.gather(*self._early))
         records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
@@ -313,6 +314,18 @@ class Collector:
         found = _flat(await asyncio.gather(*made))
         return [*found, *await self._parts(found)]
 
+    async def _of_regions(self, records: Iterable[Record]) -> list[Record]:
+        """What was asked for by name of the regions in which clusters are, of each with the subscription's clusters."""
+        clusters = [one for one in records if isinstance(one, Resource) and one.type.lower() == CLUSTERS.lower()]
+        places = {(parse(one.id).subscription.lower(), name) for one in clusters if (name := region(one.body))}
+        reads = self._reads.get(REGION, ())
+        made = [
+            self._part(f"/subscriptions/{subscription}", read._replace(path=read.path.format(region=name)))
+            for subscription, name in sorted(places)
+            for read in reads
+        ]
+        return _flat(await asyncio.gather(*made))
+
     async def _if_seen(self, subscriptions: Iterable[str], records: Sequence[Record]) -> list[Record]:
         """The lists that are made where a network shows that they hold something, and the parts of that."""
         networks = [one.body for one in records if isinstance(one, Resource) and one.type.lower() == _NETWORKS]
@@ -347,7 +360,8 @@ class Collector:
             # A list that leaves some out says nothing about what it does not hold.
             return [one for one in records if not (read.query and isinstance(one, Listing))]
         url = f"{where}/{read.path}?api-version={read.api_version}"
-        return await self._bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
+        own = f"{where}/{read.path}"
+        return await self._bound(self._reader.whole(url, own, read.type, read.whole), where, read.type)
 
 
 def _some(names: Iterable[str]) -> str:

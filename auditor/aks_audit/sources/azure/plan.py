@@ -1,7 +1,8 @@
 """What is read of a subscription: one list call a type, and the types that references are followed to.
 
 Source: the api-versions of azure-mgmt-containerservice 41.8, azure-mgmt-network 33.1 and azure-mgmt-privatedns 2.0,
-and for compute, authorization, registries, identities and alerts those of the REST API reference in autumn 2026.
+and for compute, authorization, registries, identities, alerts and backups those of the REST API reference in autumn
+2026.
 """
 
 import math
@@ -14,6 +15,7 @@ _PRIVATE_DNS = "2024-06-01"
 _DNS_RESOLVER = "2025-05-01"
 _COMPUTE = "2025-04-01"
 _SQL = "2023-08-01"
+_DATA_PROTECTION = "2026-03-01"
 
 SUBSCRIPTIONS = "2022-12-01"
 """The api-version of the list of subscriptions."""
@@ -32,9 +34,13 @@ DIRECTORY = "/providers/Microsoft.Graph"
 SERVICE_PRINCIPAL = "aks-audit/servicePrincipal"
 """Stands for what a cluster signs in as where it has no managed identity; no resource is of this type."""
 
+REGION = "aks-audit/region"
+"""Stands for a region in which a subscription has clusters; no resource is of this type."""
+
 APP_CREDENTIALS = "app-credentials"
 """The name of the one optional read that is made of Microsoft Graph."""
 
+BACKUP_VAULTS = "Microsoft.DataProtection/backupVaults"
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 FIREWALLS = "Microsoft.Network/azureFirewalls"
 GATEWAYS = "Microsoft.Network/virtualNetworkGateways"
@@ -124,15 +130,16 @@ FOLLOWED: dict[str, str] = {
 class Read(NamedTuple):
     """A read that is made for single resources: its path below the resource, type of what it gives, api-version.
 
-    `of`: the types of the resources that it is made for. `whole`: the items are no resources with ids, and all of them
-    make one resource. `missed`: a rule asks for it, so that a scan without it has a gap. `query`: what its URL ends in.
+    `of`: the types of the resources that it is made for. `whole`: the items are no resources with ids, but have this,
+    and all of them make one resource. `missed`: a rule asks for it, so that a scan without it has a gap. `query`: what
+    its URL ends in. A read of a region is made below its subscription; `{region}` in the path stands for its name.
     """
 
     path: str
     type: str
     api_version: str
     of: tuple[str, ...] = (CLUSTERS,)
-    whole: bool = False
+    whole: str = ""
     missed: bool = False
     query: str = ""
 
@@ -144,10 +151,12 @@ class Read(NamedTuple):
 
 _CALLED = {
     CLUSTERS: "cluster",
+    BACKUP_VAULTS: "backup vault",
     FIREWALLS: "firewall",
     IDENTITIES: "user-assigned identity",
     GATEWAYS: "virtual network gateway",
     NETWORK_WATCHERS: "network watcher",
+    REGION: "region of clusters",
     REGISTRIES: "registry",
     SQL_SERVERS: "SQL server that a cluster leads to",
     RESOLVERS: "DNS resolver",
@@ -206,9 +215,14 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
     "alerts": (
         _list("Microsoft.Insights/metricAlerts", "2018-03-01"),
         _list("Microsoft.Insights/scheduledQueryRules", "2023-12-01"),
+        _list("Microsoft.Insights/activityLogAlerts", "2020-10-01"),
         _list("Microsoft.AlertsManagement/prometheusRuleGroups", "2023-03-01"),
     ),
     APP_CREDENTIALS: (Read("applications", APPLICATIONS, "v1.0", (SERVICE_PRINCIPAL,), missed=True),),
+    "backups": (
+        _list(BACKUP_VAULTS, _DATA_PROTECTION),
+        Read("backupInstances", f"{BACKUP_VAULTS}/backupInstances", _DATA_PROTECTION, (BACKUP_VAULTS,), missed=True),
+    ),
     "custom-roles": (
         _list("Microsoft.Authorization/roleDefinitions", "2022-04-01", "&$filter=type%20eq%20'CustomRole'"),
     ),
@@ -251,7 +265,17 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
             "outboundNetworkDependenciesEndpoints",
             f"{CLUSTERS}/outboundNetworkDependenciesEndpoints",
             _CONTAINER_SERVICE,
-            whole=True,
+            whole="endpoints",
+        ),
+    ),
+    "quotas": (
+        Read(
+            "providers/Microsoft.Compute/locations/{region}/usages",
+            "Microsoft.Compute/locations/usages",
+            "2025-11-01",
+            (REGION,),
+            whole="name",
+            missed=True,
         ),
     ),
 }

@@ -106,13 +106,16 @@ class Reader:
         body = {"id": own, **msgspec.to_builtins(found)}
         return [Resource(id=own, type=APPLICATIONS, body=body, read=self._now().strftime(TIME))]
 
-    async def whole(self, url: str, own: str, kind: str) -> list[Record]:
-        """A list whose items have no ids, as one resource called `own`; or the gap that says why not."""
+    async def whole(self, url: str, own: str, kind: str, held: str) -> list[Record]:
+        """A list whose items have no ids, as one resource called `own`; or the gap that says why not.
+
+        `held`: a list or an object that each of the items has.
+        """
         items = await self.items(url, own, kind)
         if isinstance(items, Gap):
             return [items]
-        if not all(isinstance(item, dict) and isinstance(item.get("endpoints"), list) for item in items):
-            return [errors.failed(own, kind, "the answer is not a whole list of endpoints")]
+        if not all(isinstance(item, dict) and isinstance(item.get(held), list | dict) for item in items):
+            return [errors.failed(own, kind, f"the answer holds something without its {held}")]
         return [Resource(id=own, type=kind, body={"value": items}, read=self._now().strftime(TIME))]
 
     async def items(self, url: str, about: str, kind: str) -> list[Any] | Gap:
