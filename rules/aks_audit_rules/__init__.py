@@ -20,6 +20,7 @@ from aks_audit_rules import (
     hybrid,
     identity,
     image_scanning,
+    image_signatures,
     images,
     ingress,
     ingresses,
@@ -58,6 +59,7 @@ from aks_audit_rules import (
     services,
     subnets,
     upgrades,
+    windows,
     workload_protection,
 )
 
@@ -81,6 +83,7 @@ RULES = (
     *hybrid.RULES,
     *identity.RULES,
     *image_scanning.RULES,
+    *image_signatures.RULES,
     *images.RULES,
     *ingress.RULES,
     *ingresses.RULES,
@@ -119,5 +122,6 @@ RULES = (
     *services.RULES,
     *subnets.RULES,
     *upgrades.RULES,
+    *windows.RULES,
     *workload_protection.RULES,
 )

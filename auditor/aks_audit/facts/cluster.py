@@ -34,6 +34,7 @@ from aks_audit.facts.enumerations import (
     ScaleSetPriority,
     SkuTier,
     SSHAccess,
+    SupportPlan,
     TransitEncryption,
     UpgradeChannel,
 )
@@ -141,6 +142,7 @@ class AgentPool(AzureResource):
     availability_zones = texts("availabilityZones")
     node_image_version = text("nodeImageVersion")
     node_taints = texts("nodeTaints")
+    kubelet_certificates_kept = text("tags.aks-disable-kubelet-serving-certificate-rotation")
     current_orchestrator_version = text("currentOrchestratorVersion")
     ssh_access = Choice("securityProfile.sshAccess", SSHAccess)
     power_state = Choice("powerState.code", PowerState)
@@ -198,6 +200,7 @@ class ManagedCluster(AzureResource):
     node_resource_group = text("properties.nodeResourceGroup")
     node_resource_group_restriction = Choice("properties.nodeResourceGroupProfile.restrictionLevel", RestrictionLevel)
     sku_tier = Choice("sku.tier", SkuTier)
+    support_plan = Choice("properties.supportPlan", SupportPlan)
     enable_fips = flag("properties.enableFIPS")
     disk_csi_enabled = flag("properties.storageProfile.diskCSIDriver.enabled")
     file_csi_enabled = flag("properties.storageProfile.fileCSIDriver.enabled")

@@ -483,6 +483,13 @@ class ProtectionState(StrEnum):
     UPDATING_PROTECTION = "UpdatingProtection"
 
 
+class SupportPlan(StrEnum):
+    """For how long AKS mends a Kubernetes version of the cluster (`supportPlan`)."""
+
+    KUBERNETES_OFFICIAL = "KubernetesOfficial"
+    AKS_LONG_TERM_SUPPORT = "AKSLongTermSupport"
+
+
 class ScaleSetPriority(StrEnum):
     """What a pool's machines are paid as (`scaleSetPriority`); Azure may take back those of `Spot`."""
 

@@ -291,7 +291,10 @@ def _payments(network: Body) -> list[Body]:
         autoUpgradeProfile={"upgradeChannel": "stable", "nodeOSUpgradeChannel": "NodeImage"},
         azureMonitorProfile=metrics(),
         podIdentityProfile={"enabled": False},
-        securityProfile=security(log_analytics, group.of("Microsoft.KeyVault/vaults", "kv-payments")),
+        securityProfile={
+            **security(log_analytics, group.of("Microsoft.KeyVault/vaults", "kv-payments")),
+            "imageIntegrity": {"enabled": True},
+        },
         nodeResourceGroupProfile={"restrictionLevel": "ReadOnly"},
         sku={"name": "Base", "tier": "Standard"},
         diskEncryptionSetID=group.of("Microsoft.Compute/diskEncryptionSets", "des-payments"),

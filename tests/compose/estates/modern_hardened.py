@@ -27,6 +27,7 @@ from compose.data_services import (
     STORAGE_BLOB_DATA_CONTRIBUTOR,
     EndpointPlace,
     behind_endpoint,
+    disk_encryption_set,
     key_vault,
     storage_account,
 )
@@ -187,7 +188,7 @@ def _services(network: Body, hub: Body) -> list[Body]:
     images = {"crplatformcache.swedencentral.data": "10.60.3.4", "crplatformcache": "10.60.3.5"}
     secrets, files = {"kv-platform": "10.60.3.6"}, {"stplatform": "10.60.3.7"}
     return [
-        *(registry, vault, store),
+        *(registry, vault, store, disk_encryption_set(_GROUP, "des-platform", vault)),
         *behind_endpoint(place, registry, "azurecr.io", "privatelink.azurecr.io", images),
         *behind_endpoint(place, vault, "vault.azure.net", "privatelink.vaultcore.azure.net", secrets),
         *behind_endpoint(place, store, "blob.core.windows.net", "privatelink.blob.core.windows.net", files),
@@ -234,6 +235,7 @@ def _hardening(identities: list[Body]) -> Body:
         "identityProfile": kubelet_identity(identities[1]["id"]),
         "aadProfile": entra(["900daaaa-0000-4000-8000-00000000000a"]),
         "disableLocalAccounts": True,
+        "diskEncryptionSetID": _GROUP.of("Microsoft.Compute/diskEncryptionSets", "des-platform"),
         "publicNetworkAccess": "Disabled",
         "addonProfiles": {
             "azureKeyvaultSecretsProvider": secrets_provider(),
