@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
-from aks_audit.facts import Estate
+from aks_audit.facts import Estate, OSSku
 
 
 class Component(StrEnum):
@@ -30,14 +30,32 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     """A table of the file; nothing in it goes unread."""
 
 
-class Retirement(_Table, frozen=True):
+class Announcement(_Table, frozen=True, kw_only=True):
     """What is retired, the first day without support, what to do instead, and the address that announces it."""
 
-    component: Component
     what: str
     date: dt.date
     action: str
     source: str
+
+
+class Retirement(Announcement, frozen=True, kw_only=True):
+    """The retirement of a component."""
+
+    component: Component
+
+
+class NodeImage(Announcement, frozen=True, kw_only=True):
+    """The retirement of a node image: how names of its versions start, and OS SKUs that mean it alone."""
+
+    images: tuple[str, ...]
+    os_skus: tuple[OSSku, ...] = ()
+
+
+class VMSeries(Announcement, frozen=True, kw_only=True):
+    """The retirement of VM sizes: a pattern that a whole name of a size fits, in any case."""
+
+    sizes: str
 
 
 class Version(_Table, frozen=True):
@@ -68,12 +86,16 @@ class _Dates(_Table, frozen=True):
     as_of: dt.date
     kubernetes: Calendar
     retirement: tuple[Retirement, ...]
+    node_image: tuple[NodeImage, ...]
+    vm_series: tuple[VMSeries, ...]
     image: tuple[Images, ...]
 
 
 _DATES = msgspec.toml.decode(files("aks_audit_rules").joinpath("data/dates.toml").read_bytes(), type=_Dates)
 
 RETIREMENTS: Mapping[Component, Retirement] = {one.component: one for one in _DATES.retirement}
+NODE_IMAGES = _DATES.node_image
+VM_SERIES = _DATES.vm_series
 CALENDAR = _DATES.kubernetes
 IMAGES = _DATES.image
 

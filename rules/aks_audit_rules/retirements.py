@@ -16,23 +16,29 @@ from aks_audit.facts import (
 )
 from aks_audit.results import Due, Outcome, Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.dates import RETIREMENTS, Component, day_of
+from aks_audit_rules.dates import RETIREMENTS, Announcement, Component, day_of
 
 _SOON = dt.timedelta(days=365)
 
 
 def retiring(component: Component, cluster: ManagedCluster, *evidence: Evidence) -> Verdict:
-    """The failure of using a component: high once it is retired, medium in the year before, low until then.
+    """The failure of using a component: high once it is retired, medium in the year before, low until then."""
+    return ending(RETIREMENTS[component], cluster, *evidence)
 
-    The day is that of the snapshot.
+
+def ending(
+    retirement: Announcement, cluster: ManagedCluster, *evidence: Evidence, user: str = "", soon: dt.timedelta = _SOON
+) -> Verdict:
+    """The failure of using what is retired: high from its day on, medium when that is soon, low until then.
+
+    The day of comparison is that of the snapshot; `user` is put before what is used.
     """
-    retirement = RETIREMENTS[component]
     day = day_of(cluster.estate)
     if retirement.date <= day:
         severity, verb = Severity.HIGH, "was retired on"
     else:
-        severity, verb = Severity.MEDIUM if retirement.date - day <= _SOON else Severity.LOW, "retires on"
-    told = f"{retirement.what}: {verb} {retirement.date}; {retirement.action}"
+        severity, verb = Severity.MEDIUM if retirement.date - day <= soon else Severity.LOW, "retires on"
+    told = f"{user}{retirement.what}: {verb} {retirement.date}; {retirement.action}"
     due = Due(retirement.what, str(retirement.date), retirement.action)
     return fails(told, *evidence, severity=severity, due=[due])
 
