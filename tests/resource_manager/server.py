@@ -21,6 +21,7 @@ from resource_manager.graph import Graph, Queries
 from resource_manager.inside import Inside, Run
 from resource_manager.limits import Limits, Throttle
 from resource_manager.loopback import Loopback, bearer, send
+from resource_manager.of_clusters import VERSIONS
 from resource_manager.paging import Paging
 from resource_manager.state import Denials, State
 from resource_manager.targets import Target, target
@@ -186,6 +187,8 @@ class ResourceManager:
         # Azure never refuses to list the subscriptions: it lists those that the caller may read.
         if about.path.lower() == "/subscriptions":
             items = [item for item in items if not self._denials.refuses(about.action("GET"), item["id"])]
+        if about.type.lower() == VERSIONS:
+            return answers.document({"values": items}, headers)  # as AKS calls them, and never in pages
         aks = about.type.lower().startswith("microsoft.containerservice/")
         page = self._paging.page(items, request.path, request.query, self._url, aks=aks)
         if page is None:

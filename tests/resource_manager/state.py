@@ -8,7 +8,7 @@ from aks_audit.facts.resource_id import parse, within
 from aks_audit.snapshot import Gap, Header, Listing, Record, Resource, read
 from resource_manager import answers
 from resource_manager.answers import Answer
-from resource_manager.of_clusters import of_cluster
+from resource_manager.of_clusters import VERSIONS, kubernetes_versions, of_cluster
 from resource_manager.paging import Body
 from resource_manager.targets import Target
 
@@ -118,6 +118,8 @@ class State:
         kind, scope = target.type.lower(), _key(target.scope)
         if (items := self._bodies.get(_key(target.path), {}).get("value")) is not None:
             return list(items)  # kept as one resource, for its items have no ids
+        if kind == VERSIONS:
+            return kubernetes_versions()
         if kind == f"{_ZONES}/all":
             return self._record_sets.get(scope, [])
         if kind == f"{_GATEWAYS}/connections":

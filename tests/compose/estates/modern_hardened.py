@@ -3,15 +3,17 @@
 No rule fails here; what is not asked of such a cluster is not applicable.
 """
 
-from aks_audit.snapshot import Body, Record
+from aks_audit.snapshot import Body, Listing, Record
 from compose.azure import Group, Subscription, part, reference
 from compose.clusters import (
+    MAINTENANCE,
     add_on,
     encrypted_cilium,
     entra,
     hardened_pool,
     kubelet_identity,
     logs,
+    maintenance_windows,
     managed_cluster,
     metrics,
     overlay,
@@ -31,6 +33,7 @@ from compose.data_services import (
     key_vault,
     storage_account,
 )
+from compose.governance import extension, fleet, governed
 from compose.landing_zone import bastion_in, shells_denied
 from compose.monitoring import (
     IMAGES_SEARCHED,
@@ -96,7 +99,12 @@ def records() -> list[Record]:
     bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_services(network, hub)]
     bodies += _watched(network, filtered[0])
     bodies += [*defender_plans(HUB), *defender_plans(APPS, *IMAGES_SEARCHED)]
-    return [*recorded([HUB, APPS], bodies, day="2026-11-20"), *asked_for([HUB, APPS], bodies)]
+    bodies += fleet(_GROUP, "fleet-platform", [isolated[0], filtered[0]])
+    bodies += [extension(cluster[0], "flux", "microsoft.flux") for cluster in (isolated, filtered)]
+    windows = [one for cluster in (isolated[0], filtered[0]) for one in maintenance_windows(cluster)]
+    listed = [Listing(MAINTENANCE, cluster["id"]) for cluster in (isolated[0], filtered[0])]
+    records = recorded([HUB, APPS], [*bodies, *windows], day="2026-11-20")
+    return [*records, *listed, *asked_for([HUB, APPS], bodies), *governed([HUB, APPS], bodies)]
 
 
 def _hub() -> list[Body]:

@@ -16,6 +16,7 @@ _DNS_RESOLVER = "2025-05-01"
 _COMPUTE = "2025-04-01"
 _SQL = "2023-08-01"
 _DATA_PROTECTION = "2026-03-01"
+_FLEETS = "2026-06-01"
 
 SUBSCRIPTIONS = "2022-12-01"
 """The api-version of the list of subscriptions."""
@@ -40,6 +41,7 @@ REGION = "aks-audit/region"
 APP_CREDENTIALS = "app-credentials"
 """The name of the one optional read that is made of Microsoft Graph."""
 
+FLEETS = "Microsoft.ContainerService/fleets"
 BACKUP_VAULTS = "Microsoft.DataProtection/backupVaults"
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 FIREWALLS = "Microsoft.Network/azureFirewalls"
@@ -153,6 +155,7 @@ _CALLED = {
     CLUSTERS: "cluster",
     BACKUP_VAULTS: "backup vault",
     FIREWALLS: "firewall",
+    FLEETS: "fleet",
     IDENTITIES: "user-assigned identity",
     GATEWAYS: "virtual network gateway",
     NETWORK_WATCHERS: "network watcher",
@@ -244,6 +247,15 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
             missed=True,
         ),
     ),
+    "eligible-roles": (_list("Microsoft.Authorization/roleEligibilityScheduleInstances", "2020-10-01"),),
+    "extensions": (
+        Read(
+            "providers/Microsoft.KubernetesConfiguration/extensions",
+            "Microsoft.KubernetesConfiguration/extensions",
+            "2024-11-01",
+            missed=True,
+        ),
+    ),
     "federated-credentials": (
         Read(
             "federatedIdentityCredentials",
@@ -253,12 +265,26 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
             missed=True,
         ),
     ),
+    "fleets": (
+        _list(FLEETS, _FLEETS),
+        Read("members", f"{FLEETS}/members", _FLEETS, (FLEETS,), missed=True),
+    ),
     "flow-logs": (
         _list(NETWORK_WATCHERS, _NETWORK),
         Read("flowLogs", f"{NETWORK_WATCHERS}/flowLogs", _NETWORK, (NETWORK_WATCHERS,), missed=True),
     ),
+    "kubernetes-versions": (
+        Read(
+            "providers/Microsoft.ContainerService/locations/{region}/kubernetesVersions",
+            "Microsoft.ContainerService/locations/kubernetesVersions",
+            _CONTAINER_SERVICE,
+            (REGION,),
+            whole="patchVersions",
+            missed=True,
+        ),
+    ),
     "maintenance-configurations": (
-        Read("maintenanceConfigurations", f"{CLUSTERS}/maintenanceConfigurations", _CONTAINER_SERVICE),
+        Read("maintenanceConfigurations", f"{CLUSTERS}/maintenanceConfigurations", _CONTAINER_SERVICE, missed=True),
     ),
     "outbound-endpoints": (
         Read(

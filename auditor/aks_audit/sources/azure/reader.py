@@ -30,9 +30,13 @@ class Page(NamedTuple):
 
 
 class _Page(msgspec.Struct, rename={"next_link": "nextLink"}):
-    """A page as on the wire. Its items are decoded one by one, for of most a look at their bytes says much already."""
+    """A page as on the wire. Its items are decoded one by one, for of most a look at their bytes says much already.
 
-    value: list[msgspec.Raw]
+    AKS calls those of its list of versions `values`.
+    """
+
+    value: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    values: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     next_link: str | None = None
 
 
@@ -157,7 +161,10 @@ def _page(data: bytes) -> Page | str:
     """The items of a page and the link to the next, or what is wrong with it."""
     try:
         page = msgspec.json.decode(data, type=_Page)
-        return Page([scrub(decode(bytes(item))) for item in page.value], page.next_link or None)
+        items = page.values if page.value is msgspec.UNSET else page.value
+        if items is msgspec.UNSET:
+            return "the answer is not a page of a list: it has no `value`"
+        return Page([scrub(decode(bytes(item))) for item in items], page.next_link or None)
     except msgspec.ValidationError as problem:
         return f"the answer is not a page of a list: {problem}"
     except (ValueError, msgspec.DecodeError, RecursionError) as problem:
