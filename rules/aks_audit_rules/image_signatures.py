@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aks_audit.facts import Evidence, ManagedCluster, Missing, Unread
+from aks_audit.facts.images import repository
 from aks_audit.facts.workloads import Container, workloads
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, passes, rule, undecided
@@ -74,17 +75,12 @@ def _verifiers(cluster: ManagedCluster) -> tuple[Sequence[_Seen], Sequence[_Seen
         name = f"{workload.namespace}/{workload.name}"
         try:
             containers = [one for spec in workload.specs for one in spec.containers or ()]
-            certain += [_Seen(name, one.at(Container.image)) for one in containers if _is_of(one, _VERIFIERS)]
-            perhaps += [_Seen(name, one.at(Container.image)) for one in containers if _is_of(one, _PERHAPS)]
+            seen = [(repository(one.image), _Seen(name, one.at(Container.image))) for one in containers]
+            certain += [one for what, one in seen if what in _VERIFIERS]
+            perhaps += [one for what, one in seen if what in _PERHAPS]
         except Unread as unread:
             missing += unread.missing
     return certain, perhaps, tuple(dict.fromkeys(missing))
-
-
-def _is_of(container: Container, repositories: frozenset[str]) -> bool:
-    """Whether a container's image is of one of some repositories, wherever it was copied to."""
-    path = (container.image or "").lower().partition("@")[0]
-    return path.rpartition("/")[2].partition(":")[0] in repositories
 
 
 RULES = (signatures_checked,)

@@ -415,6 +415,17 @@ class PlanCoverage(StrEnum):
     NOT_COVERED = "NotCovered"
 
 
+class ExtensionProvisioning(StrEnum):
+    """How far the installation of a cluster's extension is (`provisioningState`)."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+    CREATING = "Creating"
+    UPDATING = "Updating"
+    DELETING = "Deleting"
+
+
 class ExtensionState(StrEnum):
     """Whether an extension of a plan of Defender for Cloud is on: a text, not a boolean (`extensions[].isEnabled`)."""
 
