@@ -37,12 +37,16 @@ from compose.governance import extension, fleet, governed
 from compose.landing_zone import bastion_in, shells_denied
 from compose.monitoring import (
     IMAGES_SEARCHED,
+    activity_log_alert,
     asked_for,
+    backups,
+    core_quotas,
     defender_plans,
     diagnostic_setting,
     federated_credential,
     flow_log,
     log_search_alert,
+    metric_alert,
 )
 from compose.networks import (
     allow,
@@ -99,6 +103,7 @@ def records() -> list[Record]:
     bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_services(network, hub)]
     bodies += _watched(network, filtered[0])
     bodies += [*defender_plans(HUB), *defender_plans(APPS, *IMAGES_SEARCHED)]
+    bodies += _operated([isolated[0], filtered[0]])
     bodies += fleet(_GROUP, "fleet-platform", [isolated[0], filtered[0]])
     bodies += [extension(cluster[0], "flux", "microsoft.flux") for cluster in (isolated, filtered)]
     windows = [one for cluster in (isolated[0], filtered[0]) for one in maintenance_windows(cluster)]
@@ -218,6 +223,30 @@ def _watched(network: Body, cluster: Body) -> list[Body]:
     ]
 
 
+def _operated(clusters: list[Body]) -> list[Body]:
+    """What is written down and told of the clusters themselves, their backups, and the quotas that they need."""
+    group, ids = APPS.group("rg-monitor"), [cluster["id"] for cluster in clusters]
+    log_analytics = workspace(group, "log-platform")
+    changes = ("networkSecurityGroups", "networkSecurityGroups/securityRules", "routeTables", "routeTables/routes")
+    return [
+        *(diagnostic_setting(one, log_analytics) for one in ids),
+        *(
+            metric_alert(group, f"memory-{one.rpartition('/')[2]}", one, "node_memory_working_set_percentage")
+            for one in ids
+        ),
+        activity_log_alert(group, "cluster-health", "ResourceHealth"),
+        activity_log_alert(group, "service-health", "ServiceHealth"),
+        activity_log_alert(
+            group,
+            "network-changes",
+            "Administrative",
+            operationName=[f"Microsoft.Network/{one}/write" for one in changes],
+        ),
+        *backups(APPS.group("rg-backup"), "bvault-platform", ids),
+        core_quotas(APPS, {"cores": (176, 350), "standardDDSv5Family": (176, 300)}),
+    ]
+
+
 def _identities(group: Group, name: str, network: Body) -> list[Body]:
     control, kubelet = (user_assigned_identity(group, f"id-{name}{part}") for part in ("", "-kubelet"))
     registry = _GROUP.of("Microsoft.ContainerRegistry/registries", "crplatformcache")
@@ -255,6 +284,7 @@ def _hardening(identities: list[Body]) -> Body:
         },
         "autoUpgradeProfile": {"upgradeChannel": "stable", "nodeOSUpgradeChannel": "NodeImage"},
         "azureMonitorProfile": metrics(),
+        "metricsProfile": {"costAnalysis": {"enabled": True}},
         "podIdentityProfile": {"enabled": False},
         "securityProfile": security(log_analytics, vault),
         "nodeResourceGroupProfile": {"restrictionLevel": "ReadOnly"},
