@@ -136,7 +136,7 @@ def _due(minor: str, plan: SupportPlan, day: dt.date) -> tuple[Due, ...]:
     ends, what = CALENDAR.versions.get(minor), f"Support of Kubernetes {minor}"
     if ends is None:
         return (Due(what, None, "upgrade the cluster"),) if _is_older(minor) else ()
-    longer = plan is SupportPlan.KUBERNETES_OFFICIAL and ends.long_term > day
+    longer = plan is SupportPlan.KUBERNETES_OFFICIAL and ends.long_term - day > _LEAVING
     more = f", or take long-term support until {ends.long_term}" if longer else ""
     return (Due(what, str(_end(ends, plan)), f"upgrade the cluster{more}"),)
 
