@@ -11,8 +11,13 @@ EXTENSIONS = "Microsoft.KubernetesConfiguration/extensions"
 ELIGIBLE_ROLES = "Microsoft.Authorization/roleEligibilityScheduleInstances"
 
 
+ACCESS = "/providers/Microsoft.Graph/identity/conditionalAccess"
+ACCESS_POLICIES = "Microsoft.Graph/conditionalAccessPolicies"
+
+
 def governed(subscriptions: Iterable[Subscription], bodies: Iterable[Body]) -> Iterator[Listing]:
-    """The listings of a scan that was also asked for fleets, extensions and eligible roles."""
+    """The listings of a scan that was also asked for fleets, extensions, eligible roles and policies of access."""
+    yield Listing(ACCESS_POLICIES, ACCESS)
     for subscription in subscriptions:
         yield from (Listing(kind, subscription.id) for kind in (FLEETS, ELIGIBLE_ROLES))
     for body in bodies:
@@ -47,4 +52,19 @@ def extension(cluster: Body, name: str, kind: str) -> Body:
             "provisioningState": "Succeeded",
             "isSystemExtension": False,
         },
+    }
+
+
+def second_factor(policy: str) -> Body:
+    """A policy of conditional access that demands a second factor of everybody, as a snapshot holds it."""
+    return {
+        "id": f"/providers/{ACCESS_POLICIES}/{policy}",
+        "type": ACCESS_POLICIES,
+        "state": "enabled",
+        "conditions": {
+            "applications": {"includeApplications": ["All"], "excludeApplications": [], "applicationFilter": None},
+            "clientAppTypes": ["all"],
+            "users": {"includeUsers": ["All"]},
+        },
+        "grantControls": {"builtInControls": ["mfa"], "authenticationStrength": None},
     }

@@ -24,6 +24,7 @@ OPTIONAL_READS = {
     "alerts": "4 calls a subscription",
     "app-credentials": "1 call a service principal of a cluster",
     "backups": "1 call a subscription, 1 call a backup vault",
+    "conditional-access": "1 call a tenant",
     "custom-roles": "1 call a subscription",
     "defender-plans": "1 call a subscription",
     "deployment-safeguards": "1 call a cluster",

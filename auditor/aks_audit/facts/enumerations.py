@@ -415,6 +415,14 @@ class PlanCoverage(StrEnum):
     NOT_COVERED = "NotCovered"
 
 
+class ConditionalAccessState(StrEnum):
+    """Whether a policy of conditional access is in force (`state`)."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    REPORTED_ONLY = "enabledForReportingButNotEnforced"
+
+
 class ExtensionProvisioning(StrEnum):
     """How far the installation of a cluster's extension is (`provisioningState`)."""
 

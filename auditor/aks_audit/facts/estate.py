@@ -18,7 +18,10 @@ INSIDE = "kubernetes"
 """The type of a gap that stands for everything inside a cluster."""
 
 _ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
-_OTHER_ACTIONS = {"microsoft.graph/applications": "Application.Read.All"}
+_OTHER_ACTIONS = {
+    "microsoft.graph/applications": "Application.Read.All",
+    "microsoft.graph/conditionalaccesspolicies": "Policy.Read.All",
+}
 """What permits the reading of types that are none of Azure Resource Manager's."""
 
 R = TypeVar("R", bound=AzureResource)

@@ -15,7 +15,7 @@ from aks_audit.progress import Progress, one_line
 from aks_audit.snapshot import Collected, Gap, Header, Resource
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, RUN_COMMAND, USER_CREDENTIAL, Pipeline
-from aks_audit.sources.azure.plan import APP_CREDENTIALS, CLUSTERS, describe
+from aks_audit.sources.azure.plan import CLUSTERS, OF_DIRECTORY, describe
 from aks_audit.sources.azure.sign_in import Cloud, SignInError, cloud, credential, sign_in
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import ways
@@ -207,7 +207,7 @@ def _directory(
     progress: Progress,
 ) -> AbstractAsyncContextManager[Pipeline | None]:
     """Calls to the cloud's Microsoft Graph, with tokens of its own; None where nobody asked for what it tells."""
-    if where.graph is None or APP_CREDENTIALS not in request.scope.optional:
+    if where.graph is None or not set(OF_DIRECTORY) & set(request.scope.optional):
         return nullcontext()
     return Pipeline(signed_in, where.graph, f"{where.graph}/.default", called=progress.called)
 

@@ -33,7 +33,7 @@ from compose.data_services import (
     key_vault,
     storage_account,
 )
-from compose.governance import extension, fleet, governed
+from compose.governance import extension, fleet, governed, second_factor
 from compose.landing_zone import bastion_in, shells_denied
 from compose.monitoring import (
     IMAGES_SEARCHED,
@@ -104,6 +104,7 @@ def records() -> list[Record]:
     bodies += _watched(network, filtered[0])
     bodies += [*defender_plans(HUB), *defender_plans(APPS, *IMAGES_SEARCHED)]
     bodies += _operated([isolated[0], filtered[0]])
+    bodies.append(second_factor("900dca00-0000-4000-8000-000000000001"))
     bodies += fleet(_GROUP, "fleet-platform", [isolated[0], filtered[0]])
     bodies += [extension(cluster[0], "flux", "microsoft.flux") for cluster in (isolated, filtered)]
     windows = [one for cluster in (isolated[0], filtered[0]) for one in maintenance_windows(cluster)]

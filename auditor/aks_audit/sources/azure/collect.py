@@ -18,15 +18,19 @@ from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
 from aks_audit.sources.azure.graph import Graph, merged
 from aks_audit.sources.azure.pipeline import CONNECTIONS, RESOURCE_GRAPH, Getter, Poster
 from aks_audit.sources.azure.plan import (
+    ACCESS,
+    ACCESS_POLICIES,
     APP_CREDENTIALS,
     APPLICATIONS,
     CLUSTERS,
+    CONDITIONAL_ACCESS,
     DIRECTORY,
     FOLLOWED,
     GRAPH_SUBSCRIPTIONS,
     IF_RESOLVER,
     IF_VIRTUAL_HUB,
     LISTED,
+    OF_DIRECTORY,
     OPTIONAL,
     PART_READS,
     POLICY_READS,
@@ -48,6 +52,7 @@ _NETWORKS = "microsoft.network/virtualnetworks"
 _RULES = POLICY_READS[0].type.lower()
 _EVERYWHERE = "/subscriptions"
 """Where nobody asked for something: in all subscriptions, those beyond the scope that clusters lead to included."""
+_NO_DIRECTORY = "no Microsoft Graph is known for this cloud; AKS_AUDIT_GRAPH names it"
 _HOPS = 4
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
 
@@ -132,7 +137,7 @@ class Collector:
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
         more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
-        parts = _flat(await asyncio.gather(*more, self._of_regions(records), self._applications(records)))
+        parts = _flat(await asyncio.gather(*more, self._of_regions(records), self._of_directory(records)))
         parts += _flat(await asyncio.gather(*self._early))
         records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
@@ -335,6 +340,18 @@ class Collector:
         found = _flat(await asyncio.gather(*lists))
         return [*found, *await self._parts(found)]
 
+    async def _of_directory(self, records: Iterable[Record]) -> list[Record]:
+        """What Microsoft Graph tells, where that was asked for."""
+        return _flat(await asyncio.gather(self._applications(records), self._access_policies()))
+
+    async def _access_policies(self) -> list[Record]:
+        """The policies of conditional access, where they were asked for."""
+        if CONDITIONAL_ACCESS not in self._scope.optional:
+            return []
+        if self._directory is None:
+            return [failed(ACCESS, ACCESS_POLICIES, _NO_DIRECTORY)]
+        return await self._bound(self._directory.access_policies(), ACCESS, ACCESS_POLICIES)
+
     async def _applications(self, records: Iterable[Record]) -> list[Record]:
         """What Microsoft Graph tells of the applications that the clusters sign in as, where that was asked for."""
         if APP_CREDENTIALS not in self._scope.optional:
@@ -346,7 +363,7 @@ class Collector:
     async def _application(self, client: str) -> list[Record]:
         own = f"{DIRECTORY}/applications/{client}"
         if self._directory is None:
-            return [failed(own, APPLICATIONS, "no Microsoft Graph is known for this cloud; AKS_AUDIT_GRAPH names it")]
+            return [failed(own, APPLICATIONS, _NO_DIRECTORY)]
         return await self._bound(self._directory.application(client), own, APPLICATIONS)
 
     def _not_asked(self) -> list[Record]:
@@ -373,7 +390,7 @@ def _some(names: Iterable[str]) -> str:
 
 def _not_asked(name: str, read: Read) -> Gap:
     reason = f"{name} were not asked for; add --read {name}, {read.price}"
-    everywhere = DIRECTORY if read.type == APPLICATIONS else _EVERYWHERE
+    everywhere = DIRECTORY if name in OF_DIRECTORY else _EVERYWHERE
     return Gap(id=everywhere, type=read.type, cause="not-asked", reason=reason)
 
 

@@ -30,7 +30,13 @@ APPLICATIONS = "Microsoft.Graph/applications"
 """The type by which a snapshot knows applications, of which Microsoft Graph tells, and not Azure Resource Manager."""
 
 DIRECTORY = "/providers/Microsoft.Graph"
-"""What the ids of these applications begin with; Microsoft Graph has none of this form."""
+"""What the ids of what Microsoft Graph tells begin with; itself it has none of this form."""
+
+ACCESS_POLICIES = "Microsoft.Graph/conditionalAccessPolicies"
+"""The type by which a snapshot knows policies of conditional access, of which Microsoft Graph tells, too."""
+
+ACCESS = f"{DIRECTORY}/identity/conditionalAccess"
+"""What a snapshot says holds them."""
 
 SERVICE_PRINCIPAL = "aks-audit/servicePrincipal"
 """Stands for what a cluster signs in as where it has no managed identity; no resource is of this type."""
@@ -38,8 +44,13 @@ SERVICE_PRINCIPAL = "aks-audit/servicePrincipal"
 REGION = "aks-audit/region"
 """Stands for a region in which a subscription has clusters; no resource is of this type."""
 
+TENANT = "aks-audit/tenant"
+"""Stands for the tenant that whoever scans has signed in to; no resource is of this type."""
+
 APP_CREDENTIALS = "app-credentials"
-"""The name of the one optional read that is made of Microsoft Graph."""
+CONDITIONAL_ACCESS = "conditional-access"
+OF_DIRECTORY = (APP_CREDENTIALS, CONDITIONAL_ACCESS)
+"""The names of the optional reads that are made of Microsoft Graph."""
 
 FLEETS = "Microsoft.ContainerService/fleets"
 BACKUP_VAULTS = "Microsoft.DataProtection/backupVaults"
@@ -166,6 +177,7 @@ _CALLED = {
     RULESETS: "DNS forwarding ruleset",
     SUBSCRIPTION: "subscription",
     SERVICE_PRINCIPAL: "service principal of a cluster",
+    TENANT: "tenant",
     VIRTUAL_HUBS: "Virtual WAN hub",
 }
 
@@ -226,6 +238,7 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
         _list(BACKUP_VAULTS, _DATA_PROTECTION),
         Read("backupInstances", f"{BACKUP_VAULTS}/backupInstances", _DATA_PROTECTION, (BACKUP_VAULTS,), missed=True),
     ),
+    CONDITIONAL_ACCESS: (Read("identity/conditionalAccess/policies", ACCESS_POLICIES, "v1.0", (TENANT,), missed=True),),
     "custom-roles": (
         _list("Microsoft.Authorization/roleDefinitions", "2022-04-01", "&$filter=type%20eq%20'CustomRole'"),
     ),
