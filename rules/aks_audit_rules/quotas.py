@@ -85,8 +85,9 @@ def _growing(cluster: ManagedCluster) -> Iterator[_Growth]:
         Malformed: a pool does not say how many nodes it has, how many it may have, of which size, or whether it runs.
     """
     for pool in cluster.pools:
-        if pool.power_state is None:
-            raise Malformed(pool.document.id, f"{pool.pointer}/powerState", "a pool that neither runs nor is stopped")
+        if pool.power_state is None or cluster.power_state is None:
+            at = "/properties" if pool.power_state else pool.pointer
+            raise Malformed(pool.document.id, f"{at}/powerState", "a pool or cluster that neither runs nor is stopped")
         stopped = PowerState.STOPPED in {cluster.power_state, pool.power_state}
         for size, now, most in _scales(pool):
             if (nodes := most - (0 if stopped else now)) > 0:
@@ -106,9 +107,9 @@ def _scales(pool: AgentPool) -> Iterator[tuple[str | None, int, int]]:
 
 def _there(pool: AgentPool, size: str | None) -> int:
     """How many machines of a size a pool of machines has; the body names those sizes of which it has any."""
-    if pool.nodes_status is None:
+    if pool.nodes_status is None or any(one.size is None for one in pool.nodes_status):
         raise Malformed(pool.document.id, f"{pool.pointer}/virtualMachineNodesStatus", "a pool without its machines")
-    same = [one for one in pool.nodes_status if (one.size or "").lower() == (size or "").lower()]
+    same = [one for one in pool.nodes_status if one.size and one.size.lower() == (size or "").lower()]
     return sum(_told(pool, "virtualMachineNodesStatus", one.count) for one in same)
 
 
