@@ -140,9 +140,9 @@ def _is_twin(pool: AgentPool, other: AgentPool) -> bool:
     """Whether two pools are alike, but for the one zone that each is in."""
     if pool.os_type is None or pool.vm_size is None or other.mode is not pool.mode:
         return False
-    zones = (pool.availability_zones or (), other.availability_zones or ())
+    ours, theirs = frozenset(pool.availability_zones or ()), frozenset(other.availability_zones or ())
     alike = (pool.os_type, pool.vm_size.lower()) == (other.os_type, (other.vm_size or "").lower())
-    return alike and len(zones[0]) == len(zones[1]) == 1 and zones[0] != zones[1]
+    return alike and len(ours) == len(theirs) == 1 and ours != theirs
 
 
 @rule(
