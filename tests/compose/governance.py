@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Body, Listing
-from compose.azure import Group, Subscription, name_of, resource
+from compose.azure import Group, Subscription, guid, name_of, resource
 
 FLEETS = "Microsoft.ContainerService/fleets"
 EXTENSIONS = "Microsoft.KubernetesConfiguration/extensions"
@@ -67,4 +67,19 @@ def second_factor(policy: str) -> Body:
             "users": {"includeUsers": ["All"]},
         },
         "grantControls": {"builtInControls": ["mfa"], "authenticationStrength": None},
+    }
+
+
+def policy_state(cluster: Body, assignment: str, state: str = "Compliant") -> Body:
+    """What a policy found of a cluster, as Azure Resource Graph tells it."""
+    name = guid(cluster["id"], assignment)
+    return {
+        "id": f"{cluster['id']}/providers/Microsoft.PolicyInsights/policyStates/{name}",
+        "type": "microsoft.policyinsights/policystates",
+        "properties": {
+            "complianceState": state,
+            "policyAssignmentName": assignment,
+            "resourceId": cluster["id"].lower(),
+            "resourceType": "microsoft.containerservice/managedclusters",
+        },
     }

@@ -37,6 +37,7 @@ OPTIONAL_READS = {
     "kubernetes-versions": "1 call a region of clusters",
     "maintenance-configurations": "1 call a cluster",
     "outbound-endpoints": "1 call a cluster",
+    "policy-states": "1 call for 250 subscriptions",
     "quotas": "1 call a region of clusters",
 }
 """The optional reads by name, and what each costs."""

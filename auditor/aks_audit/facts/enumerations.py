@@ -415,6 +415,19 @@ class PlanCoverage(StrEnum):
     NOT_COVERED = "NotCovered"
 
 
+class ComplianceState(StrEnum):
+    """What a policy of Azure's found (`complianceState`)."""
+
+    COMPLIANT = "Compliant"
+    NON_COMPLIANT = "NonCompliant"
+    EXEMPT = "Exempt"
+    CONFLICT = "Conflict"
+    ERROR = "Error"
+    UNKNOWN = "Unknown"
+    NOT_STARTED = "NotStarted"
+    PROTECTED = "Protected"
+
+
 class ConditionalAccessState(StrEnum):
     """Whether a policy of conditional access is in force (`state`)."""
 

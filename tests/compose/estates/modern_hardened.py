@@ -33,7 +33,7 @@ from compose.data_services import (
     key_vault,
     storage_account,
 )
-from compose.governance import extension, fleet, governed, second_factor
+from compose.governance import extension, fleet, governed, policy_state, second_factor
 from compose.landing_zone import bastion_in, shells_denied
 from compose.monitoring import (
     IMAGES_SEARCHED,
@@ -107,6 +107,7 @@ def records() -> list[Record]:
     bodies.append(second_factor("900dca00-0000-4000-8000-000000000001"))
     bodies += fleet(_GROUP, "fleet-platform", [isolated[0], filtered[0]])
     bodies += [extension(cluster[0], "flux", "microsoft.flux") for cluster in (isolated, filtered)]
+    bodies += [policy_state(cluster[0], "clusters-restricted") for cluster in (isolated, filtered)]
     windows = [one for cluster in (isolated[0], filtered[0]) for one in maintenance_windows(cluster)]
     listed = [Listing(MAINTENANCE, cluster["id"]) for cluster in (isolated[0], filtered[0])]
     records = recorded([HUB, APPS], [*bodies, *windows], day="2026-11-20")
@@ -307,6 +308,7 @@ def _isolated(network: Body) -> list[Body]:
             loadBalancerProfile={"backendPoolType": "nodeIPConfiguration"},
         ),
         bootstrapProfile={"artifactSource": "Cache", "containerRegistryId": registry},
+        nodeResourceGroup=f"rg-{name}-nodes",
         **_hardening(identities),
         **vnet_integrated(_GROUP, name, subnet_id(network, "snet-api-isolated"), ZONE),
     )  # fmt: skip
@@ -331,6 +333,7 @@ def _filtered(network: Body) -> list[Body]:
         name,
         pools,
         networkProfile=vnet_pods("10.62.0.0/16", **encrypted_cilium(), **own_routes()),
+        nodeResourceGroup=f"rg-{name}-nodes",
         **_hardening(identities),
         **vnet_integrated(_GROUP, name, subnet_id(network, "snet-api-filtered"), ZONE),
     )

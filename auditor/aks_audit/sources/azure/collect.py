@@ -34,7 +34,9 @@ from aks_audit.sources.azure.plan import (
     OPTIONAL,
     PART_READS,
     POLICY_READS,
+    POLICY_STATES,
     REGION,
+    STATES,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
     ZONE_READS,
@@ -48,6 +50,7 @@ from aks_audit.sources.deadline import Deadline
 
 _MOST_NAMES = 50
 _NOT_FOUND = 404
+_CLUSTERS = CLUSTERS.lower()
 _NETWORKS = "microsoft.network/virtualnetworks"
 _RULES = POLICY_READS[0].type.lower()
 _EVERYWHERE = "/subscriptions"
@@ -99,7 +102,8 @@ class Scope(NamedTuple):
 class Collector:
     """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came.
 
-    With a `post`, lists are read by Resource Graph where it has them whole. `directory` gets of Microsoft Graph.
+    With a `post`, lists are read by Resource Graph where it has them whole. `directory` gets of Microsoft Graph, and
+    `query` posts to Resource Graph what was asked for by name.
     """
 
     def __init__(  # noqa: PLR0913 - each is needed, and the last two can stay as they are
@@ -112,10 +116,12 @@ class Collector:
         *,
         post: Poster | None = None,
         directory: Getter | None = None,
+        query: Poster | None = None,
     ) -> None:
         self._reader = Reader(get)
         self._directory = Reader(directory) if directory else None
         self._graph = Graph(post, self._reader) if post else None
+        self._queries = Graph(query, self._reader) if query else None
         self._indexed: set[Listing] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
@@ -139,6 +145,7 @@ class Collector:
         more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
         parts = _flat(await asyncio.gather(*more, self._of_regions(records), self._of_directory(records)))
         parts += _flat(await asyncio.gather(*self._early))
+        parts += await self._policy_states(subscriptions, records)
         records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
             records += await self._beyond(records)  # rules of firewalls name IP groups, which no list holds
@@ -344,6 +351,17 @@ class Collector:
         """What Microsoft Graph tells, where that was asked for."""
         return _flat(await asyncio.gather(self._applications(records), self._access_policies()))
 
+    async def _policy_states(self, subscriptions: Sequence[str], records: Iterable[Record]) -> list[Record]:
+        """What policies found of the clusters that were read, where that was asked for."""
+        if POLICY_STATES not in self._scope.optional or self._queries is None:
+            return []
+        clusters = {one.id.lower() for one in records if isinstance(one, Resource) and one.type.lower() == _CLUSTERS}
+        starts = range(0, len(subscriptions), GRAPH_SUBSCRIPTIONS)
+        batches = [subscriptions[start : start + GRAPH_SUBSCRIPTIONS] for start in starts]
+        reads = [self._bound(self._queries.states(batch), batch[0], STATES) for batch in batches]
+        found = _flat(await asyncio.gather(*reads))
+        return [one for one in found if not isinstance(one, Resource) or _holder(one.id) in clusters]
+
     async def _access_policies(self) -> list[Record]:
         """The policies of conditional access, where they were asked for."""
         if CONDITIONAL_ACCESS not in self._scope.optional:
@@ -378,7 +396,7 @@ class Collector:
             return [one for one in records if not (read.query and isinstance(one, Listing))]
         url = f"{where}/{read.path}?api-version={read.api_version}"
         own = f"{where}/{read.path}"
-        return await self._bound(self._reader.whole(url, own, read.type, read.whole), where, read.type)
+        return await self._bound(self._reader.whole(url, own, read.type, read.whole), own, read.type)
 
 
 def _some(names: Iterable[str]) -> str:
@@ -401,6 +419,11 @@ def _reads(names: Iterable[str]) -> dict[str, list[Read]]:
         for kind in read.of:
             found.setdefault(kind.lower(), []).append(read)
     return found
+
+
+def _holder(state_id: str) -> str:
+    """The id, in lower case, of what a state of a policy is about."""
+    return state_id.lower().partition(f"/providers/{STATES.lower()}/")[0]
 
 
 def _worth_reading(where: str, read: Read) -> bool:

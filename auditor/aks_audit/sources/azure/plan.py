@@ -44,6 +44,13 @@ SERVICE_PRINCIPAL = "aks-audit/servicePrincipal"
 REGION = "aks-audit/region"
 """Stands for a region in which a subscription has clusters; no resource is of this type."""
 
+POLICY_STATES = "policy-states"
+"""The name of the one optional read that is made of Azure Resource Graph."""
+
+STATES = "Microsoft.PolicyInsights/policyStates"
+BATCH = "aks-audit/batch"
+"""Stands for as many subscriptions as a query of Resource Graph is about; no resource is of this type."""
+
 TENANT = "aks-audit/tenant"
 """Stands for the tenant that whoever scans has signed in to; no resource is of this type."""
 
@@ -159,7 +166,7 @@ class Read(NamedTuple):
     @property
     def price(self) -> str:
         """What it costs: `1 call a cluster`."""
-        return f"1 call a {' and a '.join(_CALLED[kind] for kind in self.of)}"
+        return f"1 call {'for' if self.of == (BATCH,) else 'a'} {' and a '.join(_CALLED[kind] for kind in self.of)}"
 
 
 _CALLED = {
@@ -177,6 +184,7 @@ _CALLED = {
     RULESETS: "DNS forwarding ruleset",
     SUBSCRIPTION: "subscription",
     SERVICE_PRINCIPAL: "service principal of a cluster",
+    BATCH: f"{GRAPH_SUBSCRIPTIONS} subscriptions",
     TENANT: "tenant",
     VIRTUAL_HUBS: "Virtual WAN hub",
 }
@@ -307,6 +315,7 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
             whole="endpoints",
         ),
     ),
+    POLICY_STATES: (Read("providers/Microsoft.ResourceGraph/resources", STATES, "2024-04-01", (BATCH,), missed=True),),
     "quotas": (
         Read(
             "providers/Microsoft.Compute/locations/{region}/usages",
@@ -340,7 +349,7 @@ def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool 
     ]
     for name, reads in OPTIONAL.items():
         asked = "asked for" if name in names else f"not asked for; --read {name}"
-        lines += [f"{read.price}: {read.path} ({asked})" for read in reads]
+        lines += [f"{read.price}: {read.path}{', by POST' if read.of == (BATCH,) else ''} ({asked})" for read in reads]
     return "\n".join(lines) + "\n"
 
 
