@@ -68,8 +68,10 @@ MODELS: dict[type[field.View], tuple[ModuleType, str]] = {
 """Which model holds the values that a fact reads. Scale sets and deployment safeguards are not in these packages."""
 
 NOT_IN_THE_SDK = {
+    "properties.securityProfile.imageIntegrity.enabled": "a preview since 2023, of preview api-versions alone",
     "properties.securityProfile.azureDefender.enabled": "the profile of api-versions before 2022-06-01",
     "properties.networkProfile.dockerBridgeCidr": "of old api-versions, gone with Docker on nodes",
+    "upgradeStrategy": "a preview, on the wire: Rolling, or BlueGreen",
     "properties.safeguardsProfile.level": "a preview of 2023 to 2025, now the resource deploymentSafeguards",
 }
 

@@ -71,11 +71,13 @@ def test_a_script_is_one_of_its_shell(shell: str, scripts: dict[str, Path]) -> N
         (("scan", "--auth", "w"), {"workload"}),
         (("scan", "--format", "sarif-"), {"sarif-azuredevops", "sarif-full"}),
         (("scan", "--fail-on", "h"), {"high"}),
-        (("scan", "--read", "alerts", "--read", "fl"), {"flow-logs"}),
+        (("scan", "--read", "alerts", "--read", "flo"), {"flow-logs"}),
         (("scan", "--checklist", "aks-s"), {"aks-security-summit"}),
         (("explain", "AKS-IAM-04"), {"AKS-IAM-04"}),
         (("completion", "b"), {"bash"}),
         (("diff", "--format", "m"), {"markdown"}),
+        (("due", "--demo", "--wi"), {"--within"}),
+        (("due", "--format", "j"), {"json"}),
     ],
 )
 def test_what_can_come_next_is_offered(

@@ -82,6 +82,12 @@ STILL_ON_EVIDENCE = {
         "additionalProperties/Network.DNS.Servers",
     ): "absent, it means Azure's DNS, where the zone is linked",
     ("AKS-API-14", "dnsSettings/servers"): "as above",
+    ("AKS-CP-05", "autoUpgradeProfile/upgradeChannel"): "absent, it means none; the window for nodes was read",
+    ("AKS-CP-05", "maintenanceWindow/startDate"): "absent, the window has begun, as Azure documents",
+    ("AKS-CP-29", "tags/aks-disable-kubelet-serving-certificate-rotation"): "absent, kubelets renew their certificates",
+    ("AKS-CP-29", "/tags"): "as above",
+    ("AKS-CP-01", "/isPreview"): "absent and null, as AKS sends them, mean that it is none",
+    ("AKS-CP-01", "properties/supportPlan"): "absent, it means community support, Azure's default",
     ("AKS-CP-07", "addonProfiles/AZUREPOLICY"): "one add-on under two spellings of its name",
     ("AKS-CP-15", "addonProfiles/AZUREKEYVAULTSECRETSPROVIDER"): "as above",
     ("AKS-IAM-04", "properties/DisableLocalAccounts"): "one setting under two spellings of its name",
@@ -155,7 +161,12 @@ STILL_ON_EVIDENCE = {
         for rule in ("AKS-EGR-28", "AKS-EGR-29", "AKS-EGR-30", "AKS-EGR-32")
         for way in ("advancedNetworking", "advancedNetworking/performance", "performance/accelerationMode")
     },
+    ("AKS-ND-14", "scaleSetPriority"): "absent, it means Regular, Azure's default",
     ("AKS-EGR-15", "osType"): "absent, it means Linux",
+    ("AKS-ND-02", "scaleSetPriority"): "absent, it means Regular, as Azure leaves it out of pools that are",
+    ("AKS-ND-06", "scaleSetPriority"): "as above",
+    ("AKS-ND-07", "upgradeSettings"): "absent, it means one node or 10 %, alike in small pools; others were read",
+    ("AKS-ND-07", "upgradeSettings/maxSurge"): "as above",
     ("AKS-EGR-15", "vmSize"): "absent, no size says that there is a GPU",
 }
 """Losses after which a pass still rests on a value that was read; found by a sweep over every key of every case."""

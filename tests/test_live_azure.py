@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.mgmt.containerservice.models import MaintenanceConfiguration, OutboundEnvironmentEndpoint
+from azure.mgmt.containerservice.models import (
+    KubernetesVersionListResult,
+    MaintenanceConfiguration,
+    OutboundEnvironmentEndpoint,
+)
 
 from aks_audit import snapshot
 from aks_audit.cli import main
 from aks_audit.commands.options import OPTIONAL_READS
+from aks_audit.facts.upkeep import KubernetesVersions
 from aks_audit.sources.azure.plan import CLUSTERS, FIREWALLS, LISTED, OPTIONAL, REGISTRIES, optional
 from aks_audit.sources.kubernetes import kubelets
 from cases import ALIASES, CLUSTER, ROOT, Case, records_of
@@ -29,6 +34,7 @@ ADDRESSES = [
     for own in (_PUBLIC, f"{_PUBLIC}-2")
 ]
 """The public addresses of the base estate's firewall, which scans of its clusters alone are led to."""
+NEAR = "Microsoft.ContainerService/locations/westeurope"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 
@@ -221,7 +227,11 @@ def test_optional_reads_cost_what_they_say_and_only_where_asked_for(tmp_path: Pa
     subscriptions = {
         "metricAlerts",
         "scheduledQueryRules",
+        "activityLogAlerts",
         "prometheusRuleGroups",
+        "backupVaults",
+        "fleets",
+        "roleEligibilityScheduleInstances",
         "roleDefinitions",
         "networkWatchers",
         "pricings",
@@ -229,6 +239,8 @@ def test_optional_reads_cost_what_they_say_and_only_where_asked_for(tmp_path: Pa
     held = Counter(record.type.lower() for record in records_of(BASE) if isinstance(record, snapshot.Resource))
     prices = dict.fromkeys(subscriptions, paths["managedClusters"]) | {
         "flowLogs": held["microsoft.network/networkwatchers"],
+        "members": held["microsoft.containerservice/fleets"],
+        "backupInstances": held["microsoft.dataprotection/backupvaults"],
         "federatedIdentityCredentials": held["microsoft.managedidentity/userassignedidentities"],
         "applications": 0,  # of no service principal
         "diagnosticSettings": sum(held[kind.lower()] for kind in (CLUSTERS, FIREWALLS, REGISTRIES)),
@@ -247,7 +259,7 @@ def test_what_is_read_of_a_cluster_on_demand_is_what_the_sdk_reads(tmp_path: Pat
         sent[path.rpartition("/")[2]] = answer.body
         return answer
 
-    asked = ("outbound-endpoints", "maintenance-configurations", "diagnostic-settings")
+    asked = ("outbound-endpoints", "maintenance-configurations", "diagnostic-settings", "kubernetes-versions")
     with ResourceManager(records_of(BASE), altered=heard) as server:
         done = run(
             server, tmp_path, "collect", "-o", "estate.jsonl", *(part for name in asked for part in ("--read", name))
@@ -264,13 +276,18 @@ def test_what_is_read_of_a_cluster_on_demand_is_what_the_sdk_reads(tmp_path: Pat
     assert all(model.category and model.endpoints for model in models)
     assert {one.domain_name for model in models for one in model.endpoints or ()} > {"mcr.microsoft.com", None}
     windows = [MaintenanceConfiguration(item) for item in json.loads(sent["maintenanceConfigurations"])["value"]]
-    assert {window.name for window in windows} == {"aksManagedAutoUpgradeSchedule", "default"}
+    assert {window.name for window in windows} == {"aksManagedAutoUpgradeSchedule", "aksManagedNodeOSUpgradeSchedule"}
     assert [window.as_dict() for window in windows] == [
         one.body for one in kept if "/maintenanceConfigurations/" in one.id
     ]
     assert [one.body["name"] for one in kept if one.type.lower() == "microsoft.insights/diagnosticsettings"] == [
         "to-workspace"
     ]
+    (versions,) = [one for one in kept if one.type == KubernetesVersions.TYPE]
+    assert versions.id == f"{CLUSTER.partition('/resourceGroups')[0]}/providers/{NEAR}/kubernetesVersions"
+    listed = KubernetesVersionListResult(json.loads(sent["kubernetesVersions"])).values_property or []
+    assert [version.as_dict() for version in listed] == versions.body["value"]
+    assert "1.34" in {version.version for version in listed}
 
 
 def test_a_list_of_endpoints_is_whole_only_where_each_category_has_its_endpoints(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a scan reads of Microsoft Graph: when secrets end, of another host, where it is asked to, and nothing else."""
+"""What a scan reads of Microsoft Graph, another host, where it is asked to: when secrets end, and who may sign in."""
 
 import asyncio
 import json
@@ -13,13 +13,13 @@ from aks_audit.facts import Estate, ManagedCluster, NotCollected
 from aks_audit.facts.applications import application_of
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import Getter, Pipeline
-from aks_audit.sources.azure.plan import APP_CREDENTIALS, APPLICATIONS
+from aks_audit.sources.azure.plan import ACCESS, ACCESS_POLICIES, APP_CREDENTIALS, APPLICATIONS, CONDITIONAL_ACCESS
 from aks_audit.sources.azure.sign_in import SignInError, cloud
 from aks_audit.sources.deadline import Deadline
 from cases import CLUSTER, Case, records_of
 from live import run
-from resource_manager import Fault, ResourceManager, answers
-from resource_manager.server import HINT
+from resource_manager import Fault, Paging, ResourceManager, answers
+from resource_manager.server import HINT, SOMEBODY
 from test_live_matrix import SignedIn
 
 CLIENT = "11111111-AAAA-4000-8000-00000000000A"
@@ -194,3 +194,87 @@ def test_every_cloud_has_its_own_graph(name: str, graph: str | None, monkeypatch
     monkeypatch.setenv("AKS_AUDIT_GRAPH", "http://graph")
     with pytest.raises(SignInError, match="AKS_AUDIT_GRAPH"):
         cloud(name)
+
+
+def policy(number: int) -> snapshot.Resource:
+    body = {
+        "id": f"/providers/{ACCESS_POLICIES}/{number}",
+        "state": "enabled",
+        "conditions": {"applications": {"includeApplications": ["All"]}, "users": {"includeUsers": ["All"]}},
+        "grantControls": {"builtInControls": ["mfa"], "authenticationStrength": None},
+    }
+    return snapshot.Resource(id=body["id"], type=ACCESS_POLICIES, body=body)  # type: ignore[arg-type]  # of the body
+
+
+def of_access(found: Sequence[snapshot.Record]) -> list[snapshot.Record]:
+    return [one for one in found if not isinstance(one, snapshot.Header) and one.type == ACCESS_POLICIES]
+
+
+POLICIES = [policy(number) for number in range(5)]
+POLICIES_PATH = "/v1.0/identity/conditionalAccess/policies"
+ASKED_FOR_POLICIES = ("--read", CONDITIONAL_ACCESS)
+
+
+def test_policies_of_access_are_read_to_the_last_page_and_nobody_is_named(tmp_path: Path) -> None:
+    with ResourceManager([*records("msi"), *POLICIES], paging=Paging(size=2)) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", *ASKED_FOR_POLICIES)
+        asked = [request for request in server.requests if request.path == POLICIES_PATH]
+    assert done.code == 0, done.err
+    assert len(asked) == 3
+    assert {request.query["$select"] for request in asked} == {"id,state,conditions,grantControls"}
+    recorded = snapshot.read([tmp_path / "estate.jsonl"])
+    kept_bodies = [one.body for one, _ in recorded.resources if one.type == ACCESS_POLICIES]
+    assert kept_bodies == [one.body for one in POLICIES]
+    assert [one.scope for one in recorded.listings if one.type == ACCESS_POLICIES] == [ACCESS]
+    text = (tmp_path / "estate.jsonl").read_text(encoding="utf-8")
+    assert SOMEBODY not in text
+    assert "everybody" not in text
+
+
+def test_policies_that_nobody_may_read_are_a_gap_that_names_the_permission(tmp_path: Path) -> None:
+    with ResourceManager(records("msi"), deny={"Policy.Read.All": None}) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", *ASKED_FOR_POLICIES)
+    assert not done.report["scan"]["complete"]
+    (finding,) = [one for one in done.report["findings"] if one["rule"] == "AKS-IAM-16"]
+    assert finding["outcome"] == "unknown"
+    assert json.dumps(finding["missing"]).count("Policy.Read.All") == 1
+
+
+def test_policies_are_not_asked_for_where_nobody_asked(tmp_path: Path) -> None:
+    with ResourceManager([*records("msi"), *POLICIES]) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", *ASKED)
+        assert not [request for request in server.requests if request.path == POLICIES_PATH]
+    (finding,) = [one for one in done.report["findings"] if one["rule"] == "AKS-IAM-16"]
+    assert "add --read conditional-access" in str(finding["message"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {"value": None},
+        {"value": ["nothing"]},
+        {"value": [{"id": "1", "conditions": None}]},
+        {"value": [{"conditions": {}}]},
+        {"value": [{"id": "1", "conditions": {}, "grantControls": "mfa"}]},
+    ],
+)
+def test_what_is_no_list_of_policies_is_a_gap(body: object, tmp_path: Path) -> None:
+    strange = Fault("/v1.0/", answers.document(body), times=None)
+    with ResourceManager(records("msi"), faults=[strange]) as server:
+        done = run(server, tmp_path, "collect", "-o", "estate.jsonl", *ASKED_FOR_POLICIES)
+    assert done.code == 3, done.err
+    recorded = snapshot.read([tmp_path / "estate.jsonl"])
+    found = [gap for gap, _ in recorded.gaps if gap.type == ACCESS_POLICIES]
+    assert [(gap.id, gap.cause) for gap in found] == [(ACCESS, "not-read")]
+    assert not of_access([one for one, _ in recorded.resources])
+    assert not of_access(recorded.listings)
+
+
+def test_odd_conditions_of_a_policy_lose_no_policy(tmp_path: Path) -> None:
+    odd = {"id": "1", "state": 7, "conditions": {"applications": [], "users": {"includeUsers": "All"}}}
+    strange = Fault("/v1.0/", answers.document({"value": [odd]}), times=None)
+    with ResourceManager(records("msi"), faults=[strange]) as server:
+        done = run(server, tmp_path, "scan", "--format", "json", *ASKED_FOR_POLICIES)
+    (finding,) = [one for one in done.report["findings"] if one["rule"] == "AKS-IAM-16"]
+    assert finding["outcome"] == "unknown"

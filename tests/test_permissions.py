@@ -130,8 +130,8 @@ def test_every_call_of_the_plan_has_its_permission_and_optional_is_what_is_optio
     made = {*plan.LISTED, *plan.IF_RESOLVER, *plan.IF_VIRTUAL_HUB, *(read.type for read in plan.PART_READS)}
     of_graph = {kind for read in LISTED.graph for kind in read.reads}
     assert made | optional <= {kind for read in LISTED.arm for kind in read.reads} | of_graph
-    assert of_graph == {plan.APPLICATIONS}
-    assert [read.read for read in LISTED.graph] == [plan.APP_CREDENTIALS]
+    assert of_graph == {plan.APPLICATIONS, plan.ACCESS_POLICIES}
+    assert tuple(read.read for read in LISTED.graph) == plan.OF_DIRECTORY
     assert {read.action for read in LISTED.arm if read.optional and made & set(read.reads)} == set()
     assert {read.action for read in LISTED.arm if not read.optional and optional & set(read.reads)} == set()
 

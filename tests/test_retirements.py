@@ -5,7 +5,8 @@ import pytest
 from aks_audit.facts import Estate, ManagedCluster
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.snapshot import Header, Resource, of
-from aks_audit_rules.retirements import RETIREMENTS, Component, retiring
+from aks_audit_rules.dates import RETIREMENTS, Component
+from aks_audit_rules.retirements import retiring
 from cases import CLUSTER
 
 

@@ -19,6 +19,7 @@ from aks_audit.commands import (
     completion,
     config,
     diff,
+    due,
     path,
     permissions,
     reach,
@@ -88,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aks-audit {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (scan, rules, path, reach, collect, snapshot, permissions, config, diff, completion):
+    for command in (scan, rules, path, reach, due, collect, snapshot, permissions, config, diff, completion):
         command.add(commands)
     return parser
 

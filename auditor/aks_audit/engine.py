@@ -106,6 +106,7 @@ def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Fi
         location=location,
         place=place,
         fingerprint=fingerprint(rule.id, subject.id),
+        due=verdict.due,
     )
 
 

@@ -98,14 +98,26 @@ class Place(Record, frozen=True):
     text: str
 
 
+class Due(Record, frozen=True, order=True):
+    """Something that ends on a day (RFC 3339 date): support, maintenance, a credential. On that day it has ended.
+
+    `date` is null where it has ended and the day is not known. `action` says what to do before.
+    """
+
+    what: str
+    date: str | None
+    action: str
+
+
 class Verdict(Record, frozen=True):
-    """A rule's answer about one subject."""
+    """A rule's answer about one subject; `due` is what it knows of that ends, whatever the answer."""
 
     outcome: Outcome
     message: str
     evidence: tuple[Evidence, ...] = ()
     missing: tuple[Missing, ...] = ()
     severity: Severity | None = None
+    due: tuple[Due, ...] = ()
 
 
 class Remediation(Record, frozen=True):
@@ -134,7 +146,8 @@ class Finding(Record, frozen=True, omit_defaults=True):
 
     `exception` stands where a person accepted the failure, `change` where it was held against a baseline, and `source`
     where the infrastructure's own code says so: its file from the repository's root, line and text. `causes` are the
-    fingerprints of the failures that must be mended before this one can be.
+    fingerprints of the failures that must be mended before this one can be; `due` stands where it is known that
+    something ends, whatever the outcome.
     """
 
     rule: str
@@ -153,6 +166,7 @@ class Finding(Record, frozen=True, omit_defaults=True):
     change: Change | None = None
     source: Place | None = None
     causes: tuple[str, ...] = ()
+    due: tuple[Due, ...] = ()
 
 
 class Effort(StrEnum):

@@ -19,9 +19,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from string import Formatter
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
+import msgspec
+
 from aks_audit.errors import AuditError
 from aks_audit.facts import AzureResource, Holding, Unread
-from aks_audit.results import Control, Evidence, Missing, Outcome, Remediation, RuleText, Severity, Verdict
+from aks_audit.results import Control, Due, Evidence, Missing, Outcome, Remediation, RuleText, Severity, Verdict
 
 T = TypeVar("T")
 R = TypeVar("R", bound=AzureResource)
@@ -35,11 +37,15 @@ class RuleError(AuditError):
 
 
 class Rule(NamedTuple):
-    """A rule: its text, the kind of subject it asks about, and the function that answers."""
+    """A rule: its text, the kind of subject it asks about, and the function that answers.
+
+    `dated`: its verdicts tell what ends when, so that where it cannot be decided, something may be due.
+    """
 
     text: RuleText
     subject: type
     judge: Callable[[Any], Verdict]
+    dated: bool = False
 
     @property
     def id(self) -> str:
@@ -63,9 +69,11 @@ class _Names(dict[str, str]):
 
 
 def rule(
-    rule_id: str, *, title: str, severity: Severity, controls: Iterable[Control] = ()
+    rule_id: str, *, title: str, severity: Severity, controls: Iterable[Control] = (), dated: bool = False
 ) -> Callable[[Callable[[Any], Verdict]], Rule]:
     """Make a function a rule. Its parameter's type selects the subjects, its docstring holds the text.
+
+    `dated` is for a rule whose verdicts tell what ends when; `aks-audit due` asks it.
 
     Raises:
         RuleError: the function has no docstring, lacks a part, has braces in a fix that hold no name, or does not take
@@ -96,19 +104,22 @@ def rule(
             disagreement=parts.get("Disagreement", ""),
             follows=tuple(parts.get("Follows", "").split()),
         )
-        return Rule(text, subjects[0], function)
+        return Rule(text, subjects[0], function, dated)
 
     return make
 
 
-def passes(message: str, *evidence: Evidence) -> Verdict:
-    """The subject is as the rule's title says, on this evidence."""
-    return Verdict(outcome=Outcome.PASS, message=message, evidence=evidence)
+def passes(message: str, *evidence: Evidence, due: Iterable[Due] = ()) -> Verdict:
+    """The subject is as the rule's title says, on this evidence. `due` is what will end."""
+    return Verdict(outcome=Outcome.PASS, message=message, evidence=evidence, due=tuple(due))
 
 
-def fails(message: str, *evidence: Evidence, severity: Severity | None = None) -> Verdict:
-    """The subject is not as the rule's title says. `severity` replaces the rule's own where this case differs."""
-    return Verdict(outcome=Outcome.FAIL, message=message, evidence=evidence, severity=severity)
+def fails(message: str, *evidence: Evidence, severity: Severity | None = None, due: Iterable[Due] = ()) -> Verdict:
+    """The subject is not as the rule's title says. `severity` replaces the rule's own where this case differs.
+
+    `due` is what will end, or has ended.
+    """
+    return Verdict(outcome=Outcome.FAIL, message=message, evidence=evidence, severity=severity, due=tuple(due))
 
 
 def not_applicable(message: str, *evidence: Evidence) -> Verdict:
@@ -116,16 +127,16 @@ def not_applicable(message: str, *evidence: Evidence) -> Verdict:
     return Verdict(outcome=Outcome.NOT_APPLICABLE, message=message, evidence=evidence)
 
 
-def undecided(message: str, *evidence: Evidence, missing: Iterable[Missing] = ()) -> Verdict:
-    """What was read does not decide the question."""
-    return Verdict(outcome=Outcome.UNKNOWN, message=message, evidence=evidence, missing=tuple(missing))
+def undecided(message: str, *evidence: Evidence, missing: Iterable[Missing] = (), due: Iterable[Due] = ()) -> Verdict:
+    """What was read does not decide the question. `due` is what will end all the same."""
+    return Verdict(Outcome.UNKNOWN, message, evidence, tuple(missing), due=tuple(due))
 
 
 def each(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     """Judge every item and give the worst answer, with the evidence of all items that share it.
 
     A failure counts before an unknown, an unknown before a pass, a pass before not applicable; so one item that
-    cannot be read neither hides another's failure nor passes unseen.
+    cannot be read neither hides another's failure nor passes unseen. What ends is told of every item.
     """
     verdicts = [_judged(item, judge) for item in items]
     if not verdicts:
@@ -143,6 +154,7 @@ def each(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
         evidence=tuple(evidence for verdict in worst for evidence in verdict.evidence),
         missing=tuple(dict.fromkeys(missing for verdict in worst for missing in verdict.missing)),
         severity=min(severities, key=list(Severity).index) if severities else None,
+        due=tuple(dict.fromkeys(due for verdict in verdicts for due in verdict.due)),
     )
 
 
@@ -155,7 +167,8 @@ def every(items: Sequence[T], judge: Callable[[T], Verdict]) -> Verdict:
     verdict = each(items, judge)
     if verdict.outcome is not Outcome.PASS:
         return verdict
-    return next((one for one in map(judge, items) if one.outcome is Outcome.NOT_APPLICABLE), verdict)
+    apart = next((one for one in map(judge, items) if one.outcome is Outcome.NOT_APPLICABLE), verdict)
+    return msgspec.structs.replace(apart, due=verdict.due)
 
 
 def each_of_all(holding: Holding[R], judge: Callable[[R], Verdict]) -> Verdict:

@@ -36,7 +36,7 @@ _POD_ADDRESSES = ("cx_ipam_", "subnet_exhaustion")
 """What the metrics of Azure CNI about addresses of pods are called, in Prometheus and in Container Insights."""
 
 
-class _Told(NamedTuple):
+class Told(NamedTuple):
     """What alert rules say: the evidence that one watches; that some are there but disabled; what cannot be told."""
 
     watching: tuple[Evidence, ...] = ()
@@ -98,15 +98,15 @@ def _gateways_of_subnets(cluster: ManagedCluster) -> Iterator[str]:
 def _watched(cluster: ManagedCluster, resource_id: str, metrics: Collection[str]) -> Verdict:
     def watches(alert: MetricAlert) -> bool:
         names = {(one.metric_name or "").lower() for one in alert.criteria or ()}
-        return bool(names & set(metrics)) and _in_scope(alert, [resource_id])
+        return bool(names & set(metrics)) and in_scope(alert, [resource_id])
 
-    told = _ask(cluster.estate.every(MetricAlert), watches)
+    told = ask(cluster.estate.every(MetricAlert), watches)
     name = resource_id.rpartition("/")[2]
     if told.watching:
         return passes(f"An alert watches the ports of {name}", *told.watching)
     if told.perhaps:
         return undecided("Whether an alert watches the ports cannot be told", missing=told.perhaps)
-    cluster.estate.within(MetricAlert, _subscription(cluster)).whole()
+    cluster.estate.within(MetricAlert, subscription_of(cluster)).whole()
     if told.disabled:
         return fails(f"The alert on the ports of {name} is disabled", *told.disabled)
     return fails(f"No metric alert watches the ports of {name}", cluster.at(ManagedCluster.outbound_type))
@@ -140,10 +140,10 @@ def pod_addresses_watched(cluster: ManagedCluster) -> Verdict:
         return undecided("The cluster's body does not name its network plugin", plugin)
     if cluster.network_plugin is not NetworkPlugin.AZURE or cluster.network_plugin_mode is NetworkPluginMode.OVERLAY:
         return not_applicable("Pods take no addresses of the network", plugin, mode)
-    estate, subscription = cluster.estate, _subscription(cluster)
-    workspaces = _workspaces(cluster)
-    logs = _ask(estate.every(ScheduledQueryRule), lambda one: _searches(one, [cluster.id, *workspaces]))
-    series = _ask(estate.every(PrometheusRuleGroup), lambda one: _computes(one, cluster))
+    estate, subscription = cluster.estate, subscription_of(cluster)
+    workspaces = workspaces_of(cluster)
+    logs = ask(estate.every(ScheduledQueryRule), lambda one: _searches(one, [cluster.id, *workspaces]))
+    series = ask(estate.every(PrometheusRuleGroup), lambda one: computes(one, cluster, _names_addresses))
     if watching := (*logs.watching, *series.watching):
         return passes("An alert watches the addresses of pods", *watching)
     if perhaps := (*logs.perhaps, *series.perhaps):
@@ -155,7 +155,7 @@ def pod_addresses_watched(cluster: ManagedCluster) -> Verdict:
     return fails("No alert watches the addresses of pods", plugin, mode)
 
 
-def _workspaces(cluster: ManagedCluster) -> Iterator[str]:
+def workspaces_of(cluster: ManagedCluster) -> Iterator[str]:
     """The Log Analytics workspaces of the cluster's Container Insights, as an add-on and in the profile."""
     agent = cluster.oms_agent
     return filter(None, (agent.workspace_id if agent else None, cluster.container_insights_workspace_id))
@@ -163,19 +163,19 @@ def _workspaces(cluster: ManagedCluster) -> Iterator[str]:
 
 def _searches(alert: ScheduledQueryRule, resources: Sequence[str]) -> bool:
     queries = [(criterion.query or "").lower() for criterion in alert.criteria or ()]
-    return any(name in query for query in queries for name in _POD_ADDRESSES) and _in_scope(alert, resources)
+    return any(name in query for query in queries for name in _POD_ADDRESSES) and in_scope(alert, resources)
 
 
-def _computes(group: PrometheusRuleGroup, cluster: ManagedCluster) -> bool:
-    """Whether a group has an alert on the addresses of a cluster's pods.
+def computes(group: PrometheusRuleGroup, cluster: ManagedCluster, named: Callable[[PrometheusRule], bool]) -> bool:
+    """Whether a group has an alert about a cluster in which something is named.
 
     Raises:
         Malformed: it has one and does not say of which cluster, or whether it is enabled.
     """
-    alerts = [one for one in group.rules or () if one.alert and _names_addresses(one)]
+    alerts = [one for one in group.rules or () if one.alert and named(one)]
     if not alerts or (group.cluster_name and group.cluster_name.lower() != cluster.name.lower()):
         return False
-    if group.cluster_name is None and not _in_scope(group, [cluster.id]):
+    if group.cluster_name is None and not in_scope(group, [cluster.id]):
         raise Malformed(group.id, "/properties/clusterName", "a Prometheus rule group that names no cluster")
     if any(one.enabled is None for one in alerts):
         raise Malformed(group.id, alerts[0].pointer, "an alert that is neither enabled nor disabled")
@@ -186,7 +186,7 @@ def _names_addresses(one: PrometheusRule) -> bool:
     return any(name in (one.expression or "").lower() for name in _POD_ADDRESSES)
 
 
-def _in_scope(alert: AlertRule, resources: Sequence[str]) -> bool:
+def in_scope(alert: AlertRule, resources: Sequence[str]) -> bool:
     """Whether one of the resources is in the scopes of an alert.
 
     Raises:
@@ -197,7 +197,7 @@ def _in_scope(alert: AlertRule, resources: Sequence[str]) -> bool:
     return any(within(resource, scope) for scope in alert.scopes for resource in resources)
 
 
-def _ask(alerts: Sequence[A], watches: Callable[[A], bool]) -> _Told:
+def ask(alerts: Sequence[A], watches: Callable[[A], bool]) -> Told:
     """What the alerts say of which something holds, which may not be to be told of some."""
     watching: list[Evidence] = []
     disabled: list[Evidence] = []
@@ -210,10 +210,11 @@ def _ask(alerts: Sequence[A], watches: Callable[[A], bool]) -> _Told:
                 (watching if alert.enabled else disabled).append(alert.at(AlertRule.enabled))
         except Unread as unread:
             perhaps += unread.missing
-    return _Told(tuple(watching), tuple(disabled), tuple(dict.fromkeys(perhaps)))
+    return Told(tuple(watching), tuple(disabled), tuple(dict.fromkeys(perhaps)))
 
 
-def _subscription(cluster: ManagedCluster) -> str:
+def subscription_of(cluster: ManagedCluster) -> str:
+    """The id of a cluster's subscription."""
     return f"/subscriptions/{cluster.parsed.subscription}"
 
 

@@ -188,7 +188,7 @@ def enough_system_nodes(cluster: ManagedCluster) -> Verdict:
     if not system:
         return not_applicable("The cluster lists no System pool of its own", cluster.at(ManagedCluster.agent_pools))
     evidence = [pool.at(AgentPool.min_count if pool.enable_auto_scaling else AgentPool.count) for pool in system]
-    counts = [_fewest_nodes(pool) if pool.mode else None for pool in system]
+    counts = [fewest_nodes(pool) if pool.mode else None for pool in system]
     nodes = sum(count for count in counts if count)
     if nodes >= _SYSTEM_NODES:
         return passes(f"System nodes: at least {nodes}", *evidence)
@@ -200,7 +200,7 @@ def enough_system_nodes(cluster: ManagedCluster) -> Verdict:
     return fails(f"System nodes: at least {nodes}, wanted {_SYSTEM_NODES}", *evidence, severity=severity)
 
 
-def _fewest_nodes(pool: AgentPool) -> int | None:
+def fewest_nodes(pool: AgentPool) -> int | None:
     """The number of nodes that a pool is sure to have; None where the body does not say."""
     if pool.enable_auto_scaling:
         return pool.min_count

@@ -50,6 +50,31 @@ def secrets_encrypted_with_kms(cluster: ManagedCluster) -> Verdict:
 
 
 @rule(
+    "AKS-CP-11",
+    title="Disks are encrypted with a key of one's own",
+    severity=Severity.INFO,
+    controls=(mcsb("DP-5"), azure_policy("7d7be79c-23ba-4033-84dd-45e2a5ccdd67")),
+)
+def disks_encrypted_with_own_key(cluster: ManagedCluster) -> Verdict:
+    """With a key of one's own, disks can be made unreadable, and each use of the key is logged.
+
+    Severity: a matter of opinion, or of a regulation. Azure encrypts every disk in any case, with keys that it keeps itself; a
+    key of one's own keeps nobody out who may read the disk, and a lost one loses the disks.
+    Decided: `properties.diskEncryptionSetID` names a disk encryption set. It holds for OS disks, ephemeral ones among
+    them, and for volumes of the storage classes that AKS makes; a storage class may name another, which is not judged.
+    Absent is Azure's default, platform-managed keys. Encryption at host is another question (AKS-CP-12).
+    Fix: az aks create --resource-group {group} --name <new cluster> --node-osdisk-diskencryptionset-id <disk encryption set id>
+    Bicep: properties.diskEncryptionSetID: <disk encryption set id>
+    Change: new cluster; it cannot be set later. Where no regulation asks for it, accept the finding
+    References: https://learn.microsoft.com/azure/aks/azure-disk-customer-managed-keys
+    """
+    evidence = cluster.at(ManagedCluster.disk_encryption_set)
+    if cluster.disk_encryption_set:
+        return passes("Disks are encrypted with a key of a disk encryption set", evidence)
+    return fails("Disks are encrypted with platform-managed keys alone", evidence)
+
+
+@rule(
     "AKS-CP-12",
     title="The agent pool is encrypted at host",
     severity=Severity.LOW,
@@ -148,4 +173,10 @@ def secrets_rotated(cluster: ManagedCluster) -> Verdict:
             return undecided("The setting is neither true nor false", evidence)
 
 
-RULES = (secrets_encrypted_with_kms, encrypted_at_host, key_vault_provider_installed, secrets_rotated)
+RULES = (
+    secrets_encrypted_with_kms,
+    disks_encrypted_with_own_key,
+    encrypted_at_host,
+    key_vault_provider_installed,
+    secrets_rotated,
+)

@@ -13,8 +13,9 @@ from aks_audit.facts import Evidence, Malformed
 from aks_audit.facts.images import ImageReference, read_reference
 from aks_audit.facts.platform import is_component
 from aks_audit.facts.workloads import Container, PodSpec, Volume, Workload
-from aks_audit.results import Severity, Verdict
+from aks_audit.results import Due, Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule, undecided
+from aks_audit_rules.dates import IMAGES, day_of
 from aks_audit_rules.frameworks import aks_health_check, azure_policy, kubebuddy, review_checklist, the_aks_checklist
 from aks_audit_rules.workload_verdicts import Worst, judge_specs
 
@@ -24,25 +25,11 @@ class _PublicRegistries(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     hosts: frozenset[str]
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Images of one publisher, with the first day without support of each of their lines."""
-
-    names: tuple[str, ...]
-    source: str
-    lines: dict[str, dt.date]
-
-
-class _EndsOfLife(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    as_of: dt.date
-    image: tuple[_Line, ...]
-
-
 def _data(name: str) -> bytes:
     return files("aks_audit_rules").joinpath(f"data/{name}.toml").read_bytes()
 
 
 _PUBLIC = msgspec.toml.decode(_data("public_registries"), type=_PublicRegistries).hosts
-_ENDS = msgspec.toml.decode(_data("end_of_life"), type=_EndsOfLife)
 _AZURE = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
 _MICROSOFT = frozenset({"mcr.microsoft.com", "mcr.azure.cn", "mcr.azure.us"})
 _MOVING = frozenset({"", "latest"})
@@ -236,6 +223,7 @@ def _pulled(used: Used) -> Verdict:
 @rule(
     "AKS-KS-21",
     title="No image is of a line whose maintenance has ended",
+    dated=True,
     severity=Severity.MEDIUM,
     controls=(
         kubebuddy("SEC034"),
@@ -258,21 +246,22 @@ def maintained_images(workload: Workload) -> Verdict:
     Change: replaces the workload's pods, by its own update strategy
     References: https://learn.microsoft.com/azure/aks/operator-best-practices-container-image-management
     """
-    as_of = workload.estate.as_of
-    day = dt.date.fromisoformat(as_of[:10]) if as_of else _ENDS.as_of
-    return _judge(workload, partial(_maintained, day), every)
+    return _judge(workload, partial(_maintained, day_of(workload.estate)), every)
 
 
 def _maintained(day: dt.date, used: Used) -> Verdict:
     found = used.reference
-    known = next((line for line in _ENDS.image if any(_is_of(found.name, name) for name in line.names)), None)
+    known = next((line for line in IMAGES if any(_is_of(found.name, name) for name in line.names)), None)
     end = _end(found.tag, known.lines) if known else None
     if known is None or end is None:
         return not_applicable(f"When the maintenance of {found.name} ends is not known", used.evidence)
+    due = [
+        Due(f"The image {found.name}{found.tag and ':' + found.tag}", str(end), "move to a version that is maintained")
+    ]
     if end <= day:
         told = f"The image of {used.whose} has not been maintained since {end}: {found} ({known.source})"
-        return fails(told, used.evidence)
-    return passes(f"The image of {used.whose} is maintained until {end}", used.evidence)
+        return fails(told, used.evidence, due=due)
+    return passes(f"The image of {used.whose} is maintained until {end}", used.evidence, due=due)
 
 
 def _is_of(name: str, known: str) -> bool:

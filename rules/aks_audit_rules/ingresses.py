@@ -25,10 +25,11 @@ from aks_audit.facts.services import (
 from aks_audit.facts.workloads import Container, Workload, workloads
 from aks_audit.results import Missing, Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
+from aks_audit_rules.dates import Component
 from aks_audit_rules.frameworks import azure_policy, kubebuddy, mcsb, the_aks_checklist
 from aks_audit_rules.load_balancers import images_of
 from aks_audit_rules.plain_listeners import gateway_https_only
-from aks_audit_rules.retirements import Component, retiring
+from aks_audit_rules.retirements import retiring
 
 _NGINX = "nginx.ingress.kubernetes.io/"
 _KEY_VAULT = "kubernetes.azure.com/tls-cert-keyvault-uri"
@@ -354,6 +355,7 @@ _COMMUNITY = ("*/ingress-nginx/controller", "*/nginx-ingress-controller")
 @rule(
     "AKS-ING-13",
     title="No ingress controller without support is in use",
+    dated=True,
     severity=Severity.LOW,
     controls=(kubebuddy("NET013"), kubebuddy("NET020")),
 )

@@ -22,6 +22,7 @@ from aks_audit.facts.services import ServiceCIDR
 from aks_audit.network.addresses import PRIVATE, AddressSet
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule, undecided
+from aks_audit_rules.dates import Component
 from aks_audit_rules.frameworks import (
     aks_health_check,
     aprl,
@@ -33,7 +34,7 @@ from aks_audit_rules.frameworks import (
     review_checklist,
     the_aks_checklist,
 )
-from aks_audit_rules.retirements import Component, retiring
+from aks_audit_rules.retirements import retiring
 
 # Ranges that AKS refuses or uses itself, by the prerequisites in learn.microsoft.com/azure/aks/configure-kubenet.
 _RESERVED = tuple(map(ip_network, ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24")))

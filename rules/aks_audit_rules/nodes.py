@@ -20,6 +20,38 @@ _KEEPS_PODS_AWAY = ("NoSchedule", "NoExecute")
 
 
 @rule(
+    "AKS-CP-19",
+    title="The node resource group has a name of one's own",
+    severity=Severity.INFO,
+    controls=(
+        review_checklist("73b32a5a-67f7-4a9e-b5b3-1f38c3f39812"),
+        the_aks_checklist("73b32a5a-67f7-4a9e-b5b3-1f38c3f39812"),
+        kubebuddy("AKSBP010"),
+    ),
+)
+def node_resource_group_named(cluster: ManagedCluster) -> Verdict:
+    """AKS calls the node resource group `MC_<group>_<cluster>_<region>` where nobody gives it a name.
+
+    Under a name by the organisation's own rules, people, policies and bills see whose nodes and load balancers these are.
+
+    Severity: it is order, not security; and since the name is fixed when the cluster is made, a thought for the next one.
+    Decided: `properties.nodeResourceGroup` does not begin with `MC_`, in any case. Absent is unknown.
+    Fix: az aks create --resource-group {group} --name <new-cluster> --node-resource-group <name>
+    Bicep: properties.nodeResourceGroup: '<name>'
+    Change: new cluster; the name cannot be changed later
+    References: https://learn.microsoft.com/azure/aks/faq
+    Disagreement: KubeBuddy calls it medium, Azure's review checklist low. Nothing works otherwise for it.
+    """
+    evidence = cluster.at(ManagedCluster.node_resource_group)
+    name = cluster.node_resource_group
+    if name is None:
+        return undecided("The body does not name the node resource group", evidence)
+    if name.lower().startswith("mc_"):
+        return fails(f"{name} is named by AKS: a name of one's own would tell whose it is", evidence)
+    return passes(f"{name} is a name of one's own", evidence)
+
+
+@rule(
     "AKS-CP-20",
     title="The node resource group is locked",
     severity=Severity.MEDIUM,
@@ -176,4 +208,10 @@ def no_availability_set(pool: AgentPool) -> Verdict:
             assert_never(kind)
 
 
-RULES = (node_resource_group_locked, no_ssh_with_local_keys, system_pool_reserved, no_availability_set)
+RULES = (
+    node_resource_group_named,
+    node_resource_group_locked,
+    no_ssh_with_local_keys,
+    system_pool_reserved,
+    no_availability_set,
+)

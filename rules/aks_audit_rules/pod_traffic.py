@@ -14,9 +14,10 @@ from aks_audit.facts import (
 from aks_audit.facts.enumerations import TransitEncryption
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
+from aks_audit_rules.dates import Component
 from aks_audit_rules.frameworks import review_checklist, the_aks_checklist
 from aks_audit_rules.network_profile import network_plugin_of
-from aks_audit_rules.retirements import Component, retiring
+from aks_audit_rules.retirements import retiring
 
 
 @rule(

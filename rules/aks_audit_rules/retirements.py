@@ -1,10 +1,6 @@
-"""Components that Azure has retired, or has announced to retire, by the dates in `data/retirements.toml`."""
+"""Components that Azure has retired, or has announced to retire, by the dates in `data/dates.toml`."""
 
 import datetime as dt
-from enum import StrEnum
-from importlib.resources import files
-
-import msgspec
 
 from aks_audit.facts import (
     AddOn,
@@ -18,60 +14,33 @@ from aks_audit.facts import (
     NetworkPolicy,
     OSType,
 )
-from aks_audit.results import Outcome, Severity, Verdict
+from aks_audit.results import Due, Outcome, Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule, undecided
-
-
-class Component(StrEnum):
-    """A component with a date of retirement."""
-
-    HTTP_APPLICATION_ROUTING = "http-application-routing"
-    BASIC_LOAD_BALANCER = "basic-load-balancer"
-    AVAILABILITY_SET = "availability-set"
-    POD_IDENTITY = "pod-identity"
-    AZURE_NPM_WINDOWS = "azure-npm-windows"
-    OPEN_SERVICE_MESH = "open-service-mesh"
-    KUBENET = "kubenet"
-    AZURE_NPM_LINUX = "azure-npm-linux"
-    INGRESS_NGINX = "ingress-nginx"
-    APP_ROUTING_NGINX = "app-routing-nginx"
-
-
-class Retirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is retired, the first day without support, what to do instead, and the address that announces it."""
-
-    component: Component
-    what: str
-    date: dt.date
-    action: str
-    source: str
-
-
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    as_of: dt.date
-    retirement: tuple[Retirement, ...]
-
-
-_TABLE = msgspec.toml.decode(files("aks_audit_rules").joinpath("data/retirements.toml").read_bytes(), type=_Table)
-RETIREMENTS = {retirement.component: retirement for retirement in _TABLE.retirement}
+from aks_audit_rules.dates import RETIREMENTS, Announcement, Component, day_of
 
 _SOON = dt.timedelta(days=365)
 
 
 def retiring(component: Component, cluster: ManagedCluster, *evidence: Evidence) -> Verdict:
-    """The failure of using a component: high once it is retired, medium in the year before, low until then.
+    """The failure of using a component: high once it is retired, medium in the year before, low until then."""
+    return ending(RETIREMENTS[component], cluster, *evidence)
 
-    The day is that of the snapshot, so that the same snapshot always gives the same answer; a snapshot that
-    does not say when it was made is judged by the day of the table.
+
+def ending(
+    retirement: Announcement, cluster: ManagedCluster, *evidence: Evidence, user: str = "", soon: dt.timedelta = _SOON
+) -> Verdict:
+    """The failure of using what is retired: high from its day on, medium when that is soon, low until then.
+
+    The day of comparison is that of the snapshot; `user` is put before what is used.
     """
-    retirement = RETIREMENTS[component]
-    as_of = cluster.estate.as_of
-    day = dt.date.fromisoformat(as_of[:10]) if as_of else _TABLE.as_of
+    day = day_of(cluster.estate)
     if retirement.date <= day:
         severity, verb = Severity.HIGH, "was retired on"
     else:
-        severity, verb = Severity.MEDIUM if retirement.date - day <= _SOON else Severity.LOW, "retires on"
-    return fails(f"{retirement.what}: {verb} {retirement.date}; {retirement.action}", *evidence, severity=severity)
+        severity, verb = Severity.MEDIUM if retirement.date - day <= soon else Severity.LOW, "retires on"
+    told = f"{user}{retirement.what}: {verb} {retirement.date}; {retirement.action}"
+    due = Due(retirement.what, str(retirement.date), retirement.action)
+    return fails(told, *evidence, severity=severity, due=[due])
 
 
 def open_service_mesh_off(cluster: ManagedCluster) -> Verdict:
@@ -168,7 +137,7 @@ _COMPONENTS = (
 )
 
 
-@rule("AKS-SUB-31", title="No retired or retiring component is in use", severity=Severity.MEDIUM)
+@rule("AKS-SUB-31", title="No retired or retiring component is in use", severity=Severity.MEDIUM, dated=True)
 def no_retiring_component(cluster: ManagedCluster) -> Verdict:
     """A retired component gets no fixes: the next vulnerability in it stays open, and Azure may migrate or refuse the cluster.
 

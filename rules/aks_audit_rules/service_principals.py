@@ -5,18 +5,20 @@ from collections.abc import Sequence
 
 from aks_audit.facts import Malformed, ManagedCluster
 from aks_audit.facts.applications import Application, PasswordCredential, application_of
-from aks_audit.results import Severity, Verdict
+from aks_audit.results import Due, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import review_checklist, the_aks_checklist
 
 _SOON = dt.timedelta(days=30)
 _OLDEST = dt.timedelta(days=366)
+_WHAT, _ACTION = "The secret of the service principal", "make another and give it to the cluster"
 
 
 @rule(
     "AKS-IAM-07",
     title="The secret of the cluster's service principal is rotated",
     severity=Severity.HIGH,
+    dated=True,
     controls=(
         review_checklist("b03dda6d-58d7-4c89-8ddb-107d5769ae66"),
         the_aks_checklist("b03dda6d-58d7-4c89-8ddb-107d5769ae66"),
@@ -63,15 +65,19 @@ def _lasts(secrets: Sequence[PasswordCredential], day: dt.date) -> Verdict:
     """Whether the secrets last for a while."""
     ordered = sorted(secrets, key=_end)
     last, evidence = ordered[-1], ordered[-1].at(PasswordCredential.end)
+    due = [Due(f"{_WHAT} (the last)", str(_end(last)), _ACTION)]
     if _end(last) < day:
-        return fails(f"The service principal's last secret expired on {_end(last)}", evidence)
+        return fails(f"The service principal's last secret expired on {_end(last)}", evidence, due=due)
     if _end(last) - day <= _SOON:
-        return fails(f"The service principal's last secret expires on {_end(last)}", evidence)
+        return fails(f"The service principal's last secret expires on {_end(last)}", evidence, due=due)
     first = next(one for one in ordered if _end(one) >= day)
+    due = [Due(f"{_WHAT} (the first of {len(secrets)})", str(_end(first)), _ACTION)]
     if _end(first) - day <= _SOON:
         told = f"A secret expires on {_end(first)}, another later; which the cluster has, Microsoft Graph does not say"
-        return undecided(told, first.at(PasswordCredential.end))
-    return passes(f"The service principal's secrets last until {_end(first)}", first.at(PasswordCredential.end))
+        return undecided(told, first.at(PasswordCredential.end), due=due)
+    return passes(
+        f"The service principal's secrets last until {_end(first)}", first.at(PasswordCredential.end), due=due
+    )
 
 
 def _renewed(secrets: Sequence[PasswordCredential], day: dt.date) -> Verdict:

@@ -7,6 +7,7 @@ from compose.azure import TENANT, Group, guid, reference
 
 CLUSTERS = "Microsoft.ContainerService/managedClusters"
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
+MAINTENANCE = f"{CLUSTERS}/maintenanceConfigurations"
 VERSION = "1.34.2"
 _TOP = ("sku", "identity", "kind", "tags")
 
@@ -100,6 +101,20 @@ def _names(group: Group, name: str) -> Body:
         "azurePortalFQDN": f"{host}.portal.hcp.{group.location}.azmk8s.io",
         "resourceUID": guid(group.id, name, "uid").replace("-", "")[:24],
     }
+
+
+def maintenance_windows(cluster: Body) -> list[Body]:
+    """The windows for upgrades of a cluster and of its nodes: Sunday mornings."""
+    window = {
+        "schedule": {"weekly": {"intervalWeeks": 1, "dayOfWeek": "Sunday"}},
+        "durationHours": 8,
+        "utcOffset": "+00:00",
+        "startDate": "2026-01-04",
+        "startTime": "01:00",
+    }
+    names = ("aksManagedAutoUpgradeSchedule", "aksManagedNodeOSUpgradeSchedule")
+    frames = ({"id": f"{cluster['id']}/maintenanceConfigurations/{name}", "name": name} for name in names)
+    return [{**frame, "type": MAINTENANCE, "properties": {"maintenanceWindow": window}} for frame in frames]
 
 
 def _defaults(group: Group, name: str, node_group: str) -> Body:

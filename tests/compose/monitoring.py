@@ -1,6 +1,6 @@
-"""Bodies of what a scan reads where it is asked to: logs, alerts, flow logs, credentials, plans of Defender."""
+"""Bodies of what a scan reads where it is asked to: logs, alerts, flow logs, credentials, plans, backups, quotas."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Body, Listing
@@ -10,6 +10,8 @@ _FEDERATED = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentity
 _SETTINGS = "Microsoft.Insights/diagnosticSettings"
 _BY_SUBSCRIPTION = (
     "Microsoft.AlertsManagement/prometheusRuleGroups",
+    "Microsoft.DataProtection/backupVaults",
+    "Microsoft.Insights/activityLogAlerts",
     "Microsoft.Insights/metricAlerts",
     "Microsoft.Insights/scheduledQueryRules",
     "Microsoft.Network/networkWatchers",
@@ -25,6 +27,7 @@ IMAGES_SEARCHED = (
 _BY_RESOURCE = {
     "microsoft.containerregistry/registries": _SETTINGS,
     "microsoft.containerservice/managedclusters": _SETTINGS,
+    "microsoft.dataprotection/backupvaults": "Microsoft.DataProtection/backupVaults/backupInstances",
     "microsoft.managedidentity/userassignedidentities": _FEDERATED,
     "microsoft.network/azurefirewalls": _SETTINGS,
     "microsoft.network/networkwatchers": "Microsoft.Network/networkWatchers/flowLogs",
@@ -133,6 +136,65 @@ def metric_alert(group: Group, name: str, scope: str, metric: str) -> Body:
         "actions": [],
     }
     return {**resource(group, group.of("Microsoft.Insights/metricAlerts", name), properties), "location": "global"}
+
+
+def activity_log_alert(group: Group, name: str, category: str, **any_of: Sequence[str]) -> Body:
+    """An activity log alert that is enabled, on events of a category in the subscription.
+
+    `any_of`: further conditions, by the field the values of which one must be.
+    """
+    conditions: list[Body] = [{"field": "category", "equals": category, "containsAny": None}]
+    conditions += [{"field": field, "equals": None, "containsAny": list(of)} for field, of in any_of.items()]
+    properties = {
+        "scopes": [group.subscription.id],
+        "condition": {"allOf": conditions},
+        "actions": {"actionGroups": []},
+        "enabled": True,
+    }
+    body = resource(group, group.of("Microsoft.Insights/activityLogAlerts", name), properties)
+    return {**body, "location": "Global"}
+
+
+def backups(group: Group, name: str, clusters: Iterable[str]) -> list[Body]:
+    """A backup vault, and the backup instances of clusters in it."""
+    vault = group.of("Microsoft.DataProtection/backupVaults", name)
+    return [
+        resource(group, vault, {"storageSettings": [{"datastoreType": "VaultStore", "type": "ZoneRedundant"}]}),
+        *(_backup(f"{vault}/backupInstances/{name_of(one)}-{guid(vault, one)}", one) for one in clusters),
+    ]
+
+
+def _backup(own: str, cluster: str) -> Body:
+    source = {
+        "objectType": "Datasource",
+        "resourceID": cluster,
+        "resourceName": name_of(cluster),
+        "resourceType": parse(cluster).type,
+        "datasourceType": parse(cluster).type,
+    }
+    return {
+        "id": own,
+        "name": name_of(own),
+        "type": parse(own).type,
+        "properties": {
+            "objectType": "BackupInstance",
+            "friendlyName": name_of(cluster),
+            "dataSourceInfo": source,
+            "protectionStatus": {"status": "ProtectionConfigured"},
+            "currentProtectionState": "ProtectionConfigured",
+            "provisioningState": "Succeeded",
+        },
+    }
+
+
+def core_quotas(subscription: Subscription, quotas: Mapping[str, tuple[int, int]]) -> Body:
+    """How many cores of each family, and of all, are taken in the subscription's region, and may be."""
+    own = f"{subscription.id}/providers/Microsoft.Compute/locations/{subscription.location}/usages"
+    rows = [
+        {"unit": "Count", "currentValue": taken, "limit": limit, "name": {"value": name, "localizedValue": name}}
+        for name, (taken, limit) in quotas.items()
+    ]
+    return {"id": own, "type": "Microsoft.Compute/locations/usages", "value": rows}
 
 
 def defender_plans(subscription: Subscription, *extensions: str) -> list[Body]:

@@ -26,9 +26,14 @@ PATH = "/providers/microsoft.resourcegraph/resources"
 _MOST_ROWS = 1000
 _SUBSCRIPTIONS = "microsoft.resources/subscriptions"
 _ASSIGNMENTS = "microsoft.authorization/roleassignments"
-_TABLES = {"authorizationresources": "microsoft.authorization/", "resourcecontainers": "microsoft.resources/"}
+_TABLES = {
+    "authorizationresources": "microsoft.authorization/",
+    "policyresources": "microsoft.policyinsights/",
+    "resourcecontainers": "microsoft.resources/",
+}
 _FORM = re.compile(
-    r"(?P<table>\w+) \| where type in~ \((?P<types>'[\w./]+'(?:, '[\w./]+')*)\) \| order by id asc "
+    r"(?P<table>\w+) \| where type in~ \((?P<types>'[\w./]+'(?:, '[\w./]+')*)\)"
+    r"(?: \| where tostring\(properties\.resourceType\) =~ '(?P<about>[\w./]+)')? \| order by id asc "
     r"\| project (?P<columns>\w+(?:, \w+)*)"
 )
 
@@ -75,7 +80,7 @@ class Queries:
         size = min(options.get("$top", _MOST_ROWS), self._graph.rows)
         if form is None or options.get("$top", 1) > _MOST_ROWS or options.get("resultFormat") != "objectArray":
             return answers.error(400, "BadRequest", "Please provide below info when asking for support.", headers)
-        rows = [_projected(row, form["columns"].split(", ")) for row in self._rows(form, asked)]
+        rows = [_projected(row, form["columns"].split(", ")) for row in self._rows(form, asked) if _about(row, form)]
         start = int(base64.b64decode(options.get("$skipToken", "")) or 0)
         page: Body = {
             "totalRecords": len(rows),
@@ -140,6 +145,10 @@ def _too_large(answer: Answer, largest: int) -> Answer:
 
 def _in_table(kind: str, beginning: str) -> bool:
     return kind.startswith(beginning) and (bool(beginning) or not kind.startswith(tuple(_TABLES.values())))
+
+
+def _about(row: Body, form: re.Match[str]) -> bool:
+    return form["about"] is None or str(row["properties"].get("resourceType", "")).lower() == form["about"]
 
 
 def _projected(row: Body, columns: list[str]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ documentation of AKS lists.
 from resource_manager.paging import Body
 
 _HTTPS, _HTTP = 443, 80
+VERSIONS = "microsoft.containerservice/locations/kubernetesversions"
+_PLANS = ["KubernetesOfficial", "AKSLongTermSupport"]
 
 
 def of_cluster(kind: str, cluster: Body) -> list[Body]:
@@ -20,6 +22,28 @@ def of_cluster(kind: str, cluster: Body) -> list[Body]:
             return _outbound_endpoints(cluster)
         case _:
             return []
+
+
+def kubernetes_versions() -> list[Body]:
+    """The Kubernetes versions that AKS has in a region, in autumn 2026."""
+    return [
+        _version("1.32", 9, _PLANS[1:]),
+        _version("1.33", 5, _PLANS[1:]),
+        _version("1.34", 2, _PLANS),
+        {**_version("1.35", 1, _PLANS), "isDefault": True},
+        _version("1.36", 0, _PLANS),
+        {**_version("1.37", 0, _PLANS), "isPreview": True},
+    ]
+
+
+def _version(minor: str, patch: int, plans: list[str]) -> Body:
+    return {
+        "version": minor,
+        "capabilities": {"supportPlan": plans},
+        "isDefault": None,
+        "isPreview": None,
+        "patchVersions": {f"{minor}.{number}": {"upgrades": []} for number in range(patch + 1)},
+    }
 
 
 def _diagnostic_setting(cluster: Body) -> Body:

@@ -12,7 +12,7 @@ from typing import Self
 
 from aiohttp import web
 
-from aks_audit.snapshot import Record
+from aks_audit.snapshot import Body, Record
 from resource_manager import answers, certificate
 from resource_manager.answers import Answer
 from resource_manager.faults import Fault, Reset, Script
@@ -21,9 +21,13 @@ from resource_manager.graph import Graph, Queries
 from resource_manager.inside import Inside, Run
 from resource_manager.limits import Limits, Throttle
 from resource_manager.loopback import Loopback, bearer, send
+from resource_manager.of_clusters import VERSIONS
 from resource_manager.paging import Paging
 from resource_manager.state import Denials, State
 from resource_manager.targets import Target, target
+
+SOMEBODY = "5eb0d700-0000-4000-8000-00000000000b"
+"""The id of people in policies of conditional access, which no snapshot may hold."""
 
 HINT = "7Qx"
 """The first letters of each secret, which Microsoft Graph tells, and no snapshot may hold."""
@@ -142,7 +146,7 @@ class ResourceManager:
             return answers.missing_token()
         about = target(request.path)
         if about and request.path.startswith("/v1.0/"):
-            return self._application(about)
+            return self._policies(about, request) if about.collection else self._application(about)
         if not api_version:
             return answers.missing_api_version()
         if about is None:
@@ -163,6 +167,18 @@ class ResourceManager:
         context = f"{self._url}/v1.0/$metadata#applications(appId,passwordCredentials)/$entity"
         secrets = [{**one, **more} for one in found["passwordCredentials"]]
         return answers.document({"@odata.context": context, "appId": found["appId"], "passwordCredentials": secrets})
+
+    def _policies(self, about: Target, request: web.BaseRequest) -> Answer:
+        """What Microsoft Graph gives of policies of conditional access, of which clients keep less."""
+        if self._denials.refuses(about.action("GET"), about.scope):
+            return answers.graph_denied()
+        items = [_whole_policy(one) for one in self._state.of_type(about.type.lower())]
+        page = self._paging.page(items, request.path, request.query, self._url, aks=False)
+        if page is None:
+            return answers.error(400, "BadRequest", "The skip token is invalid.")
+        link = page.pop("nextLink", None)
+        context = {"@odata.context": f"{self._url}/v1.0/$metadata#identity/conditionalAccess/policies"}
+        return answers.document({**context, **page, **({"@odata.nextLink": link} if link else {})})
 
     def _permitted(self, request: web.BaseRequest, about: Target, headers: Mapping[str, str], body: bytes) -> Answer:
         action = about.action(request.method)
@@ -186,8 +202,17 @@ class ResourceManager:
         # Azure never refuses to list the subscriptions: it lists those that the caller may read.
         if about.path.lower() == "/subscriptions":
             items = [item for item in items if not self._denials.refuses(about.action("GET"), item["id"])]
+        if about.type.lower() == VERSIONS:
+            return answers.document({"values": items}, headers)  # as AKS calls them, and never in pages
         aks = about.type.lower().startswith("microsoft.containerservice/")
         page = self._paging.page(items, request.path, request.query, self._url, aks=aks)
         if page is None:
             return answers.error(400, "InvalidSkipToken", "The skip token is invalid.")
         return answers.document(page, headers)
+
+
+def _whole_policy(kept: Body) -> Body:
+    """A policy with what a snapshot does not hold: its name, and whom it is about."""
+    users = {**kept["conditions"]["users"], "includeGroups": [SOMEBODY], "excludeUsers": [SOMEBODY]}
+    conditions = {**kept["conditions"], "users": users}
+    return {**kept, "id": kept["id"].rpartition("/")[2], "displayName": "everybody", "conditions": conditions}

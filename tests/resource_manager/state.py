@@ -8,7 +8,7 @@ from aks_audit.facts.resource_id import parse, within
 from aks_audit.snapshot import Gap, Header, Listing, Record, Resource, read
 from resource_manager import answers
 from resource_manager.answers import Answer
-from resource_manager.of_clusters import of_cluster
+from resource_manager.of_clusters import VERSIONS, kubernetes_versions, of_cluster
 from resource_manager.paging import Body
 from resource_manager.targets import Target
 
@@ -108,13 +108,18 @@ class State:
 
     def _absent_holder(self, target: Target) -> Answer | None:
         if "/providers/" in target.scope.lower():
-            known = _key(target.scope) in self._scopes or self._find(target.scope) is not None
+            region = parse(target.scope).type.lower().endswith("/locations")
+            known = region or _key(target.scope) in self._scopes or self._find(target.scope) is not None
             return None if known else answers.parent_not_found(parse(target.scope).name)
         known = not target.group or f"{target.subscription}/{target.group}".lower() in self._groups
         return None if known else answers.group_not_found(target.group)
 
     def _of_type(self, target: Target) -> list[Body]:
         kind, scope = target.type.lower(), _key(target.scope)
+        if (items := self._bodies.get(_key(target.path), {}).get("value")) is not None:
+            return list(items)  # kept as one resource, for its items have no ids
+        if kind == VERSIONS:
+            return kubernetes_versions()
         if kind == f"{_ZONES}/all":
             return self._record_sets.get(scope, [])
         if kind == f"{_GATEWAYS}/connections":

@@ -10,6 +10,10 @@ _GROUPS = "Microsoft.Resources/subscriptions/resourceGroups"
 APPLICATIONS = "Microsoft.Graph/applications"
 """What a path of Microsoft Graph is about, which has one application."""
 
+ACCESS_POLICIES = "Microsoft.Graph/conditionalAccessPolicies"
+"""What another is about, which lists all policies of conditional access."""
+
+_PERMISSIONS = {APPLICATIONS: "Application.Read.All", ACCESS_POLICIES: "Policy.Read.All"}
 _APPLICATION = re.compile(r"/v1\.0/applications\(appId='(?P<id>[^']+)'\)")
 
 
@@ -37,8 +41,8 @@ class Target:
 
     def action(self, method: str) -> str:
         """The permission that Azure, or Microsoft Graph, asks for."""
-        if self.type == APPLICATIONS:
-            return "Application.Read.All"
+        if permission := _PERMISSIONS.get(self.type):
+            return permission
         if method == "GET":
             return f"{self.type}/read"
         return f"{self.type}/{'action' if method == 'POST' else 'delete' if method == 'DELETE' else 'write'}"
@@ -49,6 +53,8 @@ def target(path: str) -> Target | None:
     if application := _APPLICATION.fullmatch(path):
         own = f"/providers/{APPLICATIONS}/{application['id']}"
         return Target(own, APPLICATIONS, own, collection=False)
+    if path == "/v1.0/identity/conditionalAccess/policies":
+        return Target("/providers/Microsoft.Graph", ACCESS_POLICIES, "/providers/Microsoft.Graph", collection=True)
     return _of_resource_manager(path)
 
 

@@ -36,6 +36,8 @@ _ROLE = "providers/Microsoft.Authorization/roleAssignments/77777777-0000-4000-80
 _AZURE = {
     "cluster": CLUSTER,
     "own-list": f"{CLUSTER}/outboundNetworkDependenciesEndpoints",
+    "window-kubernetes": f"{CLUSTER}/maintenanceConfigurations/aksManagedAutoUpgradeSchedule",
+    "window-nodes": f"{CLUSTER}/maintenanceConfigurations/aksManagedNodeOSUpgradeSchedule",
     "vnet": f"{_NETWORK}/virtualNetworks/vnet-aks-prod",
     "nsg-nodes": f"{_NETWORK}/networkSecurityGroups/nsg-nodes",
     "nsg-pods": f"{_NETWORK}/networkSecurityGroups/nsg-pods",

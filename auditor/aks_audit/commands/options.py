@@ -21,17 +21,25 @@ AUTH = ("cli", "workload", "managed", "environment", "browser")
 
 
 OPTIONAL_READS = {
-    "alerts": "3 calls a subscription",
+    "alerts": "4 calls a subscription",
     "app-credentials": "1 call a service principal of a cluster",
+    "backups": "1 call a subscription, 1 call a backup vault",
+    "conditional-access": "1 call a tenant",
     "custom-roles": "1 call a subscription",
     "defender-plans": "1 call a subscription",
     "deployment-safeguards": "1 call a cluster",
     "diagnostic-settings": "1 call a cluster and a firewall and a registry",
+    "eligible-roles": "1 call a subscription",
+    "extensions": "1 call a cluster",
     "federated-credentials": "1 call a user-assigned identity",
+    "fleets": "1 call a subscription, 1 call a fleet",
     "flow-logs": "1 call a subscription, 1 call a network watcher",
     "kubelet-config": "1 call a node",
+    "kubernetes-versions": "1 call a region of clusters",
     "maintenance-configurations": "1 call a cluster",
     "outbound-endpoints": "1 call a cluster",
+    "policy-states": "1 call for 250 subscriptions",
+    "quotas": "1 call a region of clusters",
 }
 """The optional reads by name, and what each costs."""
 

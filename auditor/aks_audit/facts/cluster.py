@@ -13,6 +13,7 @@ from aks_audit.facts.enumerations import (
     ArtifactSource,
     IdentityType,
     InfrastructureEncryption,
+    KubeletDiskType,
     LoadBalancerSku,
     NetworkDataplane,
     NetworkPlugin,
@@ -20,6 +21,8 @@ from aks_audit.facts.enumerations import (
     NetworkPolicy,
     NodeOSUpgradeChannel,
     NodeProvisioningMode,
+    OSDiskType,
+    OSSku,
     OSType,
     OutboundType,
     PodIPAllocationMode,
@@ -27,9 +30,11 @@ from aks_audit.facts.enumerations import (
     PublicNetworkAccess,
     RestrictionLevel,
     SafeguardsLevel,
+    ScaleDownMode,
     ScaleSetPriority,
     SkuTier,
     SSHAccess,
+    SupportPlan,
     TransitEncryption,
     UpgradeChannel,
 )
@@ -90,6 +95,7 @@ class PoolScale(View):
 
     __slots__ = ()
 
+    size = text("size")
     count = number("count")
     min_count = number("minCount")
     max_count = number("maxCount")
@@ -122,15 +128,24 @@ class AgentPool(AzureResource):
     pod_ip_allocation_mode = Choice("podIPAllocationMode", PodIPAllocationMode)
     manual_scales = parts("virtualMachinesProfile.scale.manual", PoolScale)
     auto_scales = one_or_more("virtualMachinesProfile.scale.autoscale", PoolScale)
+    nodes_status = parts("virtualMachineNodesStatus", PoolScale)
+    scale_set_priority = Choice("scaleSetPriority", ScaleSetPriority)
     max_surge = text("upgradeSettings.maxSurge")
+    upgrade_strategy = text("upgradeStrategy")
+    scale_down_mode = Choice("scaleDownMode", ScaleDownMode)
+    os_sku = Choice("osSKU", OSSku)
+    os_disk_type = Choice("osDiskType", OSDiskType)
+    os_disk_size = number("osDiskSizeGB")
+    kubelet_disk_type = Choice("kubeletDiskType", KubeletDiskType)
+    enable_fips = flag("enableFIPS")
     enable_auto_scaling = flag("enableAutoScaling")
     enable_node_public_ip = flag("enableNodePublicIP")
     enable_encryption_at_host = flag("enableEncryptionAtHost")
     availability_zones = texts("availabilityZones")
     node_image_version = text("nodeImageVersion")
     node_taints = texts("nodeTaints")
+    kubelet_certificates_kept = text("tags.aks-disable-kubelet-serving-certificate-rotation")
     current_orchestrator_version = text("currentOrchestratorVersion")
-    scale_set_priority = Choice("scaleSetPriority", ScaleSetPriority)
     enable_vtpm = flag("securityProfile.enableVTPM")
     enable_secure_boot = flag("securityProfile.enableSecureBoot")
     ssh_access = Choice("securityProfile.sshAccess", SSHAccess)
@@ -192,6 +207,11 @@ class ManagedCluster(AzureResource):
     node_resource_group = text("properties.nodeResourceGroup")
     node_resource_group_restriction = Choice("properties.nodeResourceGroupProfile.restrictionLevel", RestrictionLevel)
     sku_tier = Choice("sku.tier", SkuTier)
+    support_plan = Choice("properties.supportPlan", SupportPlan)
+    enable_fips = flag("properties.enableFIPS")
+    disk_csi_enabled = flag("properties.storageProfile.diskCSIDriver.enabled")
+    file_csi_enabled = flag("properties.storageProfile.fileCSIDriver.enabled")
+    snapshot_controller_enabled = flag("properties.storageProfile.snapshotController.enabled")
     enable_rbac = flag("properties.enableRBAC")
     disable_local_accounts = flag("properties.disableLocalAccounts")
     public_network_access = Choice("properties.publicNetworkAccess", PublicNetworkAccess)
@@ -258,9 +278,12 @@ class ManagedCluster(AzureResource):
         InfrastructureEncryption,
     )
     image_cleaner_enabled = flag("properties.securityProfile.imageCleaner.enabled")
+    image_integrity_enabled = flag("properties.securityProfile.imageIntegrity.enabled")
+    gmsa_enabled = flag("properties.windowsProfile.gmsaProfile.enabled")
     legacy_safeguards_level = Choice("properties.safeguardsProfile.level", SafeguardsLevel)
     hosted_system_enabled = flag("properties.hostedSystemProfile.enabled")
     monitor_metrics_enabled = flag("properties.azureMonitorProfile.metrics.enabled")
+    cost_analysis_enabled = flag("properties.metricsProfile.costAnalysis.enabled")
     container_insights_enabled = flag("properties.azureMonitorProfile.containerInsights.enabled")
     container_insights_workspace_id = text(
         "properties.azureMonitorProfile.containerInsights.logAnalyticsWorkspaceResourceId"
@@ -277,6 +300,17 @@ class ManagedCluster(AzureResource):
     virtual_nodes = part("properties.addonProfiles.aciConnectorLinux", AddOn)
     sgx_device_plugin = part("properties.addonProfiles.ACCSGXDevicePlugin", AddOn)
     ingress_application_gateway = part("properties.addonProfiles.ingressApplicationGateway", AddOn)
+
+    @property
+    def region(self) -> str:
+        """The name of its region as ids have it, such as `westeurope`, where the body may say `West Europe`.
+
+        Raises:
+            Malformed: the body does not name it.
+        """
+        if self.location is None:
+            raise Malformed(self.id, "/location", "a cluster without its region")
+        return self.location.lower().replace(" ", "")
 
     @property
     def clusters(self) -> tuple[str, ...]:

@@ -175,6 +175,46 @@ class OSType(StrEnum):
     WINDOWS = "Windows"
 
 
+class OSSku(StrEnum):
+    """The nodes' operating system and, in some names, its version (`osSKU`)."""
+
+    UBUNTU = "Ubuntu"
+    UBUNTU_2204 = "Ubuntu2204"
+    UBUNTU_2404 = "Ubuntu2404"
+    AZURE_LINUX = "AzureLinux"
+    AZURE_LINUX_3 = "AzureLinux3"
+    AZURE_LINUX_OS_GUARD = "AzureLinuxOSGuard"  # preview
+    AZURE_CONTAINER_LINUX = "AzureContainerLinux"
+    CBL_MARINER = "CBLMariner"
+    MARINER = "Mariner"  # wire
+    FLATCAR = "Flatcar"  # wire, preview
+    WINDOWS_2019 = "Windows2019"
+    WINDOWS_2022 = "Windows2022"
+    WINDOWS_2025 = "Windows2025"
+    WINDOWS_ANNUAL = "WindowsAnnual"  # preview
+
+
+class OSDiskType(StrEnum):
+    """Where a node's operating system disk is (`osDiskType`): in Azure storage, or on the host itself."""
+
+    MANAGED = "Managed"
+    EPHEMERAL = "Ephemeral"
+
+
+class KubeletDiskType(StrEnum):
+    """Where images, logs and emptyDir volumes are (`kubeletDiskType`)."""
+
+    OS = "OS"
+    TEMPORARY = "Temporary"
+
+
+class ScaleDownMode(StrEnum):
+    """What happens to nodes that a pool gives up (`scaleDownMode`)."""
+
+    DELETE = "Delete"
+    DEALLOCATE = "Deallocate"
+
+
 class SSHAccess(StrEnum):
     """How SSH to nodes is allowed (`securityProfile.sshAccess`)."""
 
@@ -382,6 +422,38 @@ class PlanCoverage(StrEnum):
     NOT_COVERED = "NotCovered"
 
 
+class ComplianceState(StrEnum):
+    """What a policy of Azure's found (`complianceState`)."""
+
+    COMPLIANT = "Compliant"
+    NON_COMPLIANT = "NonCompliant"
+    EXEMPT = "Exempt"
+    CONFLICT = "Conflict"
+    ERROR = "Error"
+    UNKNOWN = "Unknown"
+    NOT_STARTED = "NotStarted"
+    PROTECTED = "Protected"
+
+
+class ConditionalAccessState(StrEnum):
+    """Whether a policy of conditional access is in force (`state`)."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    REPORTED_ONLY = "enabledForReportingButNotEnforced"
+
+
+class ExtensionProvisioning(StrEnum):
+    """How far the installation of a cluster's extension is (`provisioningState`)."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+    CREATING = "Creating"
+    UPDATING = "Updating"
+    DELETING = "Deleting"
+
+
 class ExtensionState(StrEnum):
     """Whether an extension of a plan of Defender for Cloud is on: a text, not a boolean (`extensions[].isEnabled`)."""
 
@@ -431,3 +503,27 @@ class ConnectionStatus(StrEnum):
     CONNECTING = "Connecting"
     CONNECTED = "Connected"
     NOT_CONNECTED = "NotConnected"
+
+
+class ProtectionState(StrEnum):
+    """Whether something is backed up (`currentProtectionState`)."""
+
+    INVALID = "Invalid"
+    NOT_PROTECTED = "NotProtected"
+    CONFIGURING_PROTECTION = "ConfiguringProtection"
+    PROTECTION_CONFIGURED = "ProtectionConfigured"
+    BACKUP_SCHEDULES_SUSPENDED = "BackupSchedulesSuspended"
+    RETENTION_SCHEDULES_SUSPENDED = "RetentionSchedulesSuspended"
+    PROTECTION_STOPPED = "ProtectionStopped"
+    PROTECTION_ERROR = "ProtectionError"
+    CONFIGURING_PROTECTION_FAILED = "ConfiguringProtectionFailed"
+    SOFT_DELETING = "SoftDeleting"
+    SOFT_DELETED = "SoftDeleted"
+    UPDATING_PROTECTION = "UpdatingProtection"
+
+
+class SupportPlan(StrEnum):
+    """For how long AKS mends a Kubernetes version of the cluster (`supportPlan`)."""
+
+    KUBERNETES_OFFICIAL = "KubernetesOfficial"
+    AKS_LONG_TERM_SUPPORT = "AKSLongTermSupport"

@@ -18,7 +18,10 @@ INSIDE = "kubernetes"
 """The type of a gap that stands for everything inside a cluster."""
 
 _ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
-_OTHER_ACTIONS = {"microsoft.graph/applications": "Application.Read.All"}
+_OTHER_ACTIONS = {
+    "microsoft.graph/applications": "Application.Read.All",
+    "microsoft.graph/conditionalaccesspolicies": "Policy.Read.All",
+}
 """What permits the reading of types that are none of Azure Resource Manager's."""
 
 _BY_NAME = {
@@ -185,7 +188,9 @@ class Estate:
 
     def _gap(self, about: str, kind: str) -> Gap | None:
         """The nearest gap that is recorded for something of a type in a scope (or with an id)."""
-        exact = [gap for gap in self._gaps if gap.id.lower() == about.lower()]
+        itself = parse(about).type.lower() == kind.lower()
+        there = (gap for gap in self._gaps if gap.id.lower() == about.lower())
+        exact = [gap for gap in there if itself or _covers(gap, kind.lower())]
         around = [gap for gap in self._gaps if within(about, gap.id) and _covers(gap, kind.lower())]
         return max(exact or around, key=lambda gap: (len(gap.id), gap.reason), default=None)
 

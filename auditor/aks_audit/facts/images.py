@@ -45,6 +45,12 @@ class ImageReference(NamedTuple):
         return f"{self.name}{self.tag and ':' + self.tag}{self.digest and '@' + self.digest}"
 
 
+def repository(image: str | None) -> str:
+    """The last part of an image's name, in lower case, wherever it was copied to: `ratify`; empty where it is none."""
+    found = read_reference(image) if image else None
+    return found.name.rpartition("/")[2].lower() if found else ""
+
+
 def read_reference(text: str) -> ImageReference | None:
     """Read a reference; None where it is none.
 

@@ -1,8 +1,9 @@
-"""Facts about what Azure Monitor keeps and tells: diagnostic settings, and the three kinds of alert rules.
+"""Facts about what Azure Monitor keeps and tells: diagnostic settings, and the four kinds of alert rules.
 
-Source: Microsoft.Insights/diagnosticSettings 2021-05-01-preview, metricAlerts 2018-03-01 and scheduledQueryRules
-2023-12-01, and Microsoft.AlertsManagement/prometheusRuleGroups 2023-03-01, as in recorded answers and the REST API
-reference. They are read only where a scan is asked to (`--read diagnostic-settings`, `--read alerts`).
+Source: Microsoft.Insights/diagnosticSettings 2021-05-01-preview, metricAlerts 2018-03-01, scheduledQueryRules
+2023-12-01 and activityLogAlerts 2020-10-01, and Microsoft.AlertsManagement/prometheusRuleGroups 2023-03-01, as in
+recorded answers and the REST API reference. They are read only where a scan is asked to
+(`--read diagnostic-settings`, `--read alerts`).
 """
 
 from aks_audit.facts.field import View, flag, parts, text, texts
@@ -27,6 +28,9 @@ class DiagnosticSetting(AzureResource):
     TYPE = "Microsoft.Insights/diagnosticSettings"
 
     workspace_id = text("properties.workspaceId")
+    storage_account_id = text("properties.storageAccountId")
+    event_hub_rule_id = text("properties.eventHubAuthorizationRuleId")
+    partner_id = text("properties.marketplacePartnerId")
     logs = parts("properties.logs", LogSetting)
 
 
@@ -36,6 +40,7 @@ class MetricCriterion(View):
     __slots__ = ()
 
     metric_name = text("metricName")
+    metric_namespace = text("metricNamespace")
 
 
 class AlertRule(AzureResource):
@@ -54,6 +59,7 @@ class MetricAlert(AlertRule):
 
     TYPE = "Microsoft.Insights/metricAlerts"
 
+    target_resource_type = text("properties.targetResourceType")
     criteria = parts("properties.criteria.allOf", MetricCriterion)
 
 
@@ -94,3 +100,31 @@ class PrometheusRuleGroup(AlertRule):
 
     cluster_name = text("properties.clusterName")
     rules = parts("properties.rules", PrometheusRule)
+
+
+class EventCondition(View):
+    """What a field of an event must be: one text, or one of several, without case; or else one of `any_of` holds."""
+
+    __slots__ = ()
+
+    field = text("field")
+    equals = text("equals")
+    contains_any = texts("containsAny")
+
+
+class EventConditions(EventCondition):
+    """A condition of an activity log alert: one of its own, or several of which one must hold."""
+
+    __slots__ = ()
+
+    any_of = parts("anyOf", EventCondition)
+
+
+class ActivityLogAlert(AlertRule):
+    """An alert on events of the activity log, for which all its conditions hold."""
+
+    __slots__ = ()
+
+    TYPE = "Microsoft.Insights/activityLogAlerts"
+
+    conditions = parts("properties.condition.allOf", EventConditions)

@@ -15,7 +15,7 @@ from aks_audit.progress import Progress, one_line
 from aks_audit.snapshot import Collected, Gap, Header, Resource
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, RUN_COMMAND, USER_CREDENTIAL, Pipeline
-from aks_audit.sources.azure.plan import APP_CREDENTIALS, CLUSTERS, describe
+from aks_audit.sources.azure.plan import CLUSTERS, OF_DIRECTORY, POLICY_STATES, describe
 from aks_audit.sources.azure.sign_in import Cloud, SignInError, cloud, credential, sign_in
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import ways
@@ -49,7 +49,8 @@ class Request(NamedTuple):
     @property
     def posts(self) -> list[str]:
         """The POSTs to Azure that were asked for."""
-        asked = {RESOURCE_GRAPH: self.graph, USER_CREDENTIAL: "aad", RUN_COMMAND: "run-command"}
+        queries = self.graph or POLICY_STATES in self.scope.optional
+        asked = {RESOURCE_GRAPH: queries, USER_CREDENTIAL: "aad", RUN_COMMAND: "run-command"}
         return [path for path, wish in asked.items() if wish is True or wish == self.inside.way]
 
 
@@ -192,6 +193,7 @@ async def _signed_in(request: Request, progress: Progress, ask: Callable[[_Sessi
                 progress.read,
                 post=pipeline.post if request.graph else None,
                 directory=directory.get if directory else None,
+                query=pipeline.post if POLICY_STATES in request.scope.optional else None,
             )
             return await ask(_Session(collector, pipeline, signed_in, deadline))
     finally:
@@ -208,7 +210,7 @@ def _directory(
     progress: Progress,
 ) -> AbstractAsyncContextManager[Pipeline | None]:
     """Calls to the cloud's Microsoft Graph, with tokens of its own; None where nobody asked for what it tells."""
-    if where.graph is None or APP_CREDENTIALS not in request.scope.optional:
+    if where.graph is None or not set(OF_DIRECTORY) & set(request.scope.optional):
         return nullcontext()
     return Pipeline(signed_in, where.graph, f"{where.graph}/.default", called=progress.called)
 

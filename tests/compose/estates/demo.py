@@ -44,7 +44,10 @@ from compose.inside import App, Inside, account, block, on, pods_of
 from compose.landing_zone import bastion_in, host_of, shells_denied
 from compose.monitoring import (
     IMAGES_SEARCHED,
+    activity_log_alert,
     asked_for,
+    backups,
+    core_quotas,
     defender_plans,
     diagnostic_setting,
     federated_credential,
@@ -91,6 +94,7 @@ _NETWORK = APPS.group("rg-network")
 _SHARED = APPS.group("rg-shared")
 _LINK_ZONE = _HUB.of("privateDnsZones", "privatelink.westeurope.azmk8s.io")
 _API_ZONE = _HUB.of("privateDnsZones", "private.westeurope.azmk8s.io")
+_PAYMENTS = APPS.group("rg-payments").of("Microsoft.ContainerService/managedClusters", "aks-payments")
 _REGISTRY = _SHARED.of("Microsoft.ContainerRegistry/registries", "crapps")
 _HUB_ROUTES = _HUB.of("routeTables", "rt-hub-managed")
 _READ = "2026-11-20T06:00:07Z"
@@ -241,6 +245,13 @@ def _watched(network: Body) -> list[Body]:
         diagnostic_setting(_REGISTRY, log_analytics),
         log_search_alert(group, "pod-addresses", log_analytics, full),
         metric_alert(group, "snat-ports", balancer, "UsedSnatPorts"),
+        diagnostic_setting(_PAYMENTS, log_analytics),
+        metric_alert(group, "payments-memory", _PAYMENTS, "node_memory_working_set_percentage"),
+        activity_log_alert(group, "cluster-health", "ResourceHealth"),
+        activity_log_alert(group, "service-health", "ServiceHealth"),
+        activity_log_alert(group, "changes", "Administrative", resourceGroup=["rg-network"]),
+        *backups(APPS.group("rg-backup"), "bvault-payments", [_PAYMENTS]),
+        core_quotas(APPS, {"cores": (120, 350), "standardDDSv5Family": (120, 200)}),
     ]
 
 
@@ -274,6 +285,7 @@ def _payments(network: Body) -> list[Body]:
             hardened_pool("system", 3, **nodes, **_SYSTEM),
             hardened_pool("apps", 6, **nodes, mode="User", enableAutoScaling=True, minCount=6, maxCount=12),
         ],
+        nodeResourceGroup="rg-payments-nodes",
         networkProfile=overlay("10.244.0.0/16", "10.9.0.0/16", **encrypted_cilium(), **own_routes()),
         tags={"owner": "payments", "environment": "production"},
         identity=user_assigned([control]),
@@ -292,7 +304,10 @@ def _payments(network: Body) -> list[Body]:
         autoUpgradeProfile={"upgradeChannel": "stable", "nodeOSUpgradeChannel": "NodeImage"},
         azureMonitorProfile=metrics(),
         podIdentityProfile={"enabled": False},
-        securityProfile=security(log_analytics, group.of("Microsoft.KeyVault/vaults", "kv-payments")),
+        securityProfile={
+            **security(log_analytics, group.of("Microsoft.KeyVault/vaults", "kv-payments")),
+            "imageIntegrity": {"enabled": True},
+        },
         nodeResourceGroupProfile={"restrictionLevel": "ReadOnly"},
         sku={"name": "Base", "tier": "Standard"},
         diskEncryptionSetID=group.of("Microsoft.Compute/diskEncryptionSets", "des-payments"),

@@ -3,15 +3,17 @@
 No rule fails here; what is not asked of such a cluster is not applicable.
 """
 
-from aks_audit.snapshot import Body, Record
+from aks_audit.snapshot import Body, Listing, Record
 from compose.azure import Group, Subscription, part, reference
 from compose.clusters import (
+    MAINTENANCE,
     add_on,
     encrypted_cilium,
     entra,
     hardened_pool,
     kubelet_identity,
     logs,
+    maintenance_windows,
     managed_cluster,
     metrics,
     overlay,
@@ -27,18 +29,24 @@ from compose.data_services import (
     STORAGE_BLOB_DATA_CONTRIBUTOR,
     EndpointPlace,
     behind_endpoint,
+    disk_encryption_set,
     key_vault,
     storage_account,
 )
+from compose.governance import extension, fleet, governed, policy_state, second_factor
 from compose.landing_zone import bastion_in, shells_denied
 from compose.monitoring import (
     IMAGES_SEARCHED,
+    activity_log_alert,
     asked_for,
+    backups,
+    core_quotas,
     defender_plans,
     diagnostic_setting,
     federated_credential,
     flow_log,
     log_search_alert,
+    metric_alert,
 )
 from compose.networks import (
     allow,
@@ -95,7 +103,15 @@ def records() -> list[Record]:
     bodies = [hub, *beside, network, *guards, *isolated, *filtered, *zone, *_services(network, hub)]
     bodies += _watched(network, filtered[0])
     bodies += [*defender_plans(HUB), *defender_plans(APPS, *IMAGES_SEARCHED)]
-    return [*recorded([HUB, APPS], bodies, day="2026-11-20"), *asked_for([HUB, APPS], bodies)]
+    bodies += _operated([isolated[0], filtered[0]])
+    bodies.append(second_factor("900dca00-0000-4000-8000-000000000001"))
+    bodies += fleet(_GROUP, "fleet-platform", [isolated[0], filtered[0]])
+    bodies += [extension(cluster[0], "flux", "microsoft.flux") for cluster in (isolated, filtered)]
+    bodies += [policy_state(cluster[0], "clusters-restricted") for cluster in (isolated, filtered)]
+    windows = [one for cluster in (isolated[0], filtered[0]) for one in maintenance_windows(cluster)]
+    listed = [Listing(MAINTENANCE, cluster["id"]) for cluster in (isolated[0], filtered[0])]
+    records = recorded([HUB, APPS], [*bodies, *windows], day="2026-11-20")
+    return [*records, *listed, *asked_for([HUB, APPS], bodies), *governed([HUB, APPS], bodies)]
 
 
 def _hub() -> list[Body]:
@@ -187,7 +203,7 @@ def _services(network: Body, hub: Body) -> list[Body]:
     images = {"crplatformcache.swedencentral.data": "10.60.3.4", "crplatformcache": "10.60.3.5"}
     secrets, files = {"kv-platform": "10.60.3.6"}, {"stplatform": "10.60.3.7"}
     return [
-        *(registry, vault, store),
+        *(registry, vault, store, disk_encryption_set(_GROUP, "des-platform", vault)),
         *behind_endpoint(place, registry, "azurecr.io", "privatelink.azurecr.io", images),
         *behind_endpoint(place, vault, "vault.azure.net", "privatelink.vaultcore.azure.net", secrets),
         *behind_endpoint(place, store, "blob.core.windows.net", "privatelink.blob.core.windows.net", files),
@@ -206,6 +222,30 @@ def _watched(network: Body, cluster: Body) -> list[Body]:
         log_search_alert(group, "pod-addresses", log_analytics, full),
         workload,
         federated_credential(workload, cluster, "orders:api"),
+    ]
+
+
+def _operated(clusters: list[Body]) -> list[Body]:
+    """What is written down and told of the clusters themselves, their backups, and the quotas that they need."""
+    group, ids = APPS.group("rg-monitor"), [cluster["id"] for cluster in clusters]
+    log_analytics = workspace(group, "log-platform")
+    changes = ("networkSecurityGroups", "networkSecurityGroups/securityRules", "routeTables", "routeTables/routes")
+    return [
+        *(diagnostic_setting(one, log_analytics) for one in ids),
+        *(
+            metric_alert(group, f"memory-{one.rpartition('/')[2]}", one, "node_memory_working_set_percentage")
+            for one in ids
+        ),
+        activity_log_alert(group, "cluster-health", "ResourceHealth"),
+        activity_log_alert(group, "service-health", "ServiceHealth"),
+        activity_log_alert(
+            group,
+            "network-changes",
+            "Administrative",
+            operationName=[f"Microsoft.Network/{one}/write" for one in changes],
+        ),
+        *backups(APPS.group("rg-backup"), "bvault-platform", ids),
+        core_quotas(APPS, {"cores": (176, 350), "standardDDSv5Family": (176, 300)}),
     ]
 
 
@@ -234,6 +274,7 @@ def _hardening(identities: list[Body]) -> Body:
         "identityProfile": kubelet_identity(identities[1]["id"]),
         "aadProfile": entra(["900daaaa-0000-4000-8000-00000000000a"]),
         "disableLocalAccounts": True,
+        "diskEncryptionSetID": _GROUP.of("Microsoft.Compute/diskEncryptionSets", "des-platform"),
         "publicNetworkAccess": "Disabled",
         "addonProfiles": {
             "azureKeyvaultSecretsProvider": secrets_provider(),
@@ -245,6 +286,7 @@ def _hardening(identities: list[Body]) -> Body:
         },
         "autoUpgradeProfile": {"upgradeChannel": "stable", "nodeOSUpgradeChannel": "NodeImage"},
         "azureMonitorProfile": metrics(),
+        "metricsProfile": {"costAnalysis": {"enabled": True}},
         "podIdentityProfile": {"enabled": False},
         "securityProfile": security(log_analytics, vault),
         "nodeResourceGroupProfile": {"restrictionLevel": "ReadOnly"},
@@ -267,6 +309,7 @@ def _isolated(network: Body) -> list[Body]:
             loadBalancerProfile={"backendPoolType": "nodeIPConfiguration"},
         ),
         bootstrapProfile={"artifactSource": "Cache", "containerRegistryId": registry},
+        nodeResourceGroup=f"rg-{name}-nodes",
         **_hardening(identities),
         **vnet_integrated(_GROUP, name, subnet_id(network, "snet-api-isolated"), ZONE),
     )  # fmt: skip
@@ -291,6 +334,7 @@ def _filtered(network: Body) -> list[Body]:
         name,
         pools,
         networkProfile=vnet_pods("10.62.0.0/16", **encrypted_cilium(), **own_routes()),
+        nodeResourceGroup=f"rg-{name}-nodes",
         **_hardening(identities),
         **vnet_integrated(_GROUP, name, subnet_id(network, "snet-api-filtered"), ZONE),
     )

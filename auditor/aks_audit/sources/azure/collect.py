@@ -18,18 +18,25 @@ from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
 from aks_audit.sources.azure.graph import Graph, merged
 from aks_audit.sources.azure.pipeline import CONNECTIONS, RESOURCE_GRAPH, Getter, Poster
 from aks_audit.sources.azure.plan import (
+    ACCESS,
+    ACCESS_POLICIES,
     APP_CREDENTIALS,
     APPLICATIONS,
     CLUSTERS,
+    CONDITIONAL_ACCESS,
     DIRECTORY,
     FOLLOWED,
     GRAPH_SUBSCRIPTIONS,
     IF_RESOLVER,
     IF_VIRTUAL_HUB,
     LISTED,
+    OF_DIRECTORY,
     OPTIONAL,
     PART_READS,
     POLICY_READS,
+    POLICY_STATES,
+    REGION,
+    STATES,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
     ZONE_READS,
@@ -37,16 +44,18 @@ from aks_audit.sources.azure.plan import (
     optional,
 )
 from aks_audit.sources.azure.reader import Reader
-from aks_audit.sources.azure.references import client_id, reachable, served
+from aks_audit.sources.azure.references import client_id, reachable, region, served
 from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
 from aks_audit.sources.deadline import Deadline
 
 _MOST_NAMES = 50
 _NOT_FOUND = 404
+_CLUSTERS = CLUSTERS.lower()
 _NETWORKS = "microsoft.network/virtualnetworks"
 _RULES = POLICY_READS[0].type.lower()
 _EVERYWHERE = "/subscriptions"
 """Where nobody asked for something: in all subscriptions, those beyond the scope that clusters lead to included."""
+_NO_DIRECTORY = "no Microsoft Graph is known for this cloud; AKS_AUDIT_GRAPH names it"
 _HOPS = 4
 """How many times references are followed from what was just read: network, firewall, policy, base policy."""
 
@@ -93,7 +102,8 @@ class Scope(NamedTuple):
 class Collector:
     """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came.
 
-    With a `post`, lists are read by Resource Graph where it has them whole. `directory` gets of Microsoft Graph.
+    With a `post`, lists are read by Resource Graph where it has them whole. `directory` gets of Microsoft Graph, and
+    `query` posts to Resource Graph what was asked for by name.
     """
 
     def __init__(  # noqa: PLR0913 - each is needed, and the last two can stay as they are
@@ -106,10 +116,12 @@ class Collector:
         *,
         post: Poster | None = None,
         directory: Getter | None = None,
+        query: Poster | None = None,
     ) -> None:
         self._reader = Reader(get)
         self._directory = Reader(directory) if directory else None
         self._graph = Graph(post, self._reader) if post else None
+        self._queries = Graph(query, self._reader) if query else None
         self._indexed: set[Listing] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
@@ -131,8 +143,9 @@ class Collector:
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
         more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
-        parts = _flat(await asyncio.gather(*more, self._applications(records)))
+        parts = _flat(await asyncio.gather(*more, self._of_regions(records), self._of_directory(records)))
         parts += _flat(await asyncio.gather(*self._early))
+        parts += await self._policy_states(subscriptions, records)
         records += [*self._not_asked(), *parts]
         if any(isinstance(one, Resource) and one.type.lower() == _RULES for one in parts):
             records += await self._beyond(records)  # rules of firewalls name IP groups, which no list holds
@@ -313,6 +326,18 @@ class Collector:
         found = _flat(await asyncio.gather(*made))
         return [*found, *await self._parts(found)]
 
+    async def _of_regions(self, records: Iterable[Record]) -> list[Record]:
+        """What was asked for by name of the regions in which clusters are, of each with the subscription's clusters."""
+        clusters = [one for one in records if isinstance(one, Resource) and one.type.lower() == CLUSTERS.lower()]
+        places = {(parse(one.id).subscription.lower(), name) for one in clusters if (name := region(one.body))}
+        reads = self._reads.get(REGION, ())
+        made = [
+            self._part(f"/subscriptions/{subscription}", read._replace(path=read.path.format(region=name)))
+            for subscription, name in sorted(places)
+            for read in reads
+        ]
+        return _flat(await asyncio.gather(*made))
+
     async def _if_seen(self, subscriptions: Iterable[str], records: Sequence[Record]) -> list[Record]:
         """The lists that are made where a network shows that they hold something, and the parts of that."""
         networks = [one.body for one in records if isinstance(one, Resource) and one.type.lower() == _NETWORKS]
@@ -321,6 +346,29 @@ class Collector:
         lists = [self._list(one, kind, kinds[kind]) for one in subscriptions for kind in kinds]
         found = _flat(await asyncio.gather(*lists))
         return [*found, *await self._parts(found)]
+
+    async def _of_directory(self, records: Iterable[Record]) -> list[Record]:
+        """What Microsoft Graph tells, where that was asked for."""
+        return _flat(await asyncio.gather(self._applications(records), self._access_policies()))
+
+    async def _policy_states(self, subscriptions: Sequence[str], records: Iterable[Record]) -> list[Record]:
+        """What policies found of the clusters that were read, where that was asked for."""
+        if POLICY_STATES not in self._scope.optional or self._queries is None:
+            return []
+        clusters = {one.id.lower() for one in records if isinstance(one, Resource) and one.type.lower() == _CLUSTERS}
+        starts = range(0, len(subscriptions), GRAPH_SUBSCRIPTIONS)
+        batches = [subscriptions[start : start + GRAPH_SUBSCRIPTIONS] for start in starts]
+        reads = [self._bound(self._queries.states(batch), batch[0], STATES) for batch in batches]
+        found = _flat(await asyncio.gather(*reads))
+        return [one for one in found if not isinstance(one, Resource) or _holder(one.id) in clusters]
+
+    async def _access_policies(self) -> list[Record]:
+        """The policies of conditional access, where they were asked for."""
+        if CONDITIONAL_ACCESS not in self._scope.optional:
+            return []
+        if self._directory is None:
+            return [failed(ACCESS, ACCESS_POLICIES, _NO_DIRECTORY)]
+        return await self._bound(self._directory.access_policies(), ACCESS, ACCESS_POLICIES)
 
     async def _applications(self, records: Iterable[Record]) -> list[Record]:
         """What Microsoft Graph tells of the applications that the clusters sign in as, where that was asked for."""
@@ -333,7 +381,7 @@ class Collector:
     async def _application(self, client: str) -> list[Record]:
         own = f"{DIRECTORY}/applications/{client}"
         if self._directory is None:
-            return [failed(own, APPLICATIONS, "no Microsoft Graph is known for this cloud; AKS_AUDIT_GRAPH names it")]
+            return [failed(own, APPLICATIONS, _NO_DIRECTORY)]
         return await self._bound(self._directory.application(client), own, APPLICATIONS)
 
     def _not_asked(self) -> list[Record]:
@@ -347,7 +395,8 @@ class Collector:
             # A list that leaves some out says nothing about what it does not hold.
             return [one for one in records if not (read.query and isinstance(one, Listing))]
         url = f"{where}/{read.path}?api-version={read.api_version}"
-        return await self._bound(self._reader.whole(url, f"{where}/{read.path}", read.type), where, read.type)
+        own = f"{where}/{read.path}"
+        return await self._bound(self._reader.whole(url, own, read.type, read.whole), own, read.type)
 
 
 def _some(names: Iterable[str]) -> str:
@@ -359,7 +408,7 @@ def _some(names: Iterable[str]) -> str:
 
 def _not_asked(name: str, read: Read) -> Gap:
     reason = f"{name} were not asked for; add --read {name}, {read.price}"
-    everywhere = DIRECTORY if read.type == APPLICATIONS else _EVERYWHERE
+    everywhere = DIRECTORY if name in OF_DIRECTORY else _EVERYWHERE
     return Gap(id=everywhere, type=read.type, cause="not-asked", reason=reason)
 
 
@@ -370,6 +419,11 @@ def _reads(names: Iterable[str]) -> dict[str, list[Read]]:
         for kind in read.of:
             found.setdefault(kind.lower(), []).append(read)
     return found
+
+
+def _holder(state_id: str) -> str:
+    """The id, in lower case, of what a state of a policy is about."""
+    return state_id.lower().partition(f"/providers/{STATES.lower()}/")[0]
 
 
 def _worth_reading(where: str, read: Read) -> bool:

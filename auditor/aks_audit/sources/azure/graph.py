@@ -19,7 +19,15 @@ from aks_audit.snapshot import GRAPH, Gap, Listing, Record, Resource, decode
 from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.granted import Granted, granted
 from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, Poster
-from aks_audit.sources.azure.plan import GRAPH_ROWS, GRAPH_VERSIONS, LISTED, ROLE_ASSIGNMENTS, SUBSCRIPTION
+from aks_audit.sources.azure.plan import (
+    CLUSTERS,
+    GRAPH_ROWS,
+    GRAPH_VERSIONS,
+    LISTED,
+    ROLE_ASSIGNMENTS,
+    STATES,
+    SUBSCRIPTION,
+)
 from aks_audit.sources.azure.reader import MOST_PAGES, TIME, Reader
 from aks_audit.sources.scrub import scrub
 
@@ -40,12 +48,15 @@ class _Query(NamedTuple):
     types: tuple[str, ...]
     columns: str
     options: dict[str, Any]
+    about: str = ""
+    """What else must hold of a row."""
 
     @property
     def text(self) -> str:
         """The query in Graph's language; in order of id, because only so its pages leave nothing out."""
         types = ", ".join(f"'{kind.lower()}'" for kind in self.types)
-        return f"{self.table} | where type in~ ({types}) | order by id asc | project {self.columns}"
+        about = f" | where {self.about}" if self.about else ""
+        return f"{self.table} | where type in~ ({types}){about} | order by id asc | project {self.columns}"
 
 
 _OPTIONS = {"resultFormat": "objectArray"}
@@ -64,6 +75,15 @@ _LISTS = (
         # Azure Resource Manager lists what was assigned above a subscription, too.
         _OPTIONS | {"authorizationScopeFilter": "AtScopeAboveAndBelow"},
     ),
+)
+
+
+_STATES = _Query(
+    "policyresources",
+    (STATES,),
+    "id, type, properties",
+    _OPTIONS,
+    f"tostring(properties.resourceType) =~ '{CLUSTERS.lower()}'",
 )
 
 
@@ -106,6 +126,18 @@ class Graph:
                 found = [_record(row) for row in rows]
                 records += [*found, *_whole(query, permitted, found)]
         return records
+
+    async def states(self, subscriptions: Sequence[str]) -> list[Record]:
+        """What policies found of the clusters of some subscriptions (their ids); or the gaps that say why not.
+
+        There is no listing: Graph leaves out in silence what the caller may not read.
+        """
+        rows = await self._rows(_STATES, subscriptions)
+        if isinstance(rows, Gap):
+            return [errors.failed(one, STATES, f"Resource Graph: {rows.reason}") for one in subscriptions]
+        return [
+            Resource(id=row.body["id"], type=STATES, body=scrub(row.body), source=GRAPH, read=row.read) for row in rows
+        ]
 
     async def _rows(self, query: _Query, subscriptions: Sequence[str]) -> list[_Row] | Gap:
         """All rows of a query, each with an id of its own and of a type that was asked for; or why that is not so."""

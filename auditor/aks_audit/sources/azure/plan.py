@@ -1,7 +1,8 @@
 """What is read of a subscription: one list call a type, and the types that references are followed to.
 
 Source: the api-versions of azure-mgmt-containerservice 41.8, azure-mgmt-network 33.1 and azure-mgmt-privatedns 2.0,
-and for compute, authorization, registries, identities and alerts those of the REST API reference in autumn 2026.
+and for compute, authorization, registries, identities, alerts and backups those of the REST API reference in autumn
+2026.
 """
 
 import math
@@ -14,6 +15,8 @@ _PRIVATE_DNS = "2024-06-01"
 _DNS_RESOLVER = "2025-05-01"
 _COMPUTE = "2025-04-01"
 _SQL = "2023-08-01"
+_DATA_PROTECTION = "2026-03-01"
+_FLEETS = "2026-06-01"
 
 SUBSCRIPTIONS = "2022-12-01"
 """The api-version of the list of subscriptions."""
@@ -27,14 +30,37 @@ APPLICATIONS = "Microsoft.Graph/applications"
 """The type by which a snapshot knows applications, of which Microsoft Graph tells, and not Azure Resource Manager."""
 
 DIRECTORY = "/providers/Microsoft.Graph"
-"""What the ids of these applications begin with; Microsoft Graph has none of this form."""
+"""What the ids of what Microsoft Graph tells begin with; itself it has none of this form."""
+
+ACCESS_POLICIES = "Microsoft.Graph/conditionalAccessPolicies"
+"""The type by which a snapshot knows policies of conditional access, of which Microsoft Graph tells, too."""
+
+ACCESS = f"{DIRECTORY}/identity/conditionalAccess"
+"""What a snapshot says holds them."""
 
 SERVICE_PRINCIPAL = "aks-audit/servicePrincipal"
 """Stands for what a cluster signs in as where it has no managed identity; no resource is of this type."""
 
-APP_CREDENTIALS = "app-credentials"
-"""The name of the one optional read that is made of Microsoft Graph."""
+REGION = "aks-audit/region"
+"""Stands for a region in which a subscription has clusters; no resource is of this type."""
 
+POLICY_STATES = "policy-states"
+"""The name of the one optional read that is made of Azure Resource Graph."""
+
+STATES = "Microsoft.PolicyInsights/policyStates"
+BATCH = "aks-audit/batch"
+"""Stands for as many subscriptions as a query of Resource Graph is about; no resource is of this type."""
+
+TENANT = "aks-audit/tenant"
+"""Stands for the tenant that whoever scans has signed in to; no resource is of this type."""
+
+APP_CREDENTIALS = "app-credentials"
+CONDITIONAL_ACCESS = "conditional-access"
+OF_DIRECTORY = (APP_CREDENTIALS, CONDITIONAL_ACCESS)
+"""The names of the optional reads that are made of Microsoft Graph."""
+
+FLEETS = "Microsoft.ContainerService/fleets"
+BACKUP_VAULTS = "Microsoft.DataProtection/backupVaults"
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 FIREWALLS = "Microsoft.Network/azureFirewalls"
 GATEWAYS = "Microsoft.Network/virtualNetworkGateways"
@@ -124,36 +150,42 @@ FOLLOWED: dict[str, str] = {
 class Read(NamedTuple):
     """A read that is made for single resources: its path below the resource, type of what it gives, api-version.
 
-    `of`: the types of the resources that it is made for. `whole`: the items are no resources with ids, and all of them
-    make one resource. `missed`: a rule asks for it, so that a scan without it has a gap. `query`: what its URL ends in.
+    `of`: the types of the resources that it is made for. `whole`: the items are no resources with ids, but have this,
+    and all of them make one resource. `missed`: a rule asks for it, so that a scan without it has a gap. `query`: what
+    its URL ends in. A read of a region is made below its subscription; `{region}` in the path stands for its name.
     """
 
     path: str
     type: str
     api_version: str
     of: tuple[str, ...] = (CLUSTERS,)
-    whole: bool = False
+    whole: str = ""
     missed: bool = False
     query: str = ""
 
     @property
     def price(self) -> str:
         """What it costs: `1 call a cluster`."""
-        return f"1 call a {' and a '.join(_CALLED[kind] for kind in self.of)}"
+        return f"1 call {'for' if self.of == (BATCH,) else 'a'} {' and a '.join(_CALLED[kind] for kind in self.of)}"
 
 
 _CALLED = {
     CLUSTERS: "cluster",
+    BACKUP_VAULTS: "backup vault",
     FIREWALLS: "firewall",
+    FLEETS: "fleet",
     IDENTITIES: "user-assigned identity",
     GATEWAYS: "virtual network gateway",
     NETWORK_WATCHERS: "network watcher",
+    REGION: "region of clusters",
     REGISTRIES: "registry",
     SQL_SERVERS: "SQL server that a cluster leads to",
     RESOLVERS: "DNS resolver",
     RULESETS: "DNS forwarding ruleset",
     SUBSCRIPTION: "subscription",
     SERVICE_PRINCIPAL: "service principal of a cluster",
+    BATCH: f"{GRAPH_SUBSCRIPTIONS} subscriptions",
+    TENANT: "tenant",
     VIRTUAL_HUBS: "Virtual WAN hub",
 }
 
@@ -206,9 +238,15 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
     "alerts": (
         _list("Microsoft.Insights/metricAlerts", "2018-03-01"),
         _list("Microsoft.Insights/scheduledQueryRules", "2023-12-01"),
+        _list("Microsoft.Insights/activityLogAlerts", "2020-10-01"),
         _list("Microsoft.AlertsManagement/prometheusRuleGroups", "2023-03-01"),
     ),
     APP_CREDENTIALS: (Read("applications", APPLICATIONS, "v1.0", (SERVICE_PRINCIPAL,), missed=True),),
+    "backups": (
+        _list(BACKUP_VAULTS, _DATA_PROTECTION),
+        Read("backupInstances", f"{BACKUP_VAULTS}/backupInstances", _DATA_PROTECTION, (BACKUP_VAULTS,), missed=True),
+    ),
+    CONDITIONAL_ACCESS: (Read("identity/conditionalAccess/policies", ACCESS_POLICIES, "v1.0", (TENANT,), missed=True),),
     "custom-roles": (
         _list("Microsoft.Authorization/roleDefinitions", "2022-04-01", "&$filter=type%20eq%20'CustomRole'"),
     ),
@@ -230,6 +268,15 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
             missed=True,
         ),
     ),
+    "eligible-roles": (_list("Microsoft.Authorization/roleEligibilityScheduleInstances", "2020-10-01"),),
+    "extensions": (
+        Read(
+            "providers/Microsoft.KubernetesConfiguration/extensions",
+            "Microsoft.KubernetesConfiguration/extensions",
+            "2024-11-01",
+            missed=True,
+        ),
+    ),
     "federated-credentials": (
         Read(
             "federatedIdentityCredentials",
@@ -239,19 +286,44 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
             missed=True,
         ),
     ),
+    "fleets": (
+        _list(FLEETS, _FLEETS),
+        Read("members", f"{FLEETS}/members", _FLEETS, (FLEETS,), missed=True),
+    ),
     "flow-logs": (
         _list(NETWORK_WATCHERS, _NETWORK),
         Read("flowLogs", f"{NETWORK_WATCHERS}/flowLogs", _NETWORK, (NETWORK_WATCHERS,), missed=True),
     ),
+    "kubernetes-versions": (
+        Read(
+            "providers/Microsoft.ContainerService/locations/{region}/kubernetesVersions",
+            "Microsoft.ContainerService/locations/kubernetesVersions",
+            _CONTAINER_SERVICE,
+            (REGION,),
+            whole="patchVersions",
+            missed=True,
+        ),
+    ),
     "maintenance-configurations": (
-        Read("maintenanceConfigurations", f"{CLUSTERS}/maintenanceConfigurations", _CONTAINER_SERVICE),
+        Read("maintenanceConfigurations", f"{CLUSTERS}/maintenanceConfigurations", _CONTAINER_SERVICE, missed=True),
     ),
     "outbound-endpoints": (
         Read(
             "outboundNetworkDependenciesEndpoints",
             f"{CLUSTERS}/outboundNetworkDependenciesEndpoints",
             _CONTAINER_SERVICE,
-            whole=True,
+            whole="endpoints",
+        ),
+    ),
+    POLICY_STATES: (Read("providers/Microsoft.ResourceGraph/resources", STATES, "2024-04-01", (BATCH,), missed=True),),
+    "quotas": (
+        Read(
+            "providers/Microsoft.Compute/locations/{region}/usages",
+            "Microsoft.Compute/locations/usages",
+            "2025-11-01",
+            (REGION,),
+            whole="name",
+            missed=True,
         ),
     ),
 }
@@ -277,7 +349,7 @@ def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool 
     ]
     for name, reads in OPTIONAL.items():
         asked = "asked for" if name in names else f"not asked for; --read {name}"
-        lines += [f"{read.price}: {read.path} ({asked})" for read in reads]
+        lines += [f"{read.price}: {read.path}{', by POST' if read.of == (BATCH,) else ''} ({asked})" for read in reads]
     return "\n".join(lines) + "\n"
 
 

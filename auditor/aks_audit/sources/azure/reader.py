@@ -11,7 +11,7 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Gap, Listing, Record, Resource, decode
 from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.pipeline import Answer, Getter
-from aks_audit.sources.azure.plan import APPLICATIONS, DIRECTORY
+from aks_audit.sources.azure.plan import ACCESS, ACCESS_POLICIES, APPLICATIONS, DIRECTORY
 from aks_audit.sources.scrub import scrub
 
 MOST_PAGES = 10_000
@@ -30,9 +30,13 @@ class Page(NamedTuple):
 
 
 class _Page(msgspec.Struct, rename={"next_link": "nextLink"}):
-    """A page as on the wire. Its items are decoded one by one, for of most a look at their bytes says much already."""
+    """A page as on the wire. Its items are decoded one by one, for of most a look at their bytes says much already.
 
-    value: list[msgspec.Raw]
+    AKS calls those of its list of versions `values`.
+    """
+
+    value: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    values: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     next_link: str | None = None
 
 
@@ -49,6 +53,30 @@ class _Application(msgspec.Struct, rename="camel"):
 
     app_id: str
     password_credentials: list[_PasswordCredential]
+
+
+class _AccessPolicies(msgspec.Struct):
+    """A page of policies of conditional access, as Microsoft Graph sends it."""
+
+    value: list[dict[str, Any]]
+    next_link: str | None = msgspec.field(name="@odata.nextLink", default=None)
+
+
+_KEPT_CONDITIONS = (
+    "applications",
+    "authenticationFlows",
+    "clientAppTypes",
+    "devices",
+    "insiderRiskLevels",
+    "locations",
+    "platforms",
+    "signInRiskLevels",
+    "userRiskLevels",
+)
+"""What is kept of the conditions of a policy, which also name people."""
+
+_KEPT_USERS = ("All", "GuestsOrExternalUsers", "None")
+"""What is kept of whom a policy is about: words, and no ids."""
 
 
 class Reader:
@@ -106,13 +134,40 @@ class Reader:
         body = {"id": own, **msgspec.to_builtins(found)}
         return [Resource(id=own, type=APPLICATIONS, body=body, read=self._now().strftime(TIME))]
 
-    async def whole(self, url: str, own: str, kind: str) -> list[Record]:
-        """A list whose items have no ids, as one resource called `own`; or the gap that says why not."""
+    async def access_policies(self) -> list[Record]:
+        """The policies of conditional access, of Microsoft Graph, and the listing; or the gap that says why not.
+
+        People and groups are left out.
+        """
+        found: list[Record] = []
+        url: str | None = "/v1.0/identity/conditionalAccess/policies?$select=id,state,conditions,grantControls"
+        for _ in range(MOST_PAGES):
+            answer = await self._answer(url, ACCESS, ACCESS_POLICIES, "Policy.Read.All")
+            if isinstance(answer, Gap):
+                return [*found, answer]
+            try:
+                page = msgspec.json.decode(answer.body, type=_AccessPolicies)
+                bodies = [_access_policy(one) for one in page.value]
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _NoPolicyError) as problem:
+                reason = f"the answer is not a list of policies: {problem}"
+                return [*found, errors.failed(ACCESS, ACCESS_POLICIES, reason)]
+            read = self._now().strftime(TIME)
+            found += [Resource(id=body["id"], type=ACCESS_POLICIES, body=body, read=read) for body in bodies]
+            url = page.next_link
+            if url is None:
+                return [*found, Listing(type=ACCESS_POLICIES, scope=ACCESS)]
+        return [*found, errors.failed(ACCESS, ACCESS_POLICIES, f"the list did not end after {MOST_PAGES:,} pages")]
+
+    async def whole(self, url: str, own: str, kind: str, held: str) -> list[Record]:
+        """A list whose items have no ids, as one resource called `own`; or the gap that says why not.
+
+        `held`: a list or an object that each of the items has.
+        """
         items = await self.items(url, own, kind)
         if isinstance(items, Gap):
             return [items]
-        if not all(isinstance(item, dict) and isinstance(item.get("endpoints"), list) for item in items):
-            return [errors.failed(own, kind, "the answer is not a whole list of endpoints")]
+        if not all(isinstance(item, dict) and isinstance(item.get(held), list | dict) for item in items):
+            return [errors.failed(own, kind, f"the answer holds something without its {held}")]
         return [Resource(id=own, type=kind, body={"value": items}, read=self._now().strftime(TIME))]
 
     async def items(self, url: str, about: str, kind: str) -> list[Any] | Gap:
@@ -142,6 +197,33 @@ class Reader:
         return errors.refused(scope, kind, answer.status, answer.body, action)
 
 
+class _NoPolicyError(Exception):
+    """What stands among policies, and is none."""
+
+
+def _access_policy(policy: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a policy."""
+    own, conditions, controls = policy.get("id"), policy.get("conditions"), policy.get("grantControls")
+    if not isinstance(own, str) or not isinstance(conditions, dict) or not isinstance(controls, dict | None):
+        raise _NoPolicyError("one lacks its id or its conditions")
+    users = conditions.get("users")
+    included = users.get("includeUsers") if isinstance(users, dict) else None
+    named = [one for one in included if one in _KEPT_USERS] if isinstance(included, list) else []
+    strength = controls.get("authenticationStrength") if controls else None
+    kept = {name: conditions[name] for name in _KEPT_CONDITIONS if name in conditions}
+    body = {
+        "id": f"{DIRECTORY}/conditionalAccessPolicies/{own}",
+        "state": policy.get("state"),
+        "conditions": {**kept, "users": {"includeUsers": named}},
+        "grantControls": controls
+        and {
+            "builtInControls": controls.get("builtInControls"),
+            "authenticationStrength": {"id": strength.get("id")} if isinstance(strength, dict) else None,
+        },
+    }
+    return scrub(body)  # type: ignore[no-any-return]  # an object stays one
+
+
 def _record(body: object, kind: str, scope: str, read: str) -> Record:
     own = body.get("id") if isinstance(body, dict) else None
     # A role that was assigned above a subscription is listed in it, and stands in none.
@@ -154,7 +236,10 @@ def _page(data: bytes) -> Page | str:
     """The items of a page and the link to the next, or what is wrong with it."""
     try:
         page = msgspec.json.decode(data, type=_Page)
-        return Page([scrub(decode(bytes(item))) for item in page.value], page.next_link or None)
+        items = page.values if page.value is msgspec.UNSET else page.value
+        if items is msgspec.UNSET:
+            return "the answer is not a page of a list: it has no `value`"
+        return Page([scrub(decode(bytes(item))) for item in items], page.next_link or None)
     except msgspec.ValidationError as problem:
         return f"the answer is not a page of a list: {problem}"
     except (ValueError, msgspec.DecodeError, RecursionError) as problem:

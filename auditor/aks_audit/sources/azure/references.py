@@ -18,6 +18,9 @@ from aks_audit.sources.azure.plan import CLUSTERS, FOLLOWED, ROLE_ASSIGNMENTS
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 """What a client id looks like; nothing else is put into an address."""
 
+_REGION = re.compile(r"[a-z0-9]+")
+"""What the name of a region looks like; nothing else is put into an address."""
+
 _MOST = 500
 """How many resources are followed to; more is no hub but a whole company."""
 
@@ -48,6 +51,13 @@ def client_id(cluster: dict[str, Any]) -> str | None:
     profile = properties.get("servicePrincipalProfile") if isinstance(properties, dict) else None
     found = profile.get("clientId") if isinstance(profile, dict) else None
     return found.lower() if isinstance(found, str) and _GUID.fullmatch(found) else None
+
+
+def region(cluster: dict[str, Any]) -> str | None:
+    """The name of a cluster's region as ids have it; None where the body holds none."""
+    found = cluster.get("location")
+    name = found.lower().replace(" ", "") if isinstance(found, str) else ""
+    return name if _REGION.fullmatch(name) else None
 
 
 def reachable(resources: dict[str, Resource], asked: set[str]) -> tuple[str, ...]:
