@@ -286,6 +286,7 @@ def _payments(network: Body) -> list[Body]:
             hardened_pool("apps", 6, **nodes, mode="User", enableAutoScaling=True, minCount=6, maxCount=12),
         ],
         nodeResourceGroup="rg-payments-nodes",
+        metricsProfile={"costAnalysis": {"enabled": True}},
         networkProfile=overlay("10.244.0.0/16", "10.9.0.0/16", **encrypted_cilium(), **own_routes()),
         tags={"owner": "payments", "environment": "production"},
         identity=user_assigned([control]),
