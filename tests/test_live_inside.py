@@ -11,7 +11,7 @@ import pytest
 from aks_audit import snapshot
 from aks_audit.snapshot import Record
 from aks_audit.sources.azure.plan import OPTIONAL
-from aks_audit.sources.kubernetes import plan
+from aks_audit.sources.kubernetes import kubelets, plan
 from cases import CLUSTER, Case, records_of
 from kubernetes_api import AUDITOR_TOKEN, NORIGHTS_TOKEN, KubernetesApi, kubeconfig, plugin
 from live import Done, run
@@ -114,6 +114,26 @@ def test_an_administrators_credential_is_used_only_when_asked_for_and_is_a_findi
     assert [outcome(done, ADMINISTRATOR) for done in asked] == [["fail"], ["fail"]]
     for done in asked:
         assert "PRIVATE KEY" not in done.out + done.err
+
+
+def test_kubelets_are_asked_where_that_was_asked_for_by_name(tmp_path: Path) -> None:
+    sign_in(tmp_path)
+    asks = ("--read", kubelets.NAME)
+    with KubernetesApi("weak", kubelets=True) as api, ResourceManager(estate(api)) as azure:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(api, server=address(api), token=AUDITOR_TOKEN))
+        planned = [run(azure, tmp_path, "scan", "--dry-run", *given).out for given in ((), asks)]
+        silent = scan(azure, tmp_path)
+        assert not [request.path for request in api.requests if "proxy" in request.path]
+        done = scan(azure, tmp_path, *asks)
+    path = f"1 call a node: {kubelets.PATH.format('NODE')}"
+    assert f"{path} (not asked for; --read kubelet-config)" in planned[0]
+    assert f"{path} (asked for)" in planned[1]
+    assert (silent.code, done.code) == (0, 0), done.err
+    assert set(outcome(silent, "AKS-ND-17")) == {"unknown"}
+    assert {missing["kind"] for missing in unread(silent) if "kubelets" in missing["reason"]} == {"not-asked"}
+    assert set(outcome(done, "AKS-ND-17")) == {"pass"}
+    (cis,) = (one for one in done.report["score"]["checklists"] if one["name"] == "cis-aks-1.8")
+    assert {item["state"] for item in cis["items"] if item["number"].startswith("3.2.")} == {"pass"}
 
 
 def test_without_rights_inside_a_scan_is_incomplete_and_names_what_it_lacks(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 from aks_audit.facts import Malformed, ManagedCluster, NotCollected, Unread
 from aks_audit.facts.scaling import Autoscaler, HorizontalPodAutoscaler, ScaledObject
 from aks_audit.facts.services import Service
-from aks_audit.facts.workloads import CronJob, Deployment, Job, ReplicaSet, StatefulSet, Workload
+from aks_audit.facts.workloads import Deployment, ReplicaSet, StatefulSet, Workload
 from aks_audit.results import Evidence, Missing, Verdict
 from aks_audit.rule import not_applicable
+from aks_audit_rules.workload_verdicts import with_unread
 
 _REPLICATED = frozenset({Deployment.TYPE, ReplicaSet.TYPE, StatefulSet.TYPE})
-_ENDS = frozenset({CronJob.TYPE, Job.TYPE})
+_ENDS = frozenset({"CronJob", "Job", "Pod"})
 
 
 def replicated(workload: Workload) -> bool:
@@ -21,20 +22,20 @@ def replicated(workload: Workload) -> bool:
 
 
 def uncounted(workload: Workload) -> Verdict:
-    """The verdict about a workload whose pods nobody counts."""
-    return not_applicable(f"{workload.kind} {workload.name} has no number of replicas")
+    """The verdict about a workload whose pods nobody counts; unknown where its controller may do so, and was not read."""
+    return with_unread(workload, not_applicable(f"{workload.kind} {workload.name} has no number of replicas"))
 
 
 def ends(workload: Workload) -> bool:
     """Whether its pods run to their end, or are one that a person made, and so serve nobody for long."""
-    return workload.document.type in _ENDS or workload.kind == "Pod"
+    return workload.kind in _ENDS
 
 
 def ending(workload: Workload) -> Verdict:
     """The verdict about a workload whose pods do not serve for long."""
     if workload.kind == "Pod":
-        return not_applicable(f"Pod {workload.name} is no workload that serves")
-    return not_applicable(f"{workload.kind} {workload.name} runs to its end")
+        return with_unread(workload, not_applicable(f"Pod {workload.name} is no workload that serves"))
+    return with_unread(workload, not_applicable(f"{workload.kind} {workload.name} runs to its end"))
 
 
 class Least(NamedTuple):
