@@ -10,7 +10,7 @@ from aks_audit.facts.resource_id import parse
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.alerts import ask, in_scope
-from aks_audit_rules.frameworks import aprl, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import aprl, prowler, review_checklist, the_aks_checklist
 
 
 class _Watched(NamedTuple):
@@ -53,6 +53,7 @@ def _event(resource_id: str, about: str, category: str, **fields: str) -> _Event
         review_checklist("74c2ee76-569b-4a79-a57e-dedf91b022c9"),
         the_aks_checklist("74c2ee76-569b-4a79-a57e-dedf91b022c9"),
         # The other items of this row ask a person to read Azure Advisor, and for AKS's events in Event Grid.
+        prowler("monitor_alert_service_health_exists"),
     ),
 )
 def health_watched(cluster: ManagedCluster) -> Verdict:
@@ -109,6 +110,7 @@ def _of_health(cluster: ManagedCluster) -> Iterator[_Event]:
     controls=(
         aprl("8bb4a57b-55e4-d24e-9c19-2679d8bc779f"),
         aprl("23b2dfc7-7e5d-9443-9f62-980ca621b561"),
+        prowler("monitor_alert_create_update_nsg"),
     ),
 )
 def network_changes_watched(cluster: ManagedCluster) -> Verdict:

@@ -12,9 +12,11 @@ from aks_audit_rules.frameworks import (
     aks_health_check,
     azqr,
     azure_policy,
+    checkov,
     community_policy,
     kubebuddy,
     mcsb,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -78,6 +80,8 @@ def dns_mode(cluster: ManagedCluster) -> PrivateDnsMode | None:
         azqr("aks-004"),
         kubebuddy("AKSSEC001"),
         aks_health_check("CSP-2"),
+        checkov("CKV_AZURE_115"),
+        prowler("aks_clusters_public_access_disabled"),
     ),
 )
 def private_cluster(cluster: ManagedCluster) -> Verdict:
@@ -152,6 +156,7 @@ def no_public_fqdn(cluster: ManagedCluster) -> Verdict:
         the_aks_checklist("d783a3e8-264f-4dac-870f-569791d1837e"),
         kubebuddy("AKSNET001"),
         community_policy("0533f5f7-f3ac-4c10-9823-c5812a1476f9"),
+        checkov("CKV_AZURE_6"),
     ),
 )
 def authorized_ranges(cluster: ManagedCluster) -> Verdict:

@@ -36,7 +36,7 @@ from aks_audit.network.routes import stated
 from aks_audit.network.virtual_hubs import is_virtual_hub
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aks_health_check, azure_policy, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import aks_health_check, azure_policy, checkov, review_checklist, the_aks_checklist
 from aks_audit_rules.ingresses import APPLICATION_GATEWAY
 from aks_audit_rules.web_entries import behind, of_containers, prevents
 
@@ -56,6 +56,8 @@ _WITH_FIREWALL = frozenset(
         azure_policy("564feb30-bf6a-4854-b4bb-0d2d2d1e6c66"),
         azure_policy("12430be1-6cc8-4527-a9a8-e3d38f250096"),
         aks_health_check("NET-4"),
+        checkov("CKV_AZURE_120"),
+        checkov("CKV_AZURE_122"),
     ),
 )
 def web_application_firewall(cluster: ManagedCluster) -> Verdict:

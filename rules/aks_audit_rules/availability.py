@@ -12,6 +12,7 @@ from aks_audit_rules.frameworks import (
     aprl,
     azqr,
     azure_policy,
+    checkov,
     community_policy,
     kubebuddy,
     psrule,
@@ -39,6 +40,7 @@ _FEWEST_SYSTEM_NODES = 2
         review_checklist("71d41e36-10cc-457b-9a4b-1410d4395898"),
         the_aks_checklist("71d41e36-10cc-457b-9a4b-1410d4395898"),
         aks_health_check("DR-6"),
+        checkov("CKV_AZURE_170"),
     ),
 )
 def control_plane_has_uptime_sla(cluster: ManagedCluster) -> Verdict:

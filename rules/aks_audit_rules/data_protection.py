@@ -6,6 +6,7 @@ from aks_audit.rule import fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import (
     aks_health_check,
     azure_policy,
+    checkov,
     kubebuddy,
     mcsb,
     psrule,
@@ -53,7 +54,11 @@ def secrets_encrypted_with_kms(cluster: ManagedCluster) -> Verdict:
     "AKS-CP-11",
     title="Disks are encrypted with a key of one's own",
     severity=Severity.INFO,
-    controls=(mcsb("DP-5"), azure_policy("7d7be79c-23ba-4033-84dd-45e2a5ccdd67")),
+    controls=(
+        mcsb("DP-5"),
+        azure_policy("7d7be79c-23ba-4033-84dd-45e2a5ccdd67"),
+        checkov("CKV_AZURE_117"),
+    ),
 )
 def disks_encrypted_with_own_key(cluster: ManagedCluster) -> Verdict:
     """With a key of one's own, disks can be made unreadable, and each use of the key is logged.
@@ -78,7 +83,11 @@ def disks_encrypted_with_own_key(cluster: ManagedCluster) -> Verdict:
     "AKS-CP-12",
     title="The agent pool is encrypted at host",
     severity=Severity.LOW,
-    controls=(mcsb("DP-4"), azure_policy("41425d9f-d1a5-499a-9932-f8ed8453932c")),
+    controls=(
+        mcsb("DP-4"),
+        azure_policy("41425d9f-d1a5-499a-9932-f8ed8453932c"),
+        checkov("CKV_AZURE_227"),
+    ),
 )
 def encrypted_at_host(pool: AgentPool) -> Verdict:
     """Temporary and ephemeral OS disks lie on the host; they hold image layers, logs and emptyDir volumes.
@@ -143,7 +152,11 @@ def key_vault_provider_installed(cluster: ManagedCluster) -> Verdict:
     "AKS-CP-16",
     title="Mounted secrets follow Key Vault",
     severity=Severity.LOW,
-    controls=(mcsb("DP-7"), psrule("Azure.AKS.SecretStoreRotation")),
+    controls=(
+        mcsb("DP-7"),
+        psrule("Azure.AKS.SecretStoreRotation"),
+        checkov("CKV_AZURE_172"),
+    ),
 )
 def secrets_rotated(cluster: ManagedCluster) -> Verdict:
     """Without rotation a pod keeps the secret it started with. After a leak the new one reaches it only by a restart.

@@ -29,7 +29,7 @@ from aks_audit.network.firewall import dns_proxy, threat_intelligence
 from aks_audit.network.firewall_rules import APPLICATION, NAT, NETWORK, PlacedRule, placed_rules, written_addresses
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aprl, azqr, azure_policy, psrule
+from aks_audit_rules.frameworks import aprl, azqr, azure_policy, checkov, psrule
 
 WEB = RangeSet([(80, 80), (443, 443)])
 ADMINISTRATION = {22: "SSH", 3389: "RDP", 6443: "the Kubernetes API", 10250: "the kubelet"}
@@ -89,6 +89,7 @@ def _judge_allowing(
         azure_policy("7c591a93-c34c-464c-94ac-8f9f9a46e3d6"),
         psrule("Azure.Firewall.Mode"),
         psrule("Azure.Firewall.PolicyMode"),
+        checkov("CKV_AZURE_216"),
     ),
 )
 def threat_intelligence_denies(firewall: ClusterFirewall) -> Verdict:
@@ -382,6 +383,7 @@ def firewall_in_zones(firewall: ClusterFirewall) -> Verdict:
         azure_policy("711c24bb-7f18-4578-b192-81a6161e1f17"),
         azure_policy("a58ac66d-92cb-409c-94b8-8e48d7a96596"),
         azure_policy("f2c2d0a6-e183-4fc8-bd8f-363c65d3bbbf"),
+        checkov("CKV_AZURE_220"),
     ),
 )
 def intrusions_are_denied(firewall: ClusterFirewall) -> Verdict:
@@ -421,7 +423,10 @@ def intrusions_are_denied(firewall: ClusterFirewall) -> Verdict:
     "AKS-EGR-22",
     title="The firewall's rules are in a firewall policy",
     severity=Severity.LOW,
-    controls=(azure_policy("794d77cc-fe65-4801-8514-230c0be387a8"),),
+    controls=(
+        azure_policy("794d77cc-fe65-4801-8514-230c0be387a8"),
+        checkov("CKV_AZURE_219"),
+    ),
 )
 def rules_are_in_a_policy(firewall: ClusterFirewall) -> Verdict:
     """Classic rules stand in one firewall and cannot be inherited, shared or reviewed apart from it.

@@ -5,7 +5,7 @@ from aks_audit.facts.flow_logs import FlowLog, NetworkWatcher
 from aks_audit.facts.resource_id import parse
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, passes, rule
-from aks_audit_rules.frameworks import aprl, azure_policy
+from aks_audit_rules.frameworks import aprl, azure_policy, prowler
 
 
 @rule(
@@ -18,6 +18,7 @@ from aks_audit_rules.frameworks import aprl, azure_policy
         azure_policy("27960feb-a23c-4577-8d36-ef8b5f35e0be"),
         azure_policy("2f080164-9f4d-497e-9db6-416dc9f7b48a"),
         aprl("06b77be9-56a3-4d41-b362-8b295c5a283d"),
+        prowler("network_flow_log_captured_sent"),
     ),
 )
 def flow_logs_kept(network: ClusterNetwork) -> Verdict:

@@ -56,3 +56,13 @@ def the_aks_checklist(guid: str) -> Control:
 def cis_aks(number: str) -> Control:
     """A recommendation of the CIS Azure Kubernetes Service benchmark 1.8."""
     return Control("CIS AKS", number)
+
+
+def checkov(number: str) -> Control:
+    """A policy of Checkov."""
+    return Control("Checkov", number)
+
+
+def prowler(name: str) -> Control:
+    """A check of Prowler, of its providers for Azure and Kubernetes."""
+    return Control("Prowler", name)

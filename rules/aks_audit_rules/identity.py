@@ -11,9 +11,11 @@ from aks_audit_rules.frameworks import (
     aprl,
     azqr,
     azure_policy,
+    checkov,
     community_policy,
     kubebuddy,
     mcsb,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -105,6 +107,8 @@ def azure_rbac(cluster: ManagedCluster) -> Verdict:
         psrule("Azure.AKS.UseRBAC"),
         aprl("ca324d71-54b0-4a3e-b9e4-10e767daa9fc"),
         kubebuddy("AKSIAM001"),
+        checkov("CKV_AZURE_5"),
+        prowler("aks_cluster_rbac_enabled"),
     ),
 )
 def kubernetes_rbac(cluster: ManagedCluster) -> Verdict:
@@ -138,6 +142,8 @@ def kubernetes_rbac(cluster: ManagedCluster) -> Verdict:
         review_checklist("b085b1f2-3119-4771-8c9a-bbf4411810ec"),
         the_aks_checklist("b085b1f2-3119-4771-8c9a-bbf4411810ec"),
         kubebuddy("AKSIAM007"),
+        checkov("CKV_AZURE_141"),
+        prowler("aks_cluster_local_accounts_disabled"),
     ),
 )
 def local_accounts_disabled(cluster: ManagedCluster) -> Verdict:

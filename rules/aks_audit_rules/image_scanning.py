@@ -14,6 +14,7 @@ from aks_audit.rule import each, fails, passes, rule, undecided
 from aks_audit_rules.frameworks import (
     aks_health_check,
     azure_policy,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -45,6 +46,7 @@ _NAMES = {
         review_checklist("59bce65d-e8a0-43f9-9879-468d66a786d6"),
         the_aks_checklist("59bce65d-e8a0-43f9-9879-468d66a786d6"),
         aks_health_check("IMG-2"),
+        prowler("defender_container_images_scan_enabled"),
     ),
 )
 def images_searched(cluster: ManagedCluster) -> Verdict:

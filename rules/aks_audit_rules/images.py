@@ -16,7 +16,15 @@ from aks_audit.facts.workloads import Container, PodSpec, Volume, Workload
 from aks_audit.results import Due, Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.dates import IMAGES, day_of
-from aks_audit_rules.frameworks import aks_health_check, azure_policy, kubebuddy, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    azure_policy,
+    checkov,
+    kubebuddy,
+    prowler,
+    review_checklist,
+    the_aks_checklist,
+)
 from aks_audit_rules.workload_verdicts import Worst, judge_specs
 
 
@@ -151,6 +159,8 @@ def _from_trusted(used: Used) -> Verdict:
         azure_policy("021f8078-41a0-40e6-81b6-c6597da9f3ee"),
         kubebuddy("POD007"),
         kubebuddy("SEC035"),
+        checkov("CKV_K8S_14"),
+        prowler("core_image_tag_fixed"),
     ),
 )
 def no_latest(workload: Workload) -> Verdict:
@@ -185,6 +195,7 @@ def _versioned(used: Used) -> Verdict:
     controls=(
         azure_policy("50c83470-d2f0-4dda-a716-1938a4825f62"),
         the_aks_checklist("d457598a-047b-4fd7-88e5-9c61dea67f6a"),
+        checkov("CKV_K8S_15"),
     ),
 )
 def pull_policy(workload: Workload) -> Verdict:

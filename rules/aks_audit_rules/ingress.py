@@ -5,7 +5,7 @@ from typing import assert_never
 from aks_audit.facts import LoadBalancerSku, ManagedCluster
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, passes, rule, undecided
-from aks_audit_rules.frameworks import aprl, azqr, psrule, review_checklist
+from aks_audit_rules.frameworks import aprl, azqr, checkov, psrule, review_checklist
 from aks_audit_rules.retirements import http_application_routing_off
 
 
@@ -56,6 +56,7 @@ def standard_load_balancer(cluster: ManagedCluster) -> Verdict:
         review_checklist("8008ae7d-7e4b-4475-a6c8-bdbf59bce65d"),
         azqr("aks-010"),
         psrule("Azure.AKS.HttpAppRouting"),
+        checkov("CKV_AZURE_246"),
     ),
 )
 def http_application_routing_add_on_off(cluster: ManagedCluster) -> Verdict:

@@ -9,7 +9,7 @@ from aks_audit.facts import Evidence
 from aks_audit.facts.kubelets import KubeletConfiguration
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, passes, rule, undecided
-from aks_audit_rules.frameworks import cis_aks
+from aks_audit_rules.frameworks import checkov, cis_aks, prowler
 
 FEWEST_EVENTS = 5
 """Events a second that a kubelet must be able to record: what Kubernetes' default was until 1.26."""
@@ -18,7 +18,16 @@ _DURATION = re.compile(r"0|(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 """A length of time as Go writes it: `4h0m0s`."""
 
 
-@rule("AKS-ND-17", title="Kubelets answer nobody without a name", severity=Severity.HIGH, controls=(cis_aks("3.2.1"),))
+@rule(
+    "AKS-ND-17",
+    title="Kubelets answer nobody without a name",
+    severity=Severity.HIGH,
+    controls=(
+        cis_aks("3.2.1"),
+        checkov("CKV_K8S_138"),
+        prowler("kubelet_disable_anonymous_auth"),
+    ),
+)
 def no_anonymous_access(kubelet: KubeletConfiguration) -> Verdict:
     """A kubelet runs commands in every pod of its node for whoever it believes.
 
@@ -45,7 +54,11 @@ def no_anonymous_access(kubelet: KubeletConfiguration) -> Verdict:
     "AKS-ND-18",
     title="Kubelets ask the API server what people may do",
     severity=Severity.HIGH,
-    controls=(cis_aks("3.2.2"),),
+    controls=(
+        cis_aks("3.2.2"),
+        checkov("CKV_K8S_139"),
+        prowler("kubelet_authorization_mode"),
+    ),
 )
 def access_is_authorized(kubelet: KubeletConfiguration) -> Verdict:
     """A kubelet that allows everything lets any service account read logs and run commands in every pod of its node.
@@ -74,7 +87,11 @@ def access_is_authorized(kubelet: KubeletConfiguration) -> Verdict:
     "AKS-ND-19",
     title="Kubelets know whose client certificates they believe",
     severity=Severity.MEDIUM,
-    controls=(cis_aks("3.2.3"),),
+    controls=(
+        cis_aks("3.2.3"),
+        checkov("CKV_K8S_140"),
+        prowler("kubelet_client_ca_file_set"),
+    ),
 )
 def client_authority(kubelet: KubeletConfiguration) -> Verdict:
     """By this authority a kubelet knows the API server that asks it for logs and commands.
@@ -97,7 +114,11 @@ def client_authority(kubelet: KubeletConfiguration) -> Verdict:
     "AKS-ND-20",
     title="The kubelets' port without authentication is closed",
     severity=Severity.MEDIUM,
-    controls=(cis_aks("3.2.4"),),
+    controls=(
+        cis_aks("3.2.4"),
+        checkov("CKV_K8S_141"),
+        prowler("kubelet_disable_read_only_port"),
+    ),
 )
 def read_only_port_closed(kubelet: KubeletConfiguration) -> Verdict:
     """The read-only port tells whoever reaches a node which pods it runs, with their specifications and environment's names.
@@ -120,7 +141,11 @@ def read_only_port_closed(kubelet: KubeletConfiguration) -> Verdict:
     "AKS-ND-21",
     title="Kubelets end streaming connections that are idle",
     severity=Severity.LOW,
-    controls=(cis_aks("3.2.5"),),
+    controls=(
+        cis_aks("3.2.5"),
+        checkov("CKV_K8S_143"),
+        prowler("kubelet_streaming_connection_timeout"),
+    ),
 )
 def idle_streams_end(kubelet: KubeletConfiguration) -> Verdict:
     """Sessions of exec, attach and port-forward that nobody ends keep their rights and the node's connections.
@@ -148,7 +173,11 @@ def idle_streams_end(kubelet: KubeletConfiguration) -> Verdict:
     "AKS-ND-22",
     title="Kubelets make the iptables chains that they need",
     severity=Severity.LOW,
-    controls=(cis_aks("3.2.6"),),
+    controls=(
+        cis_aks("3.2.6"),
+        checkov("CKV_K8S_145"),
+        prowler("kubelet_manage_iptables"),
+    ),
 )
 def iptables_chains(kubelet: KubeletConfiguration) -> Verdict:
     """Without these chains the rules of kube-proxy for dropped and masqueraded packets may be missing after a change by hand.
@@ -169,7 +198,16 @@ def iptables_chains(kubelet: KubeletConfiguration) -> Verdict:
     return fails("The kubelet makes no iptables chains", evidence)
 
 
-@rule("AKS-ND-23", title="Kubelets record events as they come", severity=Severity.LOW, controls=(cis_aks("3.2.7"),))
+@rule(
+    "AKS-ND-23",
+    title="Kubelets record events as they come",
+    severity=Severity.LOW,
+    controls=(
+        cis_aks("3.2.7"),
+        checkov("CKV_K8S_147"),
+        prowler("kubelet_event_record_qps"),
+    ),
+)
 def events_are_recorded(kubelet: KubeletConfiguration) -> Verdict:
     """Events tell what a node did with its pods; a kubelet drops those beyond its limit, and investigations miss them.
 
@@ -193,7 +231,14 @@ def events_are_recorded(kubelet: KubeletConfiguration) -> Verdict:
 
 
 @rule(
-    "AKS-ND-24", title="Kubelets renew their client certificates", severity=Severity.LOW, controls=(cis_aks("3.2.8"),)
+    "AKS-ND-24",
+    title="Kubelets renew their client certificates",
+    severity=Severity.LOW,
+    controls=(
+        cis_aks("3.2.8"),
+        checkov("CKV_K8S_149"),
+        prowler("kubelet_rotate_certificates"),
+    ),
 )
 def client_certificate_renewed(kubelet: KubeletConfiguration) -> Verdict:
     """A kubelet signs in to the API server by a certificate, and one that does not renew it ends with it.
@@ -216,7 +261,10 @@ def client_certificate_renewed(kubelet: KubeletConfiguration) -> Verdict:
     "AKS-ND-25",
     title="Kubelets get their serving certificates from the cluster, and renew them",
     severity=Severity.LOW,
-    controls=(cis_aks("3.2.9"),),
+    controls=(
+        cis_aks("3.2.9"),
+        checkov("CKV_K8S_112"),
+    ),
 )
 def serving_certificate_renewed(kubelet: KubeletConfiguration) -> Verdict:
     """A kubelet that signs its own serving certificate could be anybody to the API server that calls it.

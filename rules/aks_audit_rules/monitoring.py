@@ -3,7 +3,16 @@
 from aks_audit.facts import AddOn, ManagedCluster
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, passes, rule
-from aks_audit_rules.frameworks import aks_health_check, aprl, kubebuddy, psrule, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    aprl,
+    checkov,
+    kubebuddy,
+    prowler,
+    psrule,
+    review_checklist,
+    the_aks_checklist,
+)
 
 
 @rule(
@@ -17,6 +26,7 @@ from aks_audit_rules.frameworks import aks_health_check, aprl, kubebuddy, psrule
         review_checklist("eaa8dc4a-2436-47b3-9697-15b1752beee0"),
         the_aks_checklist("eaa8dc4a-2436-47b3-9697-15b1752beee0"),
         aks_health_check("CSM-4"),
+        checkov("CKV_AZURE_4"),
     ),
 )
 def container_logs_kept(cluster: ManagedCluster) -> Verdict:
@@ -52,6 +62,7 @@ def container_logs_kept(cluster: ManagedCluster) -> Verdict:
         review_checklist("6f8389a7-f82c-4b8e-a8c0-aa63a25a4956"),
         the_aks_checklist("6f8389a7-f82c-4b8e-a8c0-aa63a25a4956"),
         aks_health_check("CSM-6"),
+        prowler("aks_cluster_azure_monitor_enabled"),
     ),
 )
 def metrics_kept(cluster: ManagedCluster) -> Verdict:

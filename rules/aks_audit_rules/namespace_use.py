@@ -12,6 +12,7 @@ from aks_audit.rule import fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import (
     aks_health_check,
     azure_policy,
+    checkov,
     community_policy,
     kubebuddy,
     review_checklist,
@@ -78,6 +79,7 @@ def namespaces_divide(cluster: ManagedCluster) -> Verdict:
         the_aks_checklist("13bb9e32-6f48-4747-9531-0147f20f4b03"),
         kubebuddy("NS004"),
         community_policy("6480c6e8-f25e-44d2-bdad-ab4585cdd99e"),
+        checkov("CKV_K8S_21"),
     ),
 )
 def default_namespace_empty(namespace: Namespace) -> Verdict:

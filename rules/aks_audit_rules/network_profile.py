@@ -27,9 +27,11 @@ from aks_audit_rules.frameworks import (
     aks_health_check,
     aprl,
     azure_policy,
+    checkov,
     community_policy,
     kubebuddy,
     mcsb,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -48,6 +50,8 @@ _RESERVED = tuple(map(ip_network, ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.
         community_policy("82417f79-38c7-4446-ae2c-3c4fd7f06d89"),
         review_checklist("4b3bb365-9458-44d9-9ed1-5c8f52890364"),
         aks_health_check("NET-8"),
+        checkov("CKV_AZURE_143"),
+        prowler("aks_clusters_created_with_private_nodes"),
     ),
 )
 def no_node_public_ip(pool: AgentPool) -> Verdict:
@@ -230,6 +234,7 @@ _OLD_BODY = (
         azure_policy("46238e2f-3f6f-4589-9f3f-77bed4116e67"),
         community_policy("3af005dd-7bc6-4fb0-b8f3-8b2a519a9853"),
         aks_health_check("NET-1"),
+        checkov("CKV2_AZURE_29"),
     ),
 )
 def azure_cni(cluster: ManagedCluster) -> Verdict:
@@ -454,6 +459,8 @@ def _private(
         the_aks_checklist("0751f099-e6f4-4250-b405-d2b26c707432"),
         kubebuddy("AKSNET002"),
         psrule("Azure.AKS.NetworkPolicy"),
+        checkov("CKV_AZURE_7"),
+        prowler("aks_network_policy_enabled"),
     ),
 )
 def network_policy_engine(cluster: ManagedCluster) -> Verdict:

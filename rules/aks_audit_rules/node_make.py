@@ -21,6 +21,7 @@ from aks_audit_rules.dates import NODE_IMAGES, VM_SERIES, NodeImage, VMSeries
 from aks_audit_rules.frameworks import (
     aks_health_check,
     aprl,
+    checkov,
     community_policy,
     kubebuddy,
     psrule,
@@ -70,6 +71,7 @@ def _size_evidence(pool: AgentPool) -> Evidence:
         community_policy("2dec5f47-bc40-40d1-8c7d-a39d9d6808d2"),
         community_policy("2cec5f47-bc40-40d1-8c7d-a39d9d6808d1"),
         aprl("a7bfcc18-b0d8-4d37-81f3-8131ed8bead5"),
+        checkov("CKV_AZURE_226"),
     ),
 )
 def ephemeral_os_disks(cluster: ManagedCluster) -> Verdict:

@@ -13,7 +13,15 @@ from aks_audit.facts import (
 )
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aprl, azure_policy, kubebuddy, psrule, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import (
+    aprl,
+    azure_policy,
+    checkov,
+    kubebuddy,
+    psrule,
+    review_checklist,
+    the_aks_checklist,
+)
 
 _RESERVED = "CriticalAddonsOnly"
 _KEEPS_PODS_AWAY = ("NoSchedule", "NoExecute")
@@ -138,6 +146,7 @@ def _local_user(pool: AgentPool) -> Verdict:
         aprl("5ee083cd-6ac3-4a83-8913-9549dd36cf56"),
         kubebuddy("AKSBP007"),
         review_checklist("a7a1f893-9bda-4477-98f2-4c116775c2ea"),
+        checkov("CKV_AZURE_232"),
     ),
 )
 def system_pool_reserved(pool: AgentPool) -> Verdict:
@@ -181,7 +190,10 @@ def _reserved(pool: AgentPool) -> Verdict:
     "AKS-ND-12",
     title="No agent pool is an availability set",
     severity=Severity.MEDIUM,
-    controls=(psrule("Azure.AKS.PoolScaleSet"),),
+    controls=(
+        psrule("Azure.AKS.PoolScaleSet"),
+        checkov("CKV_AZURE_169"),
+    ),
 )
 def no_availability_set(pool: AgentPool) -> Verdict:
     """Azure has retired availability sets for AKS.

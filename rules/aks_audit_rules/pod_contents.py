@@ -8,7 +8,7 @@ from aks_audit.facts.images import read_reference
 from aks_audit.facts.workloads import Container, ContainerPort, PodSpec, Volume, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, every, fails, not_applicable, passes, rule
-from aks_audit_rules.frameworks import azure_policy, kubebuddy, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import azure_policy, checkov, kubebuddy, prowler, review_checklist, the_aks_checklist
 from aks_audit_rules.pod_security_standards import (
     Control,
     Level,
@@ -73,18 +73,21 @@ def _holds_socket(path: str) -> bool:
     return any(socket == real or socket.startswith(f"{real}/") for socket in _SOCKETS)
 
 
-_HALF = Level.BASELINE
-ENGINE_IMAGES = Control("images of engines and shells", _HALF, nothing_of_pod, _engine_image)
-PROGRAMS = Control("engines and shells as programs", _HALF, nothing_of_pod, _programs)
-SSH_PORTS = Control("port 22", _HALF, nothing_of_pod, _ssh_ports)
-SOCKETS = Control("sockets of engines", _HALF, _sockets, nothing_of_container)
+ENGINE_IMAGES = Control(nothing_of_pod, _engine_image)
+PROGRAMS = Control(nothing_of_pod, _programs)
+SSH_PORTS = Control(nothing_of_pod, _ssh_ports)
+SOCKETS = Control(_sockets, nothing_of_container)
 
 
 @rule(
     "AKS-KS-23",
     title="No container runs a container engine, holds the node's, or serves SSH",
     severity=Severity.HIGH,
-    controls=(kubebuddy("SEC036"), kubebuddy("SEC037")),
+    controls=(
+        kubebuddy("SEC036"),
+        kubebuddy("SEC037"),
+        checkov("CKV_K8S_27"),
+    ),
 )
 def no_engines_or_shells(workload: Workload) -> Verdict:
     """Who may speak to a node's container engine starts any container there, as root and past all admission.
@@ -129,6 +132,7 @@ _RESOURCES = ("cpu", "memory")
         azure_policy("a2abc456-f0ae-464b-bd3a-07a3cdbd7fb1"),
         review_checklist("ab5351f6-383a-45ed-9c5e-b143b16db40a"),
         the_aks_checklist("ab5351f6-383a-45ed-9c5e-b143b16db40a"),
+        prowler("core_minimize_admission_windows_hostprocess_containers"),
     ),
 )
 def hardened_windows(workload: Workload) -> Verdict:

@@ -4,6 +4,7 @@ from aks_audit.facts import ManagedCluster, NetworkPlugin
 from aks_audit.facts.workloads import Container, PodSpec, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import not_applicable, rule, undecided
+from aks_audit_rules.frameworks import checkov, prowler
 from aks_audit_rules.pod_security_standards import Control, Level, Looked, nothing_of_pod, windows
 from aks_audit_rules.workload_verdicts import judge
 
@@ -20,13 +21,17 @@ def _raw(spec: PodSpec, container: Container) -> Looked:
     yield container.at(Container.privileged), container.privileged is not True
 
 
-NET_RAW = Control("NET_RAW", Level.RESTRICTED, nothing_of_pod, _raw)
+NET_RAW = Control(nothing_of_pod, _raw)
 
 
 @rule(
     "AKS-KN-19",
     title="Containers drop NET_RAW where pods share a bridge or an identity agent",
     severity=Severity.HIGH,
+    controls=(
+        checkov("CKV_K8S_28"),
+        prowler("core_minimize_net_raw_capability_admission"),
+    ),
 )
 def no_raw_packets(workload: Workload) -> Verdict:
     """With NET_RAW, which runtimes give by default, a container forges ARP and IP packets.

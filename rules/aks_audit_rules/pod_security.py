@@ -3,7 +3,15 @@
 from aks_audit.facts.workloads import Container, PodSpec, Volume, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import rule
-from aks_audit_rules.frameworks import aks_health_check, azure_policy, community_policy, kubebuddy, the_aks_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    azure_policy,
+    checkov,
+    community_policy,
+    kubebuddy,
+    prowler,
+    the_aks_checklist,
+)
 from aks_audit_rules.pod_security_standards import (
     APP_ARMOR,
     FEW_CAPABILITIES,
@@ -57,12 +65,11 @@ def _read_only_root(spec: PodSpec, container: Container) -> Looked:
         yield container.at(Container.read_only_root_filesystem), container.read_only_root_filesystem is True
 
 
-_HALF = Level.BASELINE
-HOST_PROCESSES = Control("host processes", _HALF, _host_processes, nothing_of_container)
-HOST_NETWORK = Control("host network", _HALF, _host_network, nothing_of_container)
-SYS_ADMIN = Control("SYS_ADMIN", _HALF, nothing_of_pod, _sys_admin)
-OTHER_VOLUMES = Control("volume types but hostPath", Level.RESTRICTED, _other_volumes, nothing_of_container)
-READ_ONLY_ROOT = Control("read-only root file system", Level.RESTRICTED, nothing_of_pod, _read_only_root)
+HOST_PROCESSES = Control(_host_processes, nothing_of_container)
+HOST_NETWORK = Control(_host_network, nothing_of_container)
+SYS_ADMIN = Control(nothing_of_pod, _sys_admin)
+OTHER_VOLUMES = Control(_other_volumes, nothing_of_container)
+READ_ONLY_ROOT = Control(nothing_of_pod, _read_only_root)
 
 
 @rule(
@@ -76,6 +83,8 @@ READ_ONLY_ROOT = Control("read-only root file system", Level.RESTRICTED, nothing
         kubebuddy("AKSBP002"),
         aks_health_check("IMG-8"),
         the_aks_checklist("bd773172-40dc-4502-b284-137c70d77bc9"),
+        checkov("CKV_K8S_16"),
+        prowler("core_minimize_privileged_containers"),
     ),
 )
 def not_privileged(workload: Workload) -> Verdict:
@@ -106,6 +115,8 @@ def not_privileged(workload: Workload) -> Verdict:
         azure_policy("d77df159-718b-4aca-b94b-8e8890a98231"),
         azure_policy("4ee3ee6a-96ea-4d25-9c00-17f11d2e02c8"),
         community_policy("112b0532-abf7-4a7c-b7c7-80ff3a51675c"),
+        checkov("CKV_K8S_20"),
+        prowler("core_minimize_allowPrivilegeEscalation_containers"),
     ),
 )
 def no_privilege_escalation(workload: Workload) -> Verdict:
@@ -141,6 +152,10 @@ def no_privilege_escalation(workload: Workload) -> Verdict:
         kubebuddy("SEC005"),
         kubebuddy("POD011"),
         community_policy("a3c7f75b-0b3d-4d08-8ef2-b9fd6f54cc28"),
+        checkov("CKV_K8S_17"),
+        checkov("CKV_K8S_18"),
+        prowler("core_minimize_hostPID_containers"),
+        prowler("core_minimize_hostIPC_containers"),
     ),
 )
 def own_process_namespaces(workload: Workload) -> Verdict:
@@ -173,6 +188,10 @@ def own_process_namespaces(workload: Workload) -> Verdict:
         kubebuddy("NET012"),
         kubebuddy("SEC021"),
         community_policy("b6816ed8-f276-474c-a630-de28813533c7"),
+        checkov("CKV_K8S_19"),
+        checkov("CKV_K8S_26"),
+        prowler("core_minimize_hostNetwork_containers"),
+        prowler("core_minimize_admission_hostport_containers"),
     ),
 )
 def own_network_namespace(workload: Workload) -> Verdict:
@@ -210,6 +229,7 @@ def own_network_namespace(workload: Workload) -> Verdict:
         kubebuddy("SEC038"),
         kubebuddy("POD013"),
         community_policy("035822c0-0ab3-4622-8167-f3b9b8555c9c"),
+        prowler("core_minimize_hostpath_volume_mounts"),
     ),
 )
 def no_host_paths(workload: Workload) -> Verdict:
@@ -246,6 +266,8 @@ def no_host_paths(workload: Workload) -> Verdict:
         kubebuddy("SEC003"),
         kubebuddy("SEC011"),
         community_policy("bc5dd487-c01f-4f8d-b0aa-b708e8f33711"),
+        checkov("CKV_K8S_23"),
+        prowler("core_minimize_root_containers_admission"),
     ),
 )
 def non_root(workload: Workload) -> Verdict:
@@ -285,6 +307,12 @@ def non_root(workload: Workload) -> Verdict:
         kubebuddy("SEC012"),
         community_policy("b78635dd-cf1b-4ad4-a6d1-3d1b2f4a176a"),
         community_policy("67a37245-1d51-40e2-afbf-cdb3c6145caa"),
+        checkov("CKV_K8S_25"),
+        checkov("CKV_K8S_28"),
+        checkov("CKV_K8S_37"),
+        prowler("core_minimize_containers_added_capabilities"),
+        prowler("core_minimize_containers_capabilities_assigned"),
+        prowler("core_minimize_net_raw_capability_admission"),
     ),
 )
 def few_capabilities(workload: Workload) -> Verdict:
@@ -312,7 +340,10 @@ def few_capabilities(workload: Workload) -> Verdict:
     "AKS-KS-08",
     title="No container has the capability SYS_ADMIN",
     severity=Severity.HIGH,
-    controls=(azure_policy("d2e7ea85-6b44-4317-a0be-1b951587f626"),),
+    controls=(
+        azure_policy("d2e7ea85-6b44-4317-a0be-1b951587f626"),
+        checkov("CKV_K8S_39"),
+    ),
 )
 def no_sys_admin(workload: Workload) -> Verdict:
     """SYS_ADMIN lets a container mount file systems and enter other namespaces. It is root on the node under another name.
@@ -344,6 +375,8 @@ def no_sys_admin(workload: Workload) -> Verdict:
         kubebuddy("SEC016"),
         kubebuddy("SEC020"),
         community_policy("24462566-db44-4475-bc57-43e1b74fa141"),
+        checkov("CKV_K8S_31"),
+        prowler("core_seccomp_profile_docker_default"),
     ),
 )
 def seccomp(workload: Workload) -> Verdict:
@@ -531,6 +564,8 @@ def volume_types(workload: Workload) -> Verdict:
         azure_policy("8e875f96-2c56-40ca-86db-b9f6a0be7347"),
         azure_policy("2ae2f266-ecc3-4d26-82c5-8c3cb7774f45"),
         community_policy("48ab964d-5477-47fc-95c5-9cf926f8cd1d"),
+        checkov("CKV_K8S_22"),
+        prowler("core_readonly_root_filesystem_enabled"),
     ),
 )
 def read_only_root(workload: Workload) -> Verdict:

@@ -29,8 +29,6 @@ class Level(StrEnum):
 class Control(NamedTuple):
     """One control: what it looks at of a pod as a whole, and of each of its containers."""
 
-    name: str
-    level: Level
     of_pod: Callable[[PodSpec], Looked]
     of_container: Callable[[PodSpec, Container], Looked]
 
@@ -262,29 +260,27 @@ def _user(spec: PodSpec, container: Container) -> Looked:
         yield container.at(Container.run_as_user), container.run_as_user != 0
 
 
-_BASE, _STRICT = Level.BASELINE, Level.RESTRICTED
+HOST_NAMESPACES = Control(_host_namespaces, nothing_of_container)
+HOST_PORTS = Control(nothing_of_pod, _host_ports)
+HANDLER_HOSTS = Control(nothing_of_pod, _handler_hosts)
+PRIVILEGED = Control(nothing_of_pod, _privileged)
+HOST_PROCESS = Control(_host_process_of_pod, _host_process)
+DEFAULT_CAPABILITIES = Control(nothing_of_pod, _default_capabilities)
+HOST_PATHS = Control(_host_paths, nothing_of_container)
+APP_ARMOR = Control(_app_armor_of_pod, _app_armor)
+SE_LINUX = Control(_se_linux_of_pod, _se_linux)
+PROC_MOUNT = Control(nothing_of_pod, _proc_mount)
+SECCOMP = Control(_seccomp_of_pod, _seccomp)
+KERNEL_PARAMETERS = Control(_sysctls, nothing_of_container)
+PROC_MASKED = Control(nothing_of_pod, _proc_masked)
+VOLUME_TYPES = Control(_volume_types, nothing_of_container)
+NO_ESCALATION = Control(nothing_of_pod, _no_escalation)
+NON_ROOT = Control(_non_root_of_pod, _non_root)
+NON_ROOT_USER = Control(_user_of_pod, _user)
+SECCOMP_CHOSEN = Control(_seccomp_of_pod, _seccomp_chosen)
+FEW_CAPABILITIES = Control(nothing_of_pod, _few_capabilities)
 
-HOST_NAMESPACES = Control("host namespaces", _BASE, _host_namespaces, nothing_of_container)
-HOST_PORTS = Control("host ports", _BASE, nothing_of_pod, _host_ports)
-HANDLER_HOSTS = Control("hosts of probes and hooks", _BASE, nothing_of_pod, _handler_hosts)
-PRIVILEGED = Control("privileged containers", _BASE, nothing_of_pod, _privileged)
-HOST_PROCESS = Control("Windows host processes", _BASE, _host_process_of_pod, _host_process)
-DEFAULT_CAPABILITIES = Control("added capabilities", _BASE, nothing_of_pod, _default_capabilities)
-HOST_PATHS = Control("hostPath volumes", _BASE, _host_paths, nothing_of_container)
-APP_ARMOR = Control("AppArmor", _BASE, _app_armor_of_pod, _app_armor)
-SE_LINUX = Control("SELinux", _BASE, _se_linux_of_pod, _se_linux)
-PROC_MOUNT = Control("/proc mount type", _BASE, nothing_of_pod, _proc_mount)
-SECCOMP = Control("seccomp switched off", _BASE, _seccomp_of_pod, _seccomp)
-KERNEL_PARAMETERS = Control("sysctls", _BASE, _sysctls, nothing_of_container)
-PROC_MASKED = Control("/proc masked for all users", _STRICT, nothing_of_pod, _proc_masked)
-VOLUME_TYPES = Control("volume types", _STRICT, _volume_types, nothing_of_container)
-NO_ESCALATION = Control("privilege escalation", _STRICT, nothing_of_pod, _no_escalation)
-NON_ROOT = Control("running as non-root", _STRICT, _non_root_of_pod, _non_root)
-NON_ROOT_USER = Control("user 0", _STRICT, _user_of_pod, _user)
-SECCOMP_CHOSEN = Control("seccomp profile", _STRICT, _seccomp_of_pod, _seccomp_chosen)
-FEW_CAPABILITIES = Control("capabilities", _STRICT, nothing_of_pod, _few_capabilities)
-
-STANDARDS: Sequence[Control] = (
+_BASELINE: Sequence[Control] = (
     HOST_NAMESPACES,
     HOST_PORTS,
     HANDLER_HOSTS,
@@ -297,6 +293,9 @@ STANDARDS: Sequence[Control] = (
     PROC_MOUNT,
     SECCOMP,
     KERNEL_PARAMETERS,
+)
+_RESTRICTED = (
+    *_BASELINE,
     PROC_MASKED,
     VOLUME_TYPES,
     NO_ESCALATION,
@@ -313,5 +312,5 @@ def broken(spec: PodSpec, level: Level) -> tuple[Control, ...]:
     Raises:
         Malformed: a value that one of them looks at cannot be read.
     """
-    asked = STANDARDS if level is Level.RESTRICTED else [one for one in STANDARDS if one.level is Level.BASELINE]
+    asked = _RESTRICTED if level is Level.RESTRICTED else _BASELINE
     return tuple(control for control in asked if not control.permits(spec))

@@ -15,7 +15,7 @@ from aks_audit.policies.model import Direction, Policy
 from aks_audit.policies.words import policy_in_words
 from aks_audit.results import Evidence, Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aks_health_check, kubebuddy, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import aks_health_check, checkov, kubebuddy, review_checklist, the_aks_checklist
 
 _MOST = 5
 
@@ -234,6 +234,7 @@ def _resolving(asked: Asked, verdict: Verdict) -> Verdict:
     "AKS-KN-07",
     title="Every pod is selected by a network policy",
     severity=Severity.MEDIUM,
+    controls=(checkov("CKV2_K8S_6"),),
 )
 def every_pod_selected(namespace: Namespace) -> Verdict:
     """In a namespace with policies it is easy to take a pod for protected that none of them selects.

@@ -35,7 +35,7 @@ from aks_audit.network.private_zones import addresses_of, link_to, record_of
 from aks_audit.results import Evidence, Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.api_server import PrivateDnsMode, dns_mode, is_private
-from aks_audit_rules.frameworks import aprl, azqr, psrule
+from aks_audit_rules.frameworks import aprl, azqr, checkov, psrule
 
 LONGEST_SUBZONE = 32
 """How many characters the name before `privatelink.` or `private.` may have, by Azure's documentation."""
@@ -435,7 +435,12 @@ def _unregistered(bond: VirtualNetworkLink) -> Verdict:
     "AKS-API-20",
     title="The DNS servers of the cluster's network answer, and not from a single machine",
     severity=Severity.MEDIUM,
-    controls=(psrule("Azure.VNET.SingleDNS"), psrule("Azure.VNET.LocalDNS"), azqr("vnet-009")),
+    controls=(
+        psrule("Azure.VNET.SingleDNS"),
+        psrule("Azure.VNET.LocalDNS"),
+        azqr("vnet-009"),
+        checkov("CKV_AZURE_182"),
+    ),
 )
 def dns_servers_sane(cluster: ManagedCluster) -> Verdict:
     """Nodes with DNS servers that they cannot reach, or that do not answer, find neither the API server nor images.

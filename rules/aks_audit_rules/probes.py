@@ -11,7 +11,9 @@ from aks_audit_rules.frameworks import (
     aks_health_check,
     aprl,
     azure_policy,
+    checkov,
     kubebuddy,
+    prowler,
     review_checklist,
     the_aks_checklist,
 )
@@ -38,6 +40,10 @@ _GRACE = 30
         aks_health_check("DEV-1"),
         aks_health_check("DEV-2"),
         aks_health_check("DEV-2B"),
+        checkov("CKV_K8S_8"),
+        checkov("CKV_K8S_9"),
+        prowler("core_liveness_probe_configured"),
+        prowler("core_readiness_probe_configured"),
     ),
 )
 def probed(workload: Workload) -> Verdict:

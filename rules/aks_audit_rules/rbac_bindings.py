@@ -12,7 +12,7 @@ from aks_audit.rbac.platform import everybody, judged
 from aks_audit.rbac.powers import TOKENS, Held, allows_everything, powers
 from aks_audit.results import Evidence, Severity, Verdict
 from aks_audit.rule import fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import azure_policy, kubebuddy
+from aks_audit_rules.frameworks import azure_policy, checkov, kubebuddy, prowler
 
 _MOST = 5
 """How many subjects a verdict names and cites; the rest stand beside them in the binding."""
@@ -29,6 +29,7 @@ _READ = frozenset({"get", "list", "watch"})
         azure_policy("a3dc4946-dba6-43e6-950d-f96532848c9f"),
         kubebuddy("RBAC001"),
         kubebuddy("RBAC002"),
+        prowler("rbac_cluster_admin_usage"),
     ),
 )
 def few_cluster_admins(binding: AnyBinding) -> Verdict:
@@ -75,6 +76,21 @@ def few_cluster_admins(binding: AnyBinding) -> Verdict:
         kubebuddy("RBAC010"),
         kubebuddy("RBAC011"),
         azure_policy("53a4a537-990c-495a-92e0-7c21a465442c"),
+        checkov("CKV_K8S_155"),
+        checkov("CKV_K8S_156"),
+        checkov("CKV_K8S_157"),
+        checkov("CKV_K8S_158"),
+        checkov("CKV2_K8S_1"),
+        checkov("CKV2_K8S_2"),
+        checkov("CKV2_K8S_3"),
+        checkov("CKV2_K8S_5"),
+        prowler("rbac_minimize_csr_approval_access"),
+        prowler("rbac_minimize_node_proxy_subresource_access"),
+        prowler("rbac_minimize_pod_creation_access"),
+        prowler("rbac_minimize_pv_creation_access"),
+        prowler("rbac_minimize_secret_access"),
+        prowler("rbac_minimize_service_account_token_creation"),
+        prowler("rbac_minimize_webhook_config_access"),
     ),
 )
 def no_dangerous_rights(binding: AnyBinding) -> Verdict:

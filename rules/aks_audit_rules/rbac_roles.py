@@ -9,7 +9,7 @@ from aks_audit.rbac.bindings import account_of, aggregated, bindings, existing, 
 from aks_audit.rbac.platform import added_wildcard, built_in, judged, of_platform
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule
-from aks_audit_rules.frameworks import azure_policy, kubebuddy
+from aks_audit_rules.frameworks import azure_policy, checkov, kubebuddy, prowler
 
 _READ = frozenset({"get", "list", "watch"})
 _WRITE = ("create", "delete", "deletecollection", "patch", "update")
@@ -21,7 +21,11 @@ _EDITED = "system:aggregate-to-edit"
     "AKS-KR-02",
     title="Roles have no wildcards",
     severity=Severity.HIGH,
-    controls=(azure_policy("ca8d5704-aa2b-40cf-b110-dc19052825ad"),),
+    controls=(
+        azure_policy("ca8d5704-aa2b-40cf-b110-dc19052825ad"),
+        checkov("CKV_K8S_49"),
+        prowler("rbac_minimize_wildcard_use_roles"),
+    ),
 )
 def no_wildcards(role: AnyRole) -> Verdict:
     """A wildcard allows what nobody thought of: subresources such as pods/exec, and every kind and verb that is yet to come.

@@ -16,8 +16,10 @@ from aks_audit_rules.frameworks import (
     aprl,
     azqr,
     azure_policy,
+    checkov,
     kubebuddy,
     mcsb,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -41,6 +43,7 @@ def _about(registry: ClusterRegistry) -> str:
         the_aks_checklist("e38f1680-8ddc-4c93-bf09-6b932a4935ca"),
         the_aks_checklist("6ae51d09-8142-4979-95ed-7ec3451de81c"),
         aks_health_check("IMG-6"),
+        prowler("containerregistry_uses_private_link"),
     ),
 )
 def private_endpoint(registry: ClusterRegistry) -> Verdict:
@@ -79,6 +82,8 @@ def private_endpoint(registry: ClusterRegistry) -> Verdict:
         azure_policy("a3701552-92ea-433e-9d17-33b7f1208fc9"),
         azure_policy("d0793b48-0edc-4296-a390-4c75d1bdfd71"),
         psrule("Azure.ACR.Firewall"),
+        checkov("CKV_AZURE_139"),
+        prowler("containerregistry_not_publicly_accessible"),
     ),
 )
 def closed_to_public_networks(registry: ClusterRegistry) -> Verdict:
@@ -132,6 +137,8 @@ def _listed_addresses(registry: ClusterRegistry) -> Verdict:
         azure_policy("dc921057-6b28-4fbe-9b83-f7bec05db6c2"),
         azure_policy("79fdfe03-ffcb-4e55-b4d0-b925b8241759"),
         psrule("Azure.ACR.AdminUser"),
+        checkov("CKV_AZURE_137"),
+        prowler("containerregistry_admin_user_disabled"),
     ),
 )
 def admin_user_off(registry: ClusterRegistry) -> Verdict:
@@ -161,6 +168,7 @@ def admin_user_off(registry: ClusterRegistry) -> Verdict:
         azure_policy("9f2dea28-e834-476c-99c5-3507b4728395"),
         azure_policy("cced2946-b08a-44fe-9fd9-e4ed8a779897"),
         psrule("Azure.ACR.AnonymousAccess"),
+        checkov("CKV_AZURE_138"),
     ),
 )
 def anonymous_pull_off(registry: ClusterRegistry) -> Verdict:
@@ -201,6 +209,7 @@ def anonymous_pull_off(registry: ClusterRegistry) -> Verdict:
         psrule("Azure.ACR.MinSku"),
         azure_policy("bd560fc0-3c69-498a-ae9f-aa8eb7de0e13"),
         aks_health_check("DR-7"),
+        checkov("CKV_AZURE_233"),
     ),
 )
 def resilient(registry: ClusterRegistry) -> Verdict:
@@ -238,6 +247,7 @@ def resilient(registry: ClusterRegistry) -> Verdict:
         azqr("cr-010"),
         psrule("Azure.ACR.Retention"),
         psrule("Azure.ACR.SoftDelete"),
+        checkov("CKV_AZURE_167"),
     ),
 )
 def retention(registry: ClusterRegistry) -> Verdict:

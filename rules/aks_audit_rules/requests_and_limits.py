@@ -4,7 +4,15 @@ from aks_audit.facts.platform import is_component
 from aks_audit.facts.workloads import Container, PodSpec, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, passes, rule
-from aks_audit_rules.frameworks import aks_health_check, azure_policy, kubebuddy, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import (
+    aks_health_check,
+    azure_policy,
+    checkov,
+    kubebuddy,
+    prowler,
+    review_checklist,
+    the_aks_checklist,
+)
 from aks_audit_rules.workload_verdicts import component, with_unread
 
 _EPHEMERAL = "ephemeral container"
@@ -28,6 +36,12 @@ _EPHEMERAL = "ephemeral container"
         the_aks_checklist("b54eb2eb-03dd-4aa3-9927-18e2edb11726"),
         the_aks_checklist("4868aa30-95a9-49fd-867e-57e70cb0d1d5"),
         the_aks_checklist("dea429d5-2c10-480c-85a1-9d9d0c4afc3d"),
+        checkov("CKV_K8S_10"),
+        checkov("CKV_K8S_12"),
+        checkov("CKV_K8S_13"),
+        prowler("core_cpu_requests_set"),
+        prowler("core_memory_limits_set"),
+        prowler("core_memory_requests_set"),
     ),
 )
 def requests_and_limits(workload: Workload) -> Verdict:

@@ -46,7 +46,7 @@ from aks_audit.network.surroundings import GATEWAY_SUBNET, connected
 from aks_audit.network.virtual_hubs import is_virtual_hub
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule
-from aks_audit_rules.frameworks import azure_policy, mcsb, psrule
+from aks_audit_rules.frameworks import azure_policy, checkov, mcsb, prowler, psrule
 
 WEB = RangeSet([(80, 80), (443, 443)])
 SHELLS: dict[str, RangeSet] = {"tcp": RangeSet([(22, 22), (3389, 3389)]), "udp": RangeSet([(3389, 3389)])}
@@ -68,6 +68,8 @@ _PROVIDER_PRIORITIES = range(500, 4097)
         azure_policy("e71308d3-144b-4262-b144-efdc3cc90517"),
         psrule("Azure.VNET.UseNSGs"),
         mcsb("NS-1"),
+        checkov("CKV2_AZURE_31"),
+        prowler("network_subnet_nsg_associated"),
     ),
 )
 def subnet_has_security_group(subnet: ClusterSubnet) -> Verdict:
@@ -229,7 +231,11 @@ def _allowed_host_ports(group: ClusterSecurityGroup) -> Iterator[tuple[int, int]
     "AKS-SUB-05",
     title="Security groups let the internet in on ports 80 and 443 alone",
     severity=Severity.HIGH,
-    controls=(psrule("Azure.NSG.AnyInboundSource"),),
+    controls=(
+        psrule("Azure.NSG.AnyInboundSource"),
+        checkov("CKV_AZURE_77"),
+        prowler("network_udp_internet_access_restricted"),
+    ),
 )
 def no_inbound_from_internet(group: ClusterSecurityGroup) -> Verdict:
     """A port that is open to every address is scanned within minutes, and tried for ever after.
@@ -267,6 +273,10 @@ def no_inbound_from_internet(group: ClusterSecurityGroup) -> Verdict:
     controls=(
         azure_policy("22730e10-96f6-4aac-ad84-9383d35b5917"),
         psrule("Azure.NSG.LateralTraversal"),
+        checkov("CKV_AZURE_9"),
+        checkov("CKV_AZURE_10"),
+        prowler("network_rdp_internet_access_restricted"),
+        prowler("network_ssh_internet_access_restricted"),
     ),
 )
 def ssh_and_rdp_from_private_sources(group: ClusterSecurityGroup) -> Verdict:

@@ -23,7 +23,7 @@ from aks_audit.rbac.bindings import Bindings, bindings, existing
 from aks_audit.rbac.platform import judged
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule
-from aks_audit_rules.frameworks import azure_policy, community_policy, kubebuddy
+from aks_audit_rules.frameworks import azure_policy, checkov, community_policy, kubebuddy, prowler
 from aks_audit_rules.workload_verdicts import component, of_workload, with_unread
 
 _DAY = 86_400
@@ -59,6 +59,7 @@ _TAKEN_OUT = re.compile(r"(?:^|[=:\s])\*\*\*$")
         kubebuddy("POD008"),
         kubebuddy("SEC018"),
         community_policy("79513fd8-8581-4eb1-b995-ab085e70e6f2"),
+        checkov("CKV_K8S_38"),
     ),
 )
 def no_needless_token(workload: Workload) -> Verdict:
@@ -84,7 +85,12 @@ def no_needless_token(workload: Workload) -> Verdict:
     "AKS-KR-05",
     title="The default service account has no rights, and no pod has its token",
     severity=Severity.MEDIUM,
-    controls=(kubebuddy("SEC015"), kubebuddy("RBAC009")),
+    controls=(
+        kubebuddy("SEC015"),
+        kubebuddy("RBAC009"),
+        checkov("CKV_K8S_41"),
+        checkov("CKV_K8S_42"),
+    ),
 )
 def default_unused(account: ServiceAccount) -> Verdict:
     """Every pod that names no service account runs as `default`, and has what it has.
@@ -164,6 +170,8 @@ def short_tokens(workload: Workload) -> Verdict:
         kubebuddy("SEC031"),
         kubebuddy("SEC032"),
         kubebuddy("SEC033"),
+        checkov("CKV_K8S_35"),
+        prowler("core_no_secrets_envs"),
     ),
 )
 def secrets_in_files(workload: Workload) -> Verdict:

@@ -31,7 +31,16 @@ from aks_audit.network.service_endpoints import endpoint_in
 from aks_audit.network.surroundings import connected
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.frameworks import aprl, azure_policy, mcsb, psrule, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import (
+    aprl,
+    azure_policy,
+    checkov,
+    mcsb,
+    prowler,
+    psrule,
+    review_checklist,
+    the_aks_checklist,
+)
 
 _FROM_THE_NETWORK = frozenset({"named", "role", "endpoint", "inside"})
 """What shows that nodes or pods use a service, and not AKS or Azure in their stead."""
@@ -51,6 +60,11 @@ _Guarded: TypeAlias = ClusterVault | ClusterStorageAccount | ClusterRegistry
         review_checklist("c3c39c98-6bb2-4c12-859a-114b5e3df584"),
         the_aks_checklist("ecccd979-3b6b-4cda-9b50-eb2eb03dda6d"),
         aprl("b89c9acc-0aba-fb44-9ff2-3dbfcf97dce7"),
+        checkov("CKV2_AZURE_32"),
+        checkov("CKV2_AZURE_33"),
+        checkov("CKV2_AZURE_45"),
+        prowler("keyvault_private_endpoints"),
+        prowler("storage_ensure_private_endpoints_in_storage_accounts"),
     ),
 )
 def endpoint_near(service: ClusterService) -> Verdict:
@@ -114,6 +128,9 @@ def _near(service: ClusterService, cluster: ManagedCluster) -> Verdict:
         azure_policy("55615ac9-af46-4a59-874e-391cc3dfb490"),
         azure_policy("405c5871-3e91-4644-8a63-58e19d68ff5b"),
         psrule("Azure.KeyVault.Firewall"),
+        checkov("CKV_AZURE_109"),
+        checkov("CKV_AZURE_189"),
+        prowler("keyvault_access_only_through_private_endpoints"),
     ),
 )
 def vault_closed(vault: ClusterVault) -> Verdict:
@@ -147,6 +164,14 @@ def vault_closed(vault: ClusterVault) -> Verdict:
         azure_policy("1b8ca024-1d5c-4dec-8995-b1a932b41780"),
         azure_policy("7698e800-9299-47a6-b3b6-5a0fee576eed"),
         psrule("Azure.Storage.Firewall"),
+        checkov("CKV_AZURE_35"),
+        checkov("CKV_AZURE_59"),
+        checkov("CKV_AZURE_113"),
+        checkov("CKV_AZURE_11"),
+        checkov("CKV2_AZURE_34"),
+        prowler("storage_default_network_access_rule_is_denied"),
+        prowler("storage_public_network_access_disabled"),
+        prowler("sqlserver_unrestricted_inbound_access"),
     ),
 )
 def store_closed(store: ClusterDataStore) -> Verdict:

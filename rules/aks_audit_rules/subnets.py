@@ -48,6 +48,8 @@ from aks_audit_rules.frameworks import (
     aks_health_check,
     aprl,
     azure_policy,
+    checkov,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -119,6 +121,7 @@ def large_enough(subnet: ClusterSubnet) -> Verdict:
         review_checklist("22f54b29-bade-43aa-b1e8-c38ec9366673"),
         the_aks_checklist("22f54b29-bade-43aa-b1e8-c38ec9366673"),
         psrule("Azure.AKS.NodeMinPods"),
+        checkov("CKV_AZURE_168"),
     ),
 )
 def max_pods_fits(pool: AgentPool) -> Verdict:
@@ -490,6 +493,7 @@ def _endpoints_by_network(estate: Estate) -> dict[str, tuple[PrivateEndpoint, ..
     controls=(
         review_checklist("9bda4776-8f24-4c11-9775-c2ea55b46a94"),
         azure_policy("94de2ad3-e0c1-4caf-ad78-5d47bbc83d3d"),
+        prowler("network_vnet_ddos_protection_enabled"),
     ),
 )
 def ddos_protection(cluster: ManagedCluster) -> Verdict:

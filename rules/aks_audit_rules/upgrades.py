@@ -23,7 +23,9 @@ from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import (
     aks_health_check,
     azure_policy,
+    checkov,
     kubebuddy,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -45,6 +47,8 @@ _SUPPORTED_SKEW = 2  # minor versions that AKS lets a pool be behind; agentPoolP
         kubebuddy("AKSBP008"),
         review_checklist("e189c599-df0d-45a7-9dd4-ce32c1881370"),
         the_aks_checklist("01deb8ed-b6f5-40bb-8d0b-d0ee2d933f51"),
+        checkov("CKV_AZURE_171"),
+        prowler("aks_cluster_auto_upgrade_enabled"),
     ),
 )
 def kubernetes_upgraded_automatically(cluster: ManagedCluster) -> Verdict:

@@ -8,8 +8,10 @@ from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import (
     aks_health_check,
     azure_policy,
+    checkov,
     kubebuddy,
     mcsb,
+    prowler,
     psrule,
     review_checklist,
     the_aks_checklist,
@@ -29,6 +31,7 @@ from aks_audit_rules.frameworks import (
         review_checklist("9ca48e4a-85e2-4223-bce8-bb12307ca5f1"),
         the_aks_checklist("9ca48e4a-85e2-4223-bce8-bb12307ca5f1"),
         aks_health_check("CSP-9"),
+        checkov("CKV_AZURE_116"),
     ),
 )
 def azure_policy_enabled(cluster: ManagedCluster) -> Verdict:
@@ -68,6 +71,7 @@ def azure_policy_enabled(cluster: ManagedCluster) -> Verdict:
         the_aks_checklist("c9e95ffe-6dd1-4a17-8c5f-110389ca9b21"),
         aks_health_check("CSM-3"),
         aks_health_check("IMG-4"),
+        prowler("aks_cluster_defender_enabled"),
     ),
 )
 def defender_enabled(cluster: ManagedCluster) -> Verdict:
@@ -133,6 +137,7 @@ def image_cleaner_enabled(cluster: ManagedCluster) -> Verdict:
         the_aks_checklist("aefbf509-a9e8-46cc-8ae9-80f07acffd7c"),
         kubebuddy("AKSSEC007"),
         aks_health_check("CSP-7"),
+        checkov("CKV_AZURE_8"),
     ),
 )
 def kubernetes_dashboard_off(cluster: ManagedCluster) -> Verdict:
