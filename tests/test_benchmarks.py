@@ -13,9 +13,6 @@ from aks_audit_rules.pod_security_standards import STANDARDS, Level
 CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
 RULES = {rule.id: rule.text for rule in load_rules()}
 BENCHMARKS = ("aks-baseline", "azure-policy", "cis-aks-1.8", "mcsb-v2", "pod-security-standards")
-WAITING = {"2.1.1"}
-"""Recommendations of CIS whose rule is not there yet."""
-
 CIS = {"2.1": 1, "3.1": 4, "3.2": 9, "4.1": 12, "4.2": 5, "4.4": 2, "4.5": 2, "4.6": 3, "5.1": 4, "5.2": 1, "5.3": 1,
        "5.4": 5, "5.5": 2}  # fmt: skip
 """How many recommendations each section of CIS AKS 1.8 has: 51 together."""
@@ -56,13 +53,13 @@ def numbered(checklist: Checklist) -> dict[str, str]:
 def test_every_recommendation_of_cis_is_an_item() -> None:
     asked = {f"{section}.{number}" for section, most in CIS.items() for number in range(1, most + 1)}
     assert len(asked) == 51
-    assert numbered(CHECKLISTS["cis-aks-1.8"]).keys() == asked - WAITING
+    assert numbered(CHECKLISTS["cis-aks-1.8"]).keys() == asked
 
 
 def test_rules_decide_38_of_cis_without_asking_the_kubelet_and_people_decide_4() -> None:
     items = CHECKLISTS["cis-aks-1.8"].item
     decided = [item for item in items if item.rules and not item.number.startswith("3.2.")]
-    assert len(decided) + len(WAITING & {"2.1.1"}) == 38
+    assert len(decided) == 38
     assert [item.number for item in items if item.manual] == ["3.1.1", "3.1.2", "3.1.3", "3.1.4"]
 
 
