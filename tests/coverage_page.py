@@ -18,7 +18,7 @@ Made by `python tests/renew.py`; `aks-audit explain RULE` tells the whole text o
 
 
 NOT_COVERED = Path(__file__).parent.parent / "docs" / "not_covered.toml"
-GROUPS = ("API", "EGR", "SUB", "PAAS", "KN", "ING", "KS", "KR", "OP")
+GROUPS = ("API", "EGR", "SUB", "PAAS", "KN", "ING", "KS", "KR", "OP", "IAM")
 """The groups of the catalogue in which every row has a rule or a reason why not."""
 
 
