@@ -13,6 +13,7 @@ APPLICATIONS = "Microsoft.Graph/applications"
 ACCESS_POLICIES = "Microsoft.Graph/conditionalAccessPolicies"
 """What another is about, which lists all policies of conditional access."""
 
+_ACCESS = "/providers/Microsoft.Graph/identity/conditionalAccess"
 _PERMISSIONS = {APPLICATIONS: "Application.Read.All", ACCESS_POLICIES: "Policy.Read.All"}
 _APPLICATION = re.compile(r"/v1\.0/applications\(appId='(?P<id>[^']+)'\)")
 
@@ -54,7 +55,7 @@ def target(path: str) -> Target | None:
         own = f"/providers/{APPLICATIONS}/{application['id']}"
         return Target(own, APPLICATIONS, own, collection=False)
     if path == "/v1.0/identity/conditionalAccess/policies":
-        return Target("/providers/Microsoft.Graph", ACCESS_POLICIES, "/providers/Microsoft.Graph", collection=True)
+        return Target(_ACCESS, ACCESS_POLICIES, _ACCESS, collection=True)
     return _of_resource_manager(path)
 
 
