@@ -28,7 +28,7 @@ from aks_audit.facts.firewall import AzureFirewall
 from aks_audit.facts.networking import FrontendIPConfiguration, VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.services import Ingress
-from aks_audit.network.addresses import RangeSet, public_part
+from aks_audit.network.addresses import public_part
 from aks_audit.network.firewall_rules import NAT, PlacedRule, placed_rules
 from aks_audit.network.neighbours import virtual_networks
 from aks_audit.network.next_hops import reaches_hub_of
@@ -36,11 +36,11 @@ from aks_audit.network.routes import stated
 from aks_audit.network.virtual_hubs import is_virtual_hub
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule, undecided
+from aks_audit_rules.firewall import WEB
 from aks_audit_rules.frameworks import aks_health_check, azure_policy, checkov, review_checklist, the_aks_checklist
 from aks_audit_rules.ingresses import APPLICATION_GATEWAY
 from aks_audit_rules.web_entries import behind, of_containers, prevents
 
-WEB = RangeSet([(80, 80), (443, 443)])
 _WITH_FIREWALL = frozenset(
     {ApplicationGatewayTier.WAF, ApplicationGatewayTier.WAF_V2, ApplicationGatewayTier.BASIC_WAF_V2}
 )

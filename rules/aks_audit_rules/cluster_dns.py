@@ -15,8 +15,7 @@ from aks_audit_rules.frameworks import kubebuddy
 CUSTOM = "coredns-custom"
 
 _MICROSOFTS = (
-    "azure.com", "azure.net", "azurecr.io", "azmk8s.io", "mcr.microsoft.com", "microsoft.com", "microsoftonline.com",
-    "windows.net",
+    "azure.com", "azure.net", "azurecr.io", "azmk8s.io", "microsoft.com", "microsoftonline.com", "windows.net",
 )  # fmt: skip
 """Names that a cluster signs in at, and pulls from."""
 
@@ -86,7 +85,7 @@ def _judge(entry: str, said: Statement, custom: ConfigMap) -> Verdict:
 
 def _upstreams(entry: str, said: Statement, custom: ConfigMap) -> Verdict:
     evidence = custom.at(ConfigMap.data)
-    upstreams = [word for word in said.words[2:] if word != "{"]
+    upstreams = said.words[2:]
     addresses = {word: _address(word) for word in upstreams if not word.startswith("/")}
     foreign = [word for word, address in addresses.items() if address and _foreign(address)]
     if foreign:
@@ -130,7 +129,7 @@ def _foreign(address: AddressSet) -> bool:
 def _taken(said: Statement) -> str | None:
     """The first name of Microsoft's that a rewrite or template is about; what it is rewritten to is not asked."""
     words = [word.replace("\\.", ".").rstrip("$.").lower() for word in said.words]
-    about = words[:-1] if said.plugin == "rewrite" and len(words) > 1 else words
+    about = words[:-1] if said.plugin == "rewrite" else words
     return next((word for word in about for name in _MICROSOFTS if word == name or word.endswith(f".{name}")), None)
 
 

@@ -13,8 +13,7 @@ from aks_audit.network.firewall_rules import NAT, PlacedRule, written_addresses
 from aks_audit.network.neighbours import virtual_networks
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
-from aks_audit_rules.application_gateways import WEB
-from aks_audit_rules.firewall import rules_of
+from aks_audit_rules.firewall import WEB, rules_of
 from aks_audit_rules.frameworks import review_checklist
 from aks_audit_rules.load_balancers import public
 

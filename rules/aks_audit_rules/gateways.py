@@ -182,14 +182,11 @@ def _back_end(route: HTTPRoute, backend: ObjectReference) -> Verdict:
     except NotCollected:
         all_services(route.cluster)
         return fails(f"{named} leads to {namespace}/{backend.name}, which is not there", shown)
-    if all(port.port != backend.port for port in service.ports or ()):
+    ports = [port for port in service.ports or () if port.port == backend.port]
+    if not ports:
         message = f"{named} leads to port {backend.port} of {namespace}/{backend.name}, which it does not have"
         return fails(message, backend.at(ObjectReference.port), service.at(Service.ports))
-    return passes(f"{named} leads to Services that are there", shown, *_ports(service, backend))
-
-
-def _ports(service: Service, backend: ObjectReference) -> Iterator[Evidence]:
-    return (port.at(ServicePort.port) for port in service.ports or () if port.port == backend.port)
+    return passes(f"{named} leads to Services that are there", shown, *(port.at(ServicePort.port) for port in ports))
 
 
 def _granted(one: KubernetesObject, kind: str, wanted: ObjectReference, target: str, namespace: str) -> bool:
