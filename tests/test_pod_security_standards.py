@@ -118,12 +118,12 @@ SPECIFICATION = (
     ),
     *(Restricted("hosts of probes and hooks", BASE, path, (ABSENT, ""), ("10.0.0.1",)) for path in HANDLERS),
     *(
-        Restricted("AppArmor", BASE, path, (ABSENT, None, *CONFINED), ({"type": "Unconfined"},))
+        Restricted("AppArmor profiles", BASE, path, (ABSENT, None, *CONFINED), ({"type": "Unconfined"},))
         for path in ("securityContext.appArmorProfile", "*.securityContext.appArmorProfile")
     ),
     *(
         Restricted(
-            "SELinux",
+            "SELinux labels",
             BASE,
             path,
             (ABSENT, None, {}, {"type": ""}, {"type": "container_t"}, {"type": "container_init_t"},
@@ -139,7 +139,7 @@ SPECIFICATION = (
     Restricted("seccomp switched off", BASE, "*.securityContext.seccompProfile", CONFINED, ({"type": "Unconfined"},)),
     Restricted("seccomp switched off", BASE, "securityContext.seccompProfile", CONFINED, ({"type": "Unconfined"},)),
     Restricted(
-        "sysctls",
+        "kernel parameters",
         BASE,
         "securityContext.sysctls",
         (ABSENT, None, [], *([{"name": name, "value": "1"}] for name in SAFE_SYSCTLS)),
@@ -160,9 +160,9 @@ SPECIFICATION = (
     Restricted("user 0", STRICT, "*.securityContext.runAsUser", (1000, ABSENT, None), (0,)),
     Restricted("user 0", STRICT, "securityContext.runAsUser", (1000, ABSENT, None), (0,)),
     Restricted("seccomp profile", STRICT, "*.securityContext.seccompProfile", (*CONFINED, ABSENT, None), ()),
-    Restricted("capabilities", STRICT, "*.securityContext.capabilities.drop", (["ALL"], ["ALL", "KILL"]), (ABSENT, [])),
+    Restricted("all dropped", STRICT, "*.securityContext.capabilities.drop", (["ALL"], ["ALL", "KILL"]), (ABSENT, [])),
     Restricted(
-        "capabilities", STRICT, "*.securityContext.capabilities.add", (ABSENT, [], ["NET_BIND_SERVICE"]), (["CHOWN"],)
+        "all dropped", STRICT, "*.securityContext.capabilities.add", (ABSENT, [], ["NET_BIND_SERVICE"]), (["CHOWN"],)
     ),
 )  # fmt: skip
 CASES = [
@@ -231,9 +231,13 @@ def test_windows_pods_need_no_settings_that_windows_does_not_have() -> None:
     fields = ("allowPrivilegeEscalation", "capabilities", "seccompProfile")
     bare = [f"{kind}.0.securityContext.{field}" for kind in CONTAINERS for field in fields]
     pod = without("securityContext.seccompProfile", *bare)
-    assert refusals(pod) == {"privilege escalation", "seccomp profile", "capabilities"}
+    assert refusals(pod) == {"privilege escalation", "seccomp profile", "all dropped"}
     assert refusals({**pod, "os": {"name": "windows"}}) == set()
-    assert refusals({**pod, "os": {"name": "linux"}}) == {"privilege escalation", "seccomp profile", "capabilities"}
+    assert refusals({**pod, "os": {"name": "linux"}}) == {
+        "privilege escalation",
+        "seccomp profile",
+        "all dropped",
+    }
 
 
 def test_root_in_a_user_namespace_of_its_own_is_nobody_outside() -> None:

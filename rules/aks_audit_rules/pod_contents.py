@@ -11,7 +11,6 @@ from aks_audit.rule import each, every, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import azure_policy, checkov, kubebuddy, prowler, review_checklist, the_aks_checklist
 from aks_audit_rules.pod_security_standards import (
     Control,
-    Level,
     Looked,
     nothing_of_container,
     nothing_of_pod,

@@ -5,7 +5,7 @@ from aks_audit.facts.workloads import Container, PodSpec, Workload
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import not_applicable, rule, undecided
 from aks_audit_rules.frameworks import checkov, prowler
-from aks_audit_rules.pod_security_standards import Control, Level, Looked, nothing_of_pod, windows
+from aks_audit_rules.pod_security_standards import Control, Looked, nothing_of_pod, windows
 from aks_audit_rules.workload_verdicts import judge
 
 

@@ -29,7 +29,6 @@ from aks_audit_rules.pod_security_standards import (
     SECCOMP_CHOSEN,
     VOLUMES,
     Control,
-    Level,
     Looked,
     nothing_of_container,
     nothing_of_pod,

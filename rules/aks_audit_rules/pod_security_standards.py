@@ -27,10 +27,12 @@ class Level(StrEnum):
 
 
 class Control(NamedTuple):
-    """One control: what it looks at of a pod as a whole, and of each of its containers."""
+    """One control: what it looks at of a pod as a whole, and of each of its containers; one of a standard has a name."""
 
     of_pod: Callable[[PodSpec], Looked]
     of_container: Callable[[PodSpec, Container], Looked]
+    name: str = ""
+    level: Level | None = None
 
     def permits(self, spec: PodSpec) -> bool:
         """Whether a pod that is made so gets past the control.
@@ -260,27 +262,29 @@ def _user(spec: PodSpec, container: Container) -> Looked:
         yield container.at(Container.run_as_user), container.run_as_user != 0
 
 
-HOST_NAMESPACES = Control(_host_namespaces, nothing_of_container)
-HOST_PORTS = Control(nothing_of_pod, _host_ports)
-HANDLER_HOSTS = Control(nothing_of_pod, _handler_hosts)
-PRIVILEGED = Control(nothing_of_pod, _privileged)
-HOST_PROCESS = Control(_host_process_of_pod, _host_process)
-DEFAULT_CAPABILITIES = Control(nothing_of_pod, _default_capabilities)
-HOST_PATHS = Control(_host_paths, nothing_of_container)
-APP_ARMOR = Control(_app_armor_of_pod, _app_armor)
-SE_LINUX = Control(_se_linux_of_pod, _se_linux)
-PROC_MOUNT = Control(nothing_of_pod, _proc_mount)
-SECCOMP = Control(_seccomp_of_pod, _seccomp)
-KERNEL_PARAMETERS = Control(_sysctls, nothing_of_container)
-PROC_MASKED = Control(nothing_of_pod, _proc_masked)
-VOLUME_TYPES = Control(_volume_types, nothing_of_container)
-NO_ESCALATION = Control(nothing_of_pod, _no_escalation)
-NON_ROOT = Control(_non_root_of_pod, _non_root)
-NON_ROOT_USER = Control(_user_of_pod, _user)
-SECCOMP_CHOSEN = Control(_seccomp_of_pod, _seccomp_chosen)
-FEW_CAPABILITIES = Control(nothing_of_pod, _few_capabilities)
+_BASE, _STRICT = Level.BASELINE, Level.RESTRICTED
 
-_BASELINE: Sequence[Control] = (
+HOST_NAMESPACES = Control(_host_namespaces, nothing_of_container, "host namespaces", _BASE)
+HOST_PORTS = Control(nothing_of_pod, _host_ports, "host ports", _BASE)
+HANDLER_HOSTS = Control(nothing_of_pod, _handler_hosts, "hosts of probes and hooks", _BASE)
+PRIVILEGED = Control(nothing_of_pod, _privileged, "privileged containers", _BASE)
+HOST_PROCESS = Control(_host_process_of_pod, _host_process, "Windows host processes", _BASE)
+DEFAULT_CAPABILITIES = Control(nothing_of_pod, _default_capabilities, "added capabilities", _BASE)
+HOST_PATHS = Control(_host_paths, nothing_of_container, "hostPath volumes", _BASE)
+APP_ARMOR = Control(_app_armor_of_pod, _app_armor, "AppArmor profiles", _BASE)
+SE_LINUX = Control(_se_linux_of_pod, _se_linux, "SELinux labels", _BASE)
+PROC_MOUNT = Control(nothing_of_pod, _proc_mount, "/proc mount type", _BASE)
+SECCOMP = Control(_seccomp_of_pod, _seccomp, "seccomp switched off", _BASE)
+KERNEL_PARAMETERS = Control(_sysctls, nothing_of_container, "kernel parameters", _BASE)
+PROC_MASKED = Control(nothing_of_pod, _proc_masked, "/proc masked for all users", _STRICT)
+VOLUME_TYPES = Control(_volume_types, nothing_of_container, "volume types", _STRICT)
+NO_ESCALATION = Control(nothing_of_pod, _no_escalation, "privilege escalation", _STRICT)
+NON_ROOT = Control(_non_root_of_pod, _non_root, "running as non-root", _STRICT)
+NON_ROOT_USER = Control(_user_of_pod, _user, "user 0", _STRICT)
+SECCOMP_CHOSEN = Control(_seccomp_of_pod, _seccomp_chosen, "seccomp profile", _STRICT)
+FEW_CAPABILITIES = Control(nothing_of_pod, _few_capabilities, "all dropped", _STRICT)
+
+STANDARDS: Sequence[Control] = (
     HOST_NAMESPACES,
     HOST_PORTS,
     HANDLER_HOSTS,
@@ -293,9 +297,6 @@ _BASELINE: Sequence[Control] = (
     PROC_MOUNT,
     SECCOMP,
     KERNEL_PARAMETERS,
-)
-_RESTRICTED = (
-    *_BASELINE,
     PROC_MASKED,
     VOLUME_TYPES,
     NO_ESCALATION,
@@ -312,5 +313,5 @@ def broken(spec: PodSpec, level: Level) -> tuple[Control, ...]:
     Raises:
         Malformed: a value that one of them looks at cannot be read.
     """
-    asked = _RESTRICTED if level is Level.RESTRICTED else _BASELINE
+    asked = STANDARDS if level is Level.RESTRICTED else [one for one in STANDARDS if one.level is Level.BASELINE]
     return tuple(control for control in asked if not control.permits(spec))
