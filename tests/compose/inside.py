@@ -157,6 +157,7 @@ class Inside:
         path = _path(plural, name, namespace)
         own: Body = {"name": name, "uid": guid(self.id, path), "creationTimestamp": _MADE}
         own |= {"namespace": namespace} if namespace else {}
+        own["managedFields"] = [{"apiVersion": _version(path)}]
         own |= {key: value for key, value in (metadata or {}).items() if value}
         self.objects[path] = {"metadata": own, **rest}
 
@@ -232,7 +233,10 @@ class Inside:
                 "architecture": "amd64",
                 "containerRuntimeVersion": "containerd://2.0.0",
             },
-            "conditions": [{"type": "Ready", "status": "True"}],
+            "conditions": [
+                {"type": kind, "status": "True" if kind == "Ready" else "False", "lastTransitionTime": _MADE}
+                for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
+            ],
             "capacity": {"pods": str(node.pool["maxPods"])},
             "allocatable": {"pods": str(node.pool["maxPods"])},
         }
@@ -412,7 +416,9 @@ class Inside:
     def _replicated(self, plural: str, run: "_Run", metadata: Body, selected: Mapping[str, str]) -> None:
         template = {"metadata": {"labels": metadata["labels"]}, "spec": run.spec}
         spec = {"replicas": run.replicas, "selector": {"matchLabels": dict(selected)}, "template": template}
-        status = {"replicas": run.replicas, "readyReplicas": run.replicas}
+        status: Body = {"replicas": run.replicas, "readyReplicas": run.replicas}
+        if plural == "deployments":
+            status["conditions"] = [{"type": "Available", "status": "True", "lastTransitionTime": _MADE}]
         self.add(plural, run.name, run.namespace, metadata, spec=spec, status=status)
 
     def _pod(self, run: "_Run", node: Node, owned: Body) -> tuple[str, str]:
@@ -540,6 +546,12 @@ def _path(plural: str, name: str, namespace: str) -> str:
     group = _GROUPS.get(plural)
     root = f"/apis/{group}" if group else "/api/v1"
     return f"{root}/namespaces/{namespace}/{plural}/{name}" if namespace else f"{root}/{plural}/{name}"
+
+
+def _version(path: str) -> str:
+    """The group and version that an object's path is of: `v1`, `apps/v1`."""
+    parts = path.split("/")
+    return parts[2] if parts[1] == "api" else "/".join(parts[2:4])
 
 
 def _type(path: str) -> str:

@@ -5,8 +5,10 @@ routed by one of them.
 """
 
 from aks_audit.snapshot import Body, Gap, Listing, Record
+from aks_audit.sources.azure.collect import not_asked
 from compose.azure import Group, Subscription, child, part, reference
 from compose.clusters import (
+    MAINTENANCE,
     add_on,
     agent_pool,
     encrypted_cilium,
@@ -16,6 +18,7 @@ from compose.clusters import (
     kubenet,
     load_balancer_outbound,
     logs,
+    maintenance_windows,
     managed_cluster,
     metrics,
     overlay,
@@ -104,6 +107,18 @@ _NGINX = Service("ingress/nginx", "10.8.0.69", subnet=_INGRESS)
 _WEB = Service("default/web", "20.71.5.21")
 _SYSTEM = {"nodeTaints": ["CriticalAddonsOnly=true:NoSchedule"]}
 
+_NOT_ASKED = (
+    "app-credentials",
+    "conditional-access",
+    "custom-roles",
+    "eligible-roles",
+    "extensions",
+    "fleets",
+    "kubernetes-versions",
+    "policy-states",
+)
+"""The optional reads that nobody asked for, so that the report shows how that is told."""
+
 
 def records() -> list[Record]:
     """The whole estate, with the one gap."""
@@ -119,6 +134,7 @@ def records() -> list[Record]:
         *_watched(spoke),
         *_workloads(payments[0], shop[0]),
         *_sandbox(),
+        *maintenance_windows(payments[0]),
         *defender_plans(HUB),
         *defender_plans(APPS, *IMAGES_SEARCHED),
     ]
@@ -126,7 +142,9 @@ def records() -> list[Record]:
     read = recorded([HUB, APPS], bodies, day="2026-11-20", tool="aks-audit (demo)")
     entered = (*_inside_payments(payments[0]).records(_READ), *_inside_shop(shop[0]).records(_READ))
     entered += (*_inside_data(data[0]).records(_READ), *_inside_web(web[0]).records(_READ))
-    return [*(record for record in read if record != refused), *asked_for([HUB, APPS], bodies), _gap(), *entered]
+    listed = [Listing(MAINTENANCE, cluster["id"]) for cluster in bodies if cluster["type"] == payments[0]["type"]]
+    missed: tuple[Record, ...] = (*listed, *asked_for([HUB, APPS], bodies), *not_asked(_NOT_ASKED), _gap())
+    return [*(record for record in read if record != refused), *missed, *entered]
 
 
 def _gap() -> Gap:

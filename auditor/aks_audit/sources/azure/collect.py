@@ -1,7 +1,7 @@
 """One scan of Azure: the subscriptions of the scope, their lists, and what the clusters lead to beyond them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -387,7 +387,7 @@ class Collector:
     def _not_asked(self) -> list[Record]:
         """What rules ask for and nobody has asked for here: one gap a read, whatever the number of resources."""
         names = [name for name in OPTIONAL if name not in self._scope.optional]
-        return [_not_asked(name, read) for name in names for read in OPTIONAL[name] if read.missed]
+        return list(not_asked(names))
 
     async def _part(self, where: str, read: Read) -> list[Record]:
         if not read.whole:
@@ -406,10 +406,14 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join([*found[:_MOST_NAMES], *more]) or "none"
 
 
-def _not_asked(name: str, read: Read) -> Gap:
-    reason = f"{name} were not asked for; add --read {name}, {read.price}"
-    everywhere = DIRECTORY if name in OF_DIRECTORY else _EVERYWHERE
-    return Gap(id=everywhere, type=read.type, cause="not-asked", reason=reason)
+def not_asked(names: Iterable[str]) -> Iterator[Gap]:
+    """The gaps that a scan has which was not asked for these optional reads."""
+    for name in names:
+        everywhere = DIRECTORY if name in OF_DIRECTORY else _EVERYWHERE
+        for read in OPTIONAL[name]:
+            if read.missed:
+                reason = f"{name} were not asked for; add --read {name}, {read.price}"
+                yield Gap(id=everywhere, type=read.type, cause="not-asked", reason=reason)
 
 
 def _reads(names: Iterable[str]) -> dict[str, list[Read]]:
