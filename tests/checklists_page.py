@@ -41,6 +41,8 @@ own, so that an answer is found beside the text that you have.
   them.
 - **Azure Policy**: the id of the definition that audits. The definitions are those that Microsoft listed for
   `Microsoft.ContainerService` on 2023-11-21, and the one about SSH to nodes.
+- **questions**: what guides ask and no API tells; numbers are those of the rows in our catalogue, and
+  [coverage](coverage.md) says of each why.
 - **all**: every rule, also of other packs, by area. Its score is the score of the report.
 """
 

@@ -9,6 +9,7 @@ import pytest
 from aks_audit.checklist import Checklist, load_checklists
 from aks_audit.engine import load_rules
 from aks_audit_rules.pod_security_standards import STANDARDS, Level
+from coverage_page import not_covered
 
 CHECKLISTS = {checklist.name: checklist for checklist in load_checklists()}
 RULES = {rule.id: rule.text for rule in load_rules()}
@@ -95,3 +96,10 @@ def test_numbers_of_the_cloud_security_benchmark_are_of_its_domains() -> None:
     numbers = numbered(CHECKLISTS["mcsb-v2"])
     assert all(re.fullmatch(r"(NS|IM|PA|DP|AM|LT|PV|ES|BR|DS)-\d+", number) for number in numbers)
     assert {f"NS-{number}" for number in range(1, 11)} <= numbers.keys()
+
+
+def test_every_row_of_the_catalogue_that_a_person_must_answer_is_a_question() -> None:
+    rows = {row.id for row in not_covered() if row.needs == "a person"}
+    asked = CHECKLISTS["questions"].item
+    assert {item.number for item in asked} == rows
+    assert all(item.manual for item in asked)
