@@ -59,6 +59,7 @@ MOST_KUBENET_NODES = 400
 
 CLOSED = frozenset({OutboundType.NONE, OutboundType.BLOCK})
 _V4 = 4
+_FAMILIES: tuple[Family, ...] = (4, 6)
 FILTERED = frozenset({OutboundType.USER_DEFINED_ROUTING, *CLOSED})
 
 
@@ -165,7 +166,7 @@ def families(subnet: Subnet) -> tuple[Family, ...]:
     versions = {prefix.version for prefix in subnet.prefixes}
     if not versions:
         raise Malformed(subnet.document.id, subnet.at(Subnet.address_prefixes).pointer, "a subnet without its prefixes")
-    return (4, 6) if versions == {4, 6} else (6,) if versions == {6} else (4,)
+    return tuple(family for family in _FAMILIES if family in versions)
 
 
 _GOOD_HOPS = {
@@ -218,18 +219,18 @@ def _judge_routes(routes: InternetRoutes, attached: Evidence, addresses: str) ->
         whole = "no route for" if set(routes.shares) == {None} else "no route for a part of"
         problems.append(f"the route table has {whole} the {addresses}: Azure's default route leads to the internet")
     if problems:
-        wrong = [route for hop in _BAD_HOPS for route in routes.by_type.get(hop, ())]
-        rest = [route for found in routes.by_type.values() for route in found if route not in wrong]
+        wrong = sum(len(routes.by_type.get(hop, ())) for hop in _BAD_HOPS)
         past = sum(share for hop, share in routes.shares.items() if hop not in _GOOD_HOPS)
-        severity = Severity.LOW if past == len(wrong) else Severity.HIGH  # each of these routes is for one address
-        return fails(_sentence(problems), attached, *_shown([*wrong, *rest]), severity=severity)
+        severity = Severity.LOW if past == wrong else Severity.HIGH  # each of these routes is for one address
+        return fails(_sentence(problems), attached, *_shown(routes), severity=severity)
     said = [said for hop, said in _GOOD_HOPS.items() if hop in routes.by_type]
-    used = [route for found in routes.by_type.values() for route in found]
-    return passes(f"Traffic to the internet {'; a part '.join(said)}", attached, *_shown(used))
+    return passes(f"Traffic to the internet {'; a part '.join(said)}", attached, *_shown(routes))
 
 
-def _shown(routes: Iterable[Route]) -> list[Evidence]:
-    return [route.at(field) for route in routes for field in (Route.address_prefix, Route.next_hop_type)]
+def _shown(routes: InternetRoutes) -> list[Evidence]:
+    """All routes to the internet, those that lead to no appliance first."""
+    found = [route for hop in (*_BAD_HOPS, *_GOOD_HOPS) for route in routes.by_type.get(hop, ())]
+    return [route.at(field) for route in found for field in (Route.address_prefix, Route.next_hop_type)]
 
 
 def _sentence(parts: Iterable[str]) -> str:
@@ -346,8 +347,6 @@ def _pool_subnets(pool: AgentPool) -> Verdict:
 
 def _subnet_lets_out(link: Link[Subnet]) -> Verdict:
     subnet = link.read()
-    if subnet.find("properties")[0] is None:
-        raise Malformed(subnet.document.id, f"{subnet.pointer}/properties", "a subnet without its properties")
     if subnet.nat_gateway:
         return fails(f"Subnet {subnet.name} has a NAT gateway", subnet.at(Subnet.nat_gateway))
     gateways = subnet.estate.within(NatGateway, f"/subscriptions/{parse(link.id).subscription}")
@@ -356,8 +355,6 @@ def _subnet_lets_out(link: Link[Subnet]) -> Verdict:
 
 def _gateway_serves(gateway: NatGateway, link: Link[Subnet]) -> Verdict:
     evidence = gateway.at(NatGateway.subnets)
-    if gateway.find("properties")[0] is None:
-        raise Malformed(gateway.id, evidence.pointer, "a NAT gateway without its properties")
     if link.id.lower() in {served.id.lower() for served in gateway.subnets or ()}:
         return fails(f"NAT gateway {gateway.name} serves subnet {parse(link.id).name}", evidence)
     return not_applicable("NAT gateways serve other subnets", evidence)

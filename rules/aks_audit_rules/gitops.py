@@ -16,19 +16,6 @@ _REPOSITORIES = {"argocd": "Argo CD", "source-controller": "Flux"}
 """The last part of the names of images, and whose they are."""
 
 _THERE = frozenset({ExtensionProvisioning.SUCCEEDED, ExtensionProvisioning.UPDATING})
-_POLICIES = (
-    "f9175d5f-abc8-1dc3-bd3c-5d7476ada3d1",
-    "bf1a31be-3b79-5ba8-c9e0-9a8c9ad9f749",
-    "2630c91f-8a20-8f43-14a2-2485b648e2a9",
-    "b6c7fd52-4723-5f4d-a157-3d39bd16a1d7",
-    "9e980dca-f3e1-8da3-6717-ad37b1ca6b27",
-    "83ea2fd1-9eaf-2f6d-f672-cd7b2ac798f6",
-    "a6f560f4-f582-4b67-b123-a37dcd1bf7ea",
-    "c050047b-b21b-4822-8a2d-c1e37c3c0c6a",
-    "1d61c4d2-aef2-432b-87fc-7f96b019b7e1",
-    "b8c1d6c1-6137-97c6-9c34-d4627e54ca26",
-    "5174c1db-ca42-e0d4-b320-4f1cf6a1fa93",
-)
 
 
 @rule(
@@ -39,7 +26,17 @@ _POLICIES = (
         review_checklist("0102ce16-ee30-41e6-b882-e52e4621dd68"),
         the_aks_checklist("0102ce16-ee30-41e6-b882-e52e4621dd68"),
         aprl("5f3cbd68-692a-4121-988c-9770914859a9"),
-        *map(azure_policy, _POLICIES),
+        azure_policy("f9175d5f-abc8-1dc3-bd3c-5d7476ada3d1"),
+        azure_policy("bf1a31be-3b79-5ba8-c9e0-9a8c9ad9f749"),
+        azure_policy("2630c91f-8a20-8f43-14a2-2485b648e2a9"),
+        azure_policy("b6c7fd52-4723-5f4d-a157-3d39bd16a1d7"),
+        azure_policy("9e980dca-f3e1-8da3-6717-ad37b1ca6b27"),
+        azure_policy("83ea2fd1-9eaf-2f6d-f672-cd7b2ac798f6"),
+        azure_policy("a6f560f4-f582-4b67-b123-a37dcd1bf7ea"),
+        azure_policy("c050047b-b21b-4822-8a2d-c1e37c3c0c6a"),
+        azure_policy("1d61c4d2-aef2-432b-87fc-7f96b019b7e1"),
+        azure_policy("b8c1d6c1-6137-97c6-9c34-d4627e54ca26"),
+        azure_policy("5174c1db-ca42-e0d4-b320-4f1cf6a1fa93"),
     ),
 )
 def taken_from_repository(cluster: ManagedCluster) -> Verdict:
