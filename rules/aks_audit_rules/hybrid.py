@@ -33,7 +33,7 @@ from aks_audit.network.virtual_hubs import is_virtual_hub
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.api_server import is_private
-from aks_audit_rules.frameworks import psrule, review_checklist, the_aks_checklist
+from aks_audit_rules.frameworks import prowler, psrule, review_checklist, the_aks_checklist
 from aks_audit_rules.security_groups import SHELLS, on_the_internet
 
 BASTION_SUBNET = "azurebastionsubnet"
@@ -44,7 +44,11 @@ LEAST_LINES = 2
     "AKS-API-21",
     title="A private API server can be reached by those who manage it",
     severity=Severity.LOW,
-    controls=(the_aks_checklist("28538587-2c1f-4390-b571-384649732c16"), psrule("Azure.VNET.BastionSubnet")),
+    controls=(
+        the_aks_checklist("28538587-2c1f-4390-b571-384649732c16"),
+        psrule("Azure.VNET.BastionSubnet"),
+        prowler("network_bastion_host_exists"),
+    ),
 )
 def management_path(cluster: ManagedCluster) -> Verdict:
     """Where no way into the network is planned, one is made in a hurry: a machine with a public address and open SSH.

@@ -440,6 +440,7 @@ def _unregistered(bond: VirtualNetworkLink) -> Verdict:
         psrule("Azure.VNET.LocalDNS"),
         azqr("vnet-009"),
         checkov("CKV_AZURE_182"),
+        checkov("CKV_AZURE_183"),
     ),
 )
 def dns_servers_sane(cluster: ManagedCluster) -> Verdict:

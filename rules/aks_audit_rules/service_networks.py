@@ -170,7 +170,7 @@ def vault_closed(vault: ClusterVault) -> Verdict:
         checkov("CKV_AZURE_11"),
         checkov("CKV2_AZURE_34"),
         prowler("storage_default_network_access_rule_is_denied"),
-        prowler("storage_public_network_access_disabled"),
+        prowler("storage_account_public_network_access_disabled"),
         prowler("sqlserver_unrestricted_inbound_access"),
     ),
 )
