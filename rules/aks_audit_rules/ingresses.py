@@ -273,14 +273,14 @@ def references_resolve(ingress: Ingress) -> Verdict:
 
 def _class_known(ingress: Ingress) -> Verdict:
     named, annotated = ingress.ingress_class_name, ingress.class_annotation
-    shown = ingress.at(Ingress.ingress_class_name if named or not annotated else Ingress.annotations)
+    shown = (ingress.at(Ingress.ingress_class_name), ingress.at(Ingress.annotations))
     if ingress.controlled_by:
-        return passes(f"Its class is {named or annotated or 'the default'}", shown)
+        return passes(f"Its class is {named or annotated or 'the default'}", *shown)
     if named:
-        return fails(f"There is no class {named}", shown)
+        return fails(f"There is no class {named}", *shown)
     if annotated:
-        return undecided(f"Whether a controller takes up the class {annotated} cannot be told", shown)
-    return fails("It names no class, and the cluster has no default class", shown)
+        return undecided(f"Whether a controller takes up the class {annotated} cannot be told", *shown)
+    return fails("It names no class, and the cluster has no default class", *shown)
 
 
 def _certificates(ingress: Ingress) -> Verdict:
@@ -341,8 +341,11 @@ def _backend_port(backend: IngressBackend, service: Service, shown: Evidence) ->
     number, name = backend.port_number, backend.port_name
     if number is None and name is None:
         raise Malformed(backend.document.id, backend.pointer, "a back end without its port")
-    asked = number if number is not None else name
-    cited = backend.at(IngressBackend.port_number if number is not None else IngressBackend.port_name)
+    asked, cited = (
+        (number, backend.at(IngressBackend.port_number))
+        if number is not None
+        else (name, backend.at(IngressBackend.port_name))
+    )
     for port in service.ports or ():
         if (port.port if number is not None else port.name) == asked:
             return passes("Its back ends are there", shown, cited, port.at(ServicePort.port))

@@ -25,7 +25,7 @@ _MACHINE = re.compile(r"azure:///subscriptions/[^/]+/resourceGroups/(?P<group>[^
 
 def plain_version(version: str) -> str:
     """A version of Kubernetes as Azure writes it: without the letter, and without what builds add (`-akslts`)."""
-    return re.split(r"[-+]", version.removeprefix("v"), maxsplit=1)[0]
+    return version.removeprefix("v").partition("-")[0].partition("+")[0]
 
 
 def nodes_of(pool: AgentPool, cluster: ManagedCluster) -> tuple[Node, ...]:

@@ -77,7 +77,9 @@ def strict(cluster: ManagedCluster) -> Verdict:
     if others:
         name = _OTHERS.get(others[0].name, "Consul")
         evidence = others[0].at(Deployment.object_labels)
-        return undecided(f"{name} encrypts between its own proxies; whether it takes plain text is not read", evidence)
+        return undecided(
+            f"whether {name}, which encrypts between its own proxies, takes plain text is not read", evidence
+        )
     held.whole()
     return not_applicable("the cluster has no service mesh", settings.at(MeshSettings.mode))
 
@@ -92,11 +94,13 @@ def _of_istio(cluster: ManagedCluster, root: str, evidence: Evidence) -> Verdict
     strange = [mode for one in peers for mode in (one.mode or "UNSET", *one.port_modes.values()) if mode not in _MODES]
     if strange:
         return undecided(f"{strange[0]!r} is no mode of mutual TLS that is known", evidence)
-    cited = tuple(one.at(PeerAuthentication.mode) for one in whole[:1])
-    if not whole or whole[0].mode != "STRICT":
+    oldest = next(iter(whole), None)
+    cited = (oldest.at(PeerAuthentication.mode),) if oldest else ()
+    reasons = "; ".join(dict.fromkeys(one.reason for one in missing))
+    if not oldest or oldest.mode != "STRICT":
         if unread:
-            return undecided(unread[0].reason, evidence, missing=missing)
-        told = f"is {whole[0].mode or 'UNSET'} in {root}/{whole[0].name}" if whole else f"is not set in {root}"
+            return undecided(reasons, evidence, missing=missing)
+        told = f"is {oldest.mode or 'UNSET'} in {root}/{oldest.name}" if oldest else f"is not set in {root}"
         return fails(f"mutual TLS of the whole mesh {told}: plain text is taken, too", evidence, *cited)
     exceptions = [*_looser(peers, root), *_plain(rules)]
     if exceptions:
@@ -105,8 +109,8 @@ def _of_istio(cluster: ManagedCluster, root: str, evidence: Evidence) -> Verdict
             f"the mesh is STRICT, but for {told}", *cited, *(one.evidence for one in exceptions), severity=Severity.LOW
         )
     if missing:
-        return undecided(missing[0].reason, evidence, *cited, missing=missing)
-    return passes(f"mutual TLS is STRICT in the whole mesh, by {root}/{whole[0].name}", evidence, *cited)
+        return undecided(reasons, evidence, *cited, missing=missing)
+    return passes(f"mutual TLS is STRICT in the whole mesh, by {root}/{oldest.name}", evidence, *cited)
 
 
 def _known(cluster: ManagedCluster, kind: type[K]) -> tuple[tuple[K, ...], tuple[Missing, ...]]:

@@ -16,7 +16,6 @@ from aks_audit.facts.gateways import (
     HTTPRoute,
     Listener,
     ObjectReference,
-    RouteFilter,
     RouteRule,
     all_routes,
     routes,
@@ -114,12 +113,8 @@ def _hosts_meet(listener: str | None, route: HTTPRoute) -> bool:
 
 def _meet(left: str, right: str) -> bool:
     """Whether two names, each of which may begin with a wildcard for any number of labels, have one in common."""
-    if left == right:
-        return True
-    for wide, other in ((left, right), (right, left)):
-        if wide.startswith("*.") and other.removeprefix("*").endswith(wide[1:]):
-            return True
-    return False
+    pairs = ((left, right), (right, left))
+    return left == right or any(wide.startswith("*.") and other.endswith(wide[1:]) for wide, other in pairs)
 
 
 def _answers(listener: Listener, route: HTTPRoute, shown: tuple[Evidence, ...]) -> Verdict:
@@ -132,7 +127,7 @@ def _answers(listener: Listener, route: HTTPRoute, shown: tuple[Evidence, ...]) 
     if plain:
         message = f"Route {route.name} answers plain HTTP at listener {listener.name}, and does not send on to HTTPS"
         return fails(message, *shown, plain[0].at(RouteRule.filters))
-    cited = (one.at(RouteFilter.redirect_scheme) for rule in route.rules for one in rule.filters or ())
+    cited = (rule.at(RouteRule.filters) for rule in route.rules)
     return passes(f"Listener {listener.name} sends plain requests to HTTPS", *shown, *cited)
 
 

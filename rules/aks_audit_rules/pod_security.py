@@ -101,7 +101,7 @@ def not_privileged(workload: Workload) -> Verdict:
         workload,
         PRIVILEGED,
         good="No container is privileged",
-        bad="Privileged",
+        bad="Is privileged",
     )
 
 

@@ -218,9 +218,11 @@ def _seccomp_chosen(spec: PodSpec, container: Container) -> Looked:
     if windows(spec):
         yield spec.at(PodSpec.os), True
         return
-    own, of_pod = _profile(container, Container.seccomp_type), _profile(spec, PodSpec.seccomp_type)
-    evidence = container.at(Container.seccomp_type) if own or not of_pod else spec.at(PodSpec.seccomp_type)
-    yield evidence, (own or of_pod) in _CONFINED
+    own = _profile(container, Container.seccomp_type)
+    if own:
+        yield container.at(Container.seccomp_type), own in _CONFINED
+    else:
+        yield spec.at(PodSpec.seccomp_type), _profile(spec, PodSpec.seccomp_type) in _CONFINED
 
 
 def _sysctls(spec: PodSpec) -> Looked:
@@ -247,9 +249,10 @@ def _non_root(spec: PodSpec, container: Container) -> Looked:
     if _own_users(spec):
         return
     own = container.run_as_non_root
-    by_pod = own is None and spec.run_as_non_root is not None
-    evidence = spec.at(PodSpec.run_as_non_root) if by_pod else container.at(Container.run_as_non_root)
-    yield evidence, (spec.run_as_non_root if own is None else own) is True
+    if own is None:
+        yield spec.at(PodSpec.run_as_non_root), spec.run_as_non_root is True
+    else:
+        yield container.at(Container.run_as_non_root), own
 
 
 def _user_of_pod(spec: PodSpec) -> Looked:

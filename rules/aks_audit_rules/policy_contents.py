@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from aks_audit.facts.field import text
+from aks_audit.facts.field import Field, View, text
 from aks_audit.facts.policies import CALICO_KINDS, KubernetesPolicy, PolicyObject
 from aks_audit.network.addresses import AddressSet, RangeSet, internet_wide
 from aks_audit.policies.calico_hosts import BEFORE
@@ -67,9 +67,9 @@ def nobody_in_general(policy: PolicyObject) -> Verdict:
         told = dict.fromkeys(_told(opening) for opening in found)
         worst = min((opening.severity for opening in found), key=list(Severity).index)
         return fails(f"{policy.name} allows {'; '.join(told)}", *evidence, severity=worst)
-    unread = [one.unread for _, one in rules if one.action is Action.UNREAD]
+    unread = dict.fromkeys(one.unread for _, one in rules if one.action is Action.UNREAD)
     if unread or not any(map(is_read, stated.of(policy.id))):
-        return undecided(unread[0] if unread else f"{policy.name} says nothing that can be read", *evidence)
+        return undecided("; ".join(unread) or f"{policy.name} says nothing that can be read", *evidence)
     return passes(f"{policy.name} allows nobody in general", *evidence)
 
 
@@ -130,7 +130,8 @@ def selects_something(policy: PolicyObject) -> Verdict:
     Change: in place, at once; what the policy then selects is restricted by it
     References: https://kubernetes.io/docs/concepts/services-networking/network-policies/
     """
-    evidence = _selector(policy)
+    field = _selector(policy)
+    evidence = policy.at(field)
     if policy.of_platform:
         return not_applicable(f"{policy.name} is AKS's own", evidence)
     stated = written(policy.cluster)
@@ -142,8 +143,8 @@ def selects_something(policy: PolicyObject) -> Verdict:
     if answer is Answer.UNKNOWN:
         return undecided(f"it is not known whether {policy.name} selects anything", evidence)
     if missing := (*stated.people.missing, *_unread_hosts(policy)):
-        return undecided(missing[0].reason, evidence, missing=missing)
-    return fails(f"{policy.name} selects nothing", evidence)
+        return undecided("; ".join(dict.fromkeys(one.reason for one in missing)), evidence, missing=missing)
+    return fails(f"{policy.name} selects nothing by its {field.path}", evidence)
 
 
 def _unread_hosts(policy: PolicyObject) -> Iterator[Missing]:
@@ -156,12 +157,10 @@ def _unread_hosts(policy: PolicyObject) -> Iterator[Missing]:
 _SELECTORS = ("podSelector", "endpointSelector", "nodeSelector", "subject", "selector", "namespaceSelector")
 
 
-def _selector(policy: PolicyObject) -> Evidence:
-    """Whom the policy selects, as it is written."""
+def _selector(policy: PolicyObject) -> Field[str] | Field[View]:
+    """Where it is written whom the policy selects."""
     fields = (text(f"spec.{name}") for name in _SELECTORS)
-    return next(
-        (policy.at(field) for field in fields if policy.find(field.path)[0] is not None), policy.at(PolicyObject.spec)
-    )
+    return next((field for field in fields if policy.find(field.path)[0] is not None), PolicyObject.spec)
 
 
 @rule(
