@@ -264,7 +264,7 @@ def _traced(rule: Rule, case: Case) -> Asked:
 
 def _reaching(mutant: Mutant, cases: Sequence[Asked]) -> Sequence[Asked]:
     """The cases that run through a mutant's lines; all where it is a constant of the module."""
-    if mutant.function[0].isupper() or mutant.function == "module":
+    if mutant.function.lstrip("_")[0].isupper() or mutant.function == "module":
         return cases
     file, (first, last) = _module(mutant.module).__file__ or "", mutant.lines
     return [one for one in cases if any((file, line) in one.lines for line in range(first, last + 1))]

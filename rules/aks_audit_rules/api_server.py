@@ -1,6 +1,6 @@
 """Who can reach the API server, and by which names."""
 
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import assert_never
 
 from aks_audit.facts import Malformed, ManagedCluster, PublicNetworkAccess, UnheardOf
@@ -43,9 +43,9 @@ def is_private(cluster: ManagedCluster) -> bool:
 class PrivateDnsMode(StrEnum):
     """What `privateDNSZone` asks for; `ZONE` is the id of a zone of one's own."""
 
-    SYSTEM = "system"
-    NONE = "none"
-    ZONE = "zone"
+    SYSTEM = auto()
+    NONE = auto()
+    ZONE = auto()
 
 
 def dns_mode(cluster: ManagedCluster) -> PrivateDnsMode | None:

@@ -1,25 +1,24 @@
 """Quotas of cores: whether pools can grow as far as they are allowed to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from aks_audit.facts import AgentPool, AgentPoolType, Evidence, Malformed, ManagedCluster, PowerState, Unread
 from aks_audit.facts.core_quotas import ALL_CORES, SPOT_CORES, ComputeUsages, CoreUsage, vm_size
 from aks_audit.facts.enumerations import ScaleSetPriority
 from aks_audit.network.capacity import full_scale
+from aks_audit.network.routes import stated
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import aprl, review_checklist, the_aks_checklist
 
 
 class _Growth(NamedTuple):
-    """The nodes that a pool may yet get of a VM size, and the quotas (in lower case) and cores of each that they take."""
+    """The cores that a pool may yet take with machines of a VM size, by quota (in lower case)."""
 
     pool: AgentPool
-    nodes: int
     size: str
-    cores: int
-    quotas: tuple[str, ...]
+    quotas: Mapping[str, int]
 
 
 @rule(
@@ -85,10 +84,8 @@ def _growing(cluster: ManagedCluster) -> Iterator[_Growth]:
         Malformed: a pool does not say how many nodes it has, how many it may have, of which size, or whether it runs.
     """
     for pool in cluster.pools:
-        if pool.power_state is None or cluster.power_state is None:
-            at = "/properties" if pool.power_state else pool.pointer
-            raise Malformed(pool.document.id, f"{at}/powerState", "a pool or cluster that neither runs nor is stopped")
-        stopped = PowerState.STOPPED in {cluster.power_state, pool.power_state}
+        states = {stated(cluster, ManagedCluster.power_state), stated(pool, AgentPool.power_state)}
+        stopped = PowerState.STOPPED in states
         for size, now, most in _scales(pool):
             if (nodes := most - (0 if stopped else now)) > 0:
                 yield _growth(pool, size, nodes)
@@ -97,7 +94,7 @@ def _growing(cluster: ManagedCluster) -> Iterator[_Growth]:
 def _scales(pool: AgentPool) -> Iterator[tuple[str | None, int, int]]:
     """The VM sizes of a pool, each with its nodes, and how many it may have."""
     if pool.type is not AgentPoolType.VIRTUAL_MACHINES:
-        yield pool.vm_size, _told(pool, "count", pool.count), full_scale(pool)
+        yield pool.vm_size, stated(pool, AgentPool.count), full_scale(pool)
     elif not (pool.auto_scales or pool.manual_scales):
         raise Malformed(pool.document.id, f"{pool.pointer}/virtualMachinesProfile", "a pool without its scale")
     for scale in pool.auto_scales or ():
@@ -124,16 +121,16 @@ def _growth(pool: AgentPool, size: str | None, nodes: int) -> _Growth:
         raise Malformed(pool.document.id, f"{pool.pointer}/vmSize", "a pool without its VM size")
     found = vm_size(size)
     if found is None:
-        return _Growth(pool, nodes, size, 0, ())
+        return _Growth(pool, size, {})
     spot = pool.scale_set_priority is ScaleSetPriority.SPOT
     quotas = (SPOT_CORES.lower(),) if spot else (found.family, ALL_CORES)
-    return _Growth(pool, nodes, size, nodes * found.cores, quotas)
+    return _Growth(pool, size, dict.fromkeys(quotas, nodes * found.cores))
 
 
 def _quota(usages: ComputeUsages, name: str, growths: Iterable[_Growth]) -> Verdict:
     """Whether what is left of a quota covers the growth that takes of it."""
     takers = [growth for growth in growths if name in growth.quotas]
-    needed = sum(growth.cores for growth in takers)
+    needed = sum(growth.quotas[name] for growth in takers)
     quota = next((one for one in usages.usages or () if (one.name or "").lower() == name), None)
     evidence: tuple[Evidence, ...] = tuple(growth.pool.at(AgentPool.max_count) for growth in takers)
     if quota is None:

@@ -280,7 +280,7 @@ def _judge_reconciled(cluster: ManagedCluster, config: ConfigMap | None) -> Verd
     if config is None:
         return not_applicable("There is no azure-ip-masq-agent-config-reconciled", *_plugin(cluster))
     evidence = config.at(ConfigMap.data)
-    ranges = [one for file in agent_files(config, ipv6=True) for one in file.ranges]
+    ranges = [one for file in agent_files(config) for one in file.ranges]
     if not ranges:
         return undecided(f"{config.name} holds no range", evidence)
     networks = (AddressSet.of(space(network)) for network in networks_of(cluster))
@@ -317,7 +317,7 @@ def ranges_are_of_connected_networks(cluster: ManagedCluster) -> Verdict:
     if cluster.network_plugin is NetworkPlugin.NONE:
         return not_applicable("The network plugin is not Azure's", *_plugin(cluster))
     custom, _ = masquerade_maps(cluster)
-    files = agent_files(custom, ipv6=True)
+    files = agent_files(custom)
     ranges = [one for file in files for one in file.ranges]
     private = [one for one in ranges if PRIVATE.covers(AddressSet.of([one]))]
     if custom is None or not private:

@@ -56,7 +56,7 @@ def taken_from_repository(cluster: ManagedCluster) -> Verdict:
     """
     missing: list[Missing] = []
     for name, evidence in (*_installed(cluster, missing), *_running(cluster, missing)):
-        return passes(f"{name} takes what runs in the cluster from a repository", evidence)
+        return passes(f"What runs in the cluster is taken from a repository by {name}", evidence)
     if missing:
         told = "; ".join(dict.fromkeys(one.reason for one in missing))
         return undecided(told, missing=dict.fromkeys(missing))

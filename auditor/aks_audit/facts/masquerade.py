@@ -158,7 +158,7 @@ def _flags(words: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield name, value if equals else "true"
 
 
-def agent_files(config: ConfigMap | None, *, ipv6: bool) -> tuple[AgentFile, ...]:
+def agent_files(config: ConfigMap | None, *, ipv6: bool = True) -> tuple[AgentFile, ...]:
     """The files in a ConfigMap that the agent reads, in order of name; `ipv6`: whether it takes IPv6 ranges.
 
     Raises:
