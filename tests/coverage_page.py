@@ -213,9 +213,9 @@ _SHORT: Mapping[str, Callable[[str], str]] = {
 """How the checks of a tool are named in a cell; the page of the rule has the whole name."""
 
 
-def _by_number(name: str) -> tuple[tuple[int, str], ...]:
+def _by_number(name: str) -> list[str]:
     """Order in which `CKV_K8S_9` is before `CKV_K8S_10`, and 4.1.2 before 4.1.10."""
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in name.replace(".", "_").split("_"))
+    return [part.zfill(3) for part in name.replace(".", "_").split("_")]
 
 
 def _table(*columns: str) -> Iterator[str]:
