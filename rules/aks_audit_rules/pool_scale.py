@@ -46,7 +46,7 @@ def _modes(cluster: ManagedCluster) -> tuple[Evidence, ...]:
 @rule(
     "AKS-ND-02",
     title="Applications have nodes of their own, apart from system pods",
-    severity=Severity.LOW,
+    severity=Severity.MEDIUM,
     controls=(
         review_checklist("6f158e3e-a3a9-42c2-be7e-2165c3a87af4"),
         the_aks_checklist("6f158e3e-a3a9-42c2-be7e-2165c3a87af4"),
@@ -59,8 +59,8 @@ def applications_have_nodes(cluster: ManagedCluster) -> Verdict:
 
     Nodes for applications can also be of another size, scaled and upgraded apart, and made anew without touching those.
 
-    Severity: whether applications may really run beside system pods is what AKS-ND-03 asks, at medium severity; this is
-    the pool that they could move to.
+    Severity: that of AKS-ND-03, whether applications may really run beside system pods: it cannot be mended before there
+    is a pool that they can move to.
     Decided: there is a pool of mode User (or Machines) that is not of Spot machines, which plain applications do not
     tolerate; or node auto-provisioning is on (`nodeProvisioningProfile.mode` Auto), which makes nodes for applications;
     or AKS hosts the system pool (`hostedSystemProfile`), or all that is listed of it is of mode ManagedSystem. Gateway
@@ -119,21 +119,21 @@ def enough_user_nodes(cluster: ManagedCluster) -> Verdict:
 
 
 def _keeps_nodes(pool: AgentPool, pools: Iterable[AgentPool], cluster: ManagedCluster) -> Verdict:
-    evidence = pool.at(AgentPool.min_count if pool.enable_auto_scaling else AgentPool.count)
+    evidence = (pool.at(AgentPool.count), pool.at(AgentPool.min_count))
     nodes = fewest_nodes(pool)
     if pool.mode is None or nodes is None:
-        return undecided(f"The body does not say how many nodes pool {pool.name} keeps for applications", evidence)
+        return undecided(f"The body does not say how many nodes pool {pool.name} keeps for applications", *evidence)
     twins = sum(fewest_nodes(twin) or 0 for twin in pools if _is_twin(pool, twin))
     if nodes + twins >= _ENOUGH_NODES:
         alike = f" (with pools like it: {nodes + twins})" if twins else ""
-        return passes(f"Pool {pool.name} keeps {nodes} nodes{alike}", evidence)
+        return passes(f"Pool {pool.name} keeps {nodes} nodes{alike}", *evidence)
     if _is_spot(pool):
-        return not_applicable(f"Azure may take all nodes of pool {pool.name} back", evidence)
+        return not_applicable(f"Azure may take all nodes of pool {pool.name} back", *evidence)
     if PowerState.STOPPED in {pool.power_state, cluster.power_state}:
-        return not_applicable(f"Pool {pool.name} is stopped", evidence)
+        return not_applicable(f"Pool {pool.name} is stopped", *evidence)
     if not nodes:
-        return not_applicable(f"Pool {pool.name} may go down to no node", evidence)
-    return fails(f"Pool {pool.name} may be down to a single node", evidence)
+        return not_applicable(f"Pool {pool.name} may go down to no node", *evidence)
+    return fails(f"Pool {pool.name} may be down to a single node", *evidence)
 
 
 def _is_twin(pool: AgentPool, other: AgentPool) -> bool:
@@ -148,7 +148,7 @@ def _is_twin(pool: AgentPool, other: AgentPool) -> bool:
 @rule(
     "AKS-ND-06",
     title="The number of nodes for applications follows the load",
-    severity=Severity.LOW,
+    severity=Severity.INFO,
     controls=(
         review_checklist("90ce65de-8e13-4f9c-abd4-69266abca264"),
         the_aks_checklist("90ce65de-8e13-4f9c-abd4-69266abca264"),
@@ -170,10 +170,11 @@ def nodes_follow_load(cluster: ManagedCluster) -> Verdict:
     an entry of the scale profile of a pool of type VirtualMachines. A maximum that is the minimum leaves the number
     fixed. Pools for applications are those of mode User that are not of Spot machines, or else those of mode System.
     Other pools of the same system may have a fixed number: what does not fit there runs on the one that scales.
-    Fix: az aks nodepool update --resource-group {group} --cluster-name {name} --name <pool> --enable-cluster-autoscaler --min-count 2 --max-count 10
+    Fix: az aks nodepool update --resource-group {group} --cluster-name {name} --name <pool> --enable-cluster-autoscaler --min-count <fewest> --max-count <most>
     Bicep: properties.agentPoolProfiles[]: enableAutoScaling: true, minCount: 2, maxCount: 10
-    Change: in place; keep room in the subnet and the quota for the maximum (AKS-SUB-10), and set requests of pods, by
-    which the autoscaler decides
+    Change: in place; today's number of nodes must be between the two. Where it scales already, between equal numbers, it is
+    --update-cluster-autoscaler. Keep room in the subnet and the quota for the maximum (AKS-SUB-10), and set requests of
+    pods, by which the autoscaler decides
     References: https://learn.microsoft.com/azure/aks/cluster-autoscaler-overview
         https://learn.microsoft.com/azure/aks/node-autoprovision
     Disagreement: other tools ask it of each pool, System pools too, and fail clusters with node auto-provisioning, with
@@ -242,7 +243,8 @@ def upgrades_in_few_rounds(cluster: ManagedCluster) -> Verdict:
     upgrades (`upgradeStrategy`).
     Fix: az aks nodepool update --resource-group {group} --cluster-name {name} --name <pool> --max-surge 33%
     Bicep: properties.agentPoolProfiles[].upgradeSettings.maxSurge: '33%'
-    Change: in place; needs quota and addresses for the nodes that an upgrade adds (AKS-SUB-10)
+    Change: in place; needs quota and addresses for the nodes that an upgrade adds (AKS-SUB-10). A pool that lets nodes be
+    unavailable instead (`maxUnavailable`) gives that up with it: --max-unavailable 0
     References: https://learn.microsoft.com/azure/aks/upgrade-aks-node-pools-rolling
     Disagreement: azqr fails one node in any pool, and any that names no surge. In a pool of three nodes 10 %, 33 % and 1
     are the same.
