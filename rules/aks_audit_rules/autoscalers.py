@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from aks_audit.facts import ManagedCluster, NotCollected, Unread
@@ -15,11 +16,13 @@ from aks_audit.facts.scaling import (
 )
 from aks_audit.facts.workloads import CONTROLLERS, Container, Deployment, PodSpec, Workload, workloads
 from aks_audit.results import Missing, Outcome, Severity, Verdict
-from aks_audit.rule import each, each_of_all, fails, not_applicable, passes, rule
+from aks_audit.rule import each, fails, not_applicable, passes, rule
 from aks_audit_rules.frameworks import kubebuddy
 from aks_audit_rules.replica_counts import scaled
+from aks_audit_rules.troubles import brief
 
 _BOTH = frozenset({"cpu", "memory"})
+_ALL = "*"
 _OFF = "Off"
 _SHARE = "Utilization"
 _KINDS = (HorizontalPodAutoscaler, ScaledObject, VerticalPodAutoscaler)
@@ -72,7 +75,9 @@ def autoscalers(cluster: ManagedCluster) -> Verdict:
     """
     held = [cluster.estate.within(kind, cluster.id).where(_of_people) for kind in _KINDS]
     inside = _inside(cluster, [one for several in held for one in several])
-    verdict = each(held, lambda several: each_of_all(several, lambda one: _judged(cluster, inside, one)))
+    judged = [each((one,), partial(_judged, cluster, inside)) for several in held for one in several]
+    read = each(held, lambda several: not_applicable(f"{len(several.whole())} autoscalers were read"))
+    verdict = brief([*judged, read])
     if verdict.outcome is Outcome.NOT_APPLICABLE:
         return not_applicable(f"{cluster.name} has no autoscaler of pods")
     return verdict
@@ -125,7 +130,7 @@ def _horizontal(
     measures = _measures(one)
     used = {measure.resource for measure in measures}
     for other in others:
-        if isinstance(other, VerticalPodAutoscaler) and (shared := used & _changed(other)):
+        if isinstance(other, VerticalPodAutoscaler) and (shared := used & _changed(other, workload)):
             told = f"{named}: {other.name} changes the {' and '.join(sorted(shared))} that it goes by"
             return fails(told, one.at(HorizontalPodAutoscaler.metrics), other.at(VerticalPodAutoscaler.update_mode))
     for condition in one.conditions or ():
@@ -214,12 +219,17 @@ def _vertical(cluster: ManagedCluster, one: Autoscaler, named: str) -> Verdict:
     return fails(f"{named}: no autoscaler is there that would heed it", shown, enabled)
 
 
-def _changed(one: VerticalPodAutoscaler) -> frozenset[str]:
-    """What a VerticalPodAutoscaler changes of pods: without a mode it changes them."""
+def _changed(one: VerticalPodAutoscaler, workload: Workload | None) -> frozenset[str]:
+    """What a VerticalPodAutoscaler changes of pods: without a mode, or a policy for a container, it changes both."""
     if one.update_mode == _OFF:
         return frozenset()
-    lists = [policy.controlled_resources for policy in one.container_policies or ()]
-    return frozenset({name for held in lists for name in held or _BOTH}) if lists else _BOTH
+    policies = one.container_policies or ()
+    changed = {name for one in policies if one.mode != _OFF for name in one.controlled_resources or _BOTH}
+    template = workload.template if workload is not None else None
+    containers = template.containers if template is not None else None
+    running = {str(one.node.get("name")) for one in containers} if containers else {_ALL}
+    named = {one.container_name for one in policies}
+    return frozenset(changed) if _ALL in named or running <= named else _BOTH
 
 
 def _runs(cluster: ManagedCluster, *names: str) -> bool:

@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
-from aks_audit.facts import Estate, Evidence
+from aks_audit.facts import Estate, Evidence, Unread
 from aks_audit.facts.platform import is_component
 from aks_audit.facts.scaling import PodDisruptionBudget
 from aks_audit.facts.workloads import Workload
@@ -54,13 +56,14 @@ def budget(workload: Workload) -> Verdict:
     replicas, by which autoscalers may leave it, the budget lets one go or more, and not all of several: maxUnavailable is not
     0, minAvailable below the number. Shares are rounded up, as Kubernetes does. With one replica no budget is asked for.
     DaemonSets, Jobs and single pods are not asked about. What the budget allows just now is not: a pod that is ill counts.
-    Fix: kubectl create poddisruptionbudget {name} --namespace {namespace} --selector=<its labels> --max-unavailable=1
+    Fix: kubectl get poddisruptionbudgets --namespace {namespace} --output yaml # set maxUnavailable of the one that selects the pods to 1, or take away minAvailable; make one only where none does, since of two none can be evicted
     Bicep: none; in the manifest of the PodDisruptionBudget: spec.maxUnavailable, spec.selector
     Change: in place; no pod is restarted
     References: https://kubernetes.io/docs/tasks/run-application/configure-pdb/
         https://learn.microsoft.com/azure/aks/best-practices-app-cluster-reliability
         https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/create-upgrade-delete/error-code-poddrainfailure
     Disagreement: KubeBuddy calls maxUnavailable 1 weak; it is what Kubernetes suggests for most.
+    Follows: AKS-KW-05
     """
     if is_component(workload):
         return component(workload)
@@ -71,8 +74,8 @@ def budget(workload: Workload) -> Verdict:
 
 def _budgeted(workload: Workload) -> Verdict:
     labels = workload.pod_labels
-    inside = workload.estate.indexed(_budgets).get((workload.cluster_id.lower(), workload.namespace), ())
-    found = [one for one in inside if one.selects(labels)]
+    known, where = workload.estate.indexed(_budgets), (workload.cluster_id.lower(), workload.namespace)
+    found = [one for label in (None, *labels.items()) for one in known.get((*where, label), ()) if one.selects(labels)]
     cited = tuple(evidence for one in found for evidence in _cited(one))
     if len(found) >= _SEVERAL:
         names = " and ".join(one.name for one in found)
@@ -111,12 +114,23 @@ def _cited(one: PodDisruptionBudget) -> tuple[Evidence, ...]:
     return one.at(PodDisruptionBudget.max_unavailable), one.at(PodDisruptionBudget.min_available)
 
 
-def _budgets(estate: Estate) -> Mapping[tuple[str, str], Sequence[PodDisruptionBudget]]:
-    """The budgets by the id of their cluster and their namespace."""
-    found: dict[tuple[str, str], list[PodDisruptionBudget]] = defaultdict(list)
+_Label: TypeAlias = tuple[str, str] | None
+
+
+def _budgets(estate: Estate) -> Mapping[tuple[str, str, _Label], Sequence[PodDisruptionBudget]]:
+    """The budgets by the id of their cluster, their namespace, and a label that they demand, if they do."""
+    found: dict[tuple[str, str, _Label], list[PodDisruptionBudget]] = defaultdict(list)
     for one in estate.every(PodDisruptionBudget):
-        found[one.cluster_id.lower(), one.namespace].append(one)
+        found[one.cluster_id.lower(), one.namespace, _demanded(one)].append(one)
     return found
+
+
+def _demanded(one: PodDisruptionBudget) -> _Label:
+    """A label that a budget demands; None where it demands none, or that cannot be read."""
+    with suppress(Unread):
+        if one.selector is not None:
+            return next(iter((one.selector.match_labels or {}).items()), None)
+    return None
 
 
 RULES = (budget,)

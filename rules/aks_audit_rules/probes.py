@@ -84,7 +84,8 @@ def _of_container(workload: Workload, container: Container) -> Verdict:
     if container.readiness_probe is None:
         service = front(workload)
         if service is not None:
-            return fails(f"{named} has no readiness probe, and Service {service.name} leads to it", *evidence)
+            told = f"{named} has no readiness probe, and Service {service.name} leads to it"
+            return fails(told, *evidence, severity=Severity.MEDIUM)
         if not alive:
             return fails(f"{named} has neither a readiness nor a liveness probe", *evidence, severity=Severity.LOW)
     elif not alive:

@@ -56,9 +56,10 @@ def quotas(namespace: Namespace) -> Verdict:
     have a request of CPU and a request and a limit of memory: a quota of these has admission refuse pods that say nothing,
     and a LimitRange of type Container (`defaultRequest`, or else `default`) gives them. Namespaces of AKS's own, and those
     without workloads of people's, are not asked about.
-    Fix: kubectl create quota compute --namespace {name} --hard=requests.cpu=8,requests.memory=16Gi,limits.memory=32Gi
+    Fix: kubectl create quota compute --namespace {name} --hard=requests.cpu=8,requests.memory=16Gi,limits.memory=32Gi # only with a LimitRange, and more than runs now
     Bicep: none; in the manifests of the namespace: ResourceQuota spec.hard, LimitRange spec.limits
-    Change: in place; running pods stay, new ones above the quota are refused, so that its values need room for updates
+    Change: in place; running pods stay, new ones above the quota are refused, so that its values need room for updates; so
+        are those that do not say what it bounds, until a LimitRange says it for them: make that first
     References: https://kubernetes.io/docs/concepts/policy/resource-quotas/
         https://kubernetes.io/docs/concepts/policy/limit-range/
         https://learn.microsoft.com/azure/aks/operator-best-practices-scheduler

@@ -52,7 +52,8 @@ def least(workload: Workload) -> Least:
     Absent, the number is 1, that of a HorizontalPodAutoscaler is 1, and that of KEDA's ScaledObject is 0, as documented.
 
     Raises:
-        NotCollected: what may scale it was not read.
+        NotCollected: what may scale it was not read; or its own controller was not, such as a Rollout, and one of its
+            ReplicaSets alone does not tell.
         Malformed: a number cannot be read.
     """
     own = workload.at(Workload.replicas)
@@ -61,12 +62,19 @@ def least(workload: Workload) -> Least:
     found = scalers(workload)
     for keda in found:
         if isinstance(keda, ScaledObject):
-            return Least(keda.min_replica_count or 0, keda, keda.at(ScaledObject.min_replica_count))
+            floor, idle = keda.min_replica_count or 0, keda.idle_replica_count
+            if idle is not None and idle < floor:
+                return Least(idle, keda, keda.at(ScaledObject.idle_replica_count))
+            return Least(floor, keda, keda.at(ScaledObject.min_replica_count))
     for one in found:
         if isinstance(one, HorizontalPodAutoscaler):
             pods = 1 if one.min_replicas is None else one.min_replicas
             return Least(pods, one, one.at(HorizontalPodAutoscaler.min_replicas))
-    return Least(1 if workload.replicas is None else workload.replicas, None, own)
+    replicas = 1 if workload.replicas is None else workload.replicas
+    if workload.kind != "ReplicaSet" and workload.document.type == ReplicaSet.TYPE and len(workload.pods) > replicas:
+        reason = f"{workload.kind} {workload.name} was not read, and has pods of more than one ReplicaSet"
+        raise NotCollected(Missing(what=workload.id, kind="not-read", reason=reason))
+    return Least(replicas, None, own)
 
 
 def scalers(workload: Workload) -> Sequence[Autoscaler]:

@@ -35,10 +35,10 @@ def two_replicas(workload: Workload) -> Verdict:
     leads to the pods, as with controllers that elect a leader: their work waits, and nobody is refused. Low for a
     StatefulSet, too, whose application has to share its state among replicas first.
     Decided: a Deployment, ReplicaSet or StatefulSet has two replicas or more; where an autoscaler scales it, the least that it
-    goes down to (`minReplicas`, absent 1; KEDA's `minReplicaCount`, absent 0). Not applicable where it is scaled to none, or
+    goes down to (`minReplicas`, absent 1; KEDA's `minReplicaCount`, absent 0, and its `idleReplicaCount`). Not applicable where it is scaled to none, or
     KEDA may take it to none; where there must never be two: a Deployment whose strategy is Recreate, or that mounts a claim
     with the access mode ReadWriteOnce or ReadWriteOncePod; and for DaemonSets, Jobs and single pods.
-    Fix: kubectl scale --namespace {namespace} {kind}/{name} --replicas=2
+    Fix: kubectl scale --namespace {namespace} {kind}/{name} --replicas=2 # where an autoscaler scales it, minReplicas of that instead
     Bicep: none; in the manifest: spec.replicas, or minReplicas of the HorizontalPodAutoscaler
     Change: in place; another pod is started
     References: https://learn.microsoft.com/azure/aks/best-practices-app-cluster-reliability

@@ -42,6 +42,10 @@ _CANNOT_START = frozenset(
 _PRESSURES = frozenset({"DiskPressure", "MemoryPressure", "NetworkUnavailable", "PIDPressure"})
 
 
+_SHUT_DOWN = "node.cloudprovider.kubernetes.io/shutdown"
+"""The taint of nodes whose machine is stopped, as a pool leaves them that is scaled down by Deallocate:
+https://kubernetes.io/docs/reference/labels-annotations-taints/ and https://learn.microsoft.com/azure/aks/scale-down-mode"""
+
 _Judge: TypeAlias = Callable[[Any, dt.datetime], Trouble | None]
 
 
@@ -66,9 +70,11 @@ def nothing_stuck(cluster: ManagedCluster) -> Verdict:
 
     Severity: a snapshot is a moment; who runs the application knows what it means.
     Decided: at the time of the snapshot, and by the times in the objects themselves, no live pod has a container in CrashLoopBackOff
-    after more than 5 restarts, or one that has waited for more than an hour for its image, its configuration or
-    its creation (ImagePullBackOff and the like); none has been Pending for more than an hour, nor going for more than an hour after its deletion; no node
-    has for more than an hour been not ready, or short of memory, disk, process ids or network; no Deployment says that
+    after more than 5 restarts, or, more than an hour after it was made, one that waits for its image, its configuration or
+    its creation (ImagePullBackOff and the like); none has been Pending for more than an hour, but for those that are held
+    back by scheduling gates, or by a priority below 0, as placeholders have; none is there an hour after its deletion; no node
+    has for more than an hour been not ready, or short of memory, disk, process ids or network, but for those whose
+    machine is stopped (the taint node.cloudprovider.kubernetes.io/shutdown); no Deployment says that
     its pods cannot be created (ReplicaFailure); no Job has failed, but for one of a CronJob that has ended well since;
     and no namespace has been Terminating for more than an hour. Components of AKS count, too. Events are not read.
     Fix: az aks command invoke --resource-group {group} --name {name} --command 'kubectl get nodes,pods --all-namespaces --output wide'
@@ -91,6 +97,8 @@ def _found(cluster: ManagedCluster, kind: type[KubernetesObject], judge: _Judge,
 
 
 def _node(node: RunningNode, now: dt.datetime) -> Trouble | None:
+    if any(one.key == _SHUT_DOWN for one in node.taints or ()):
+        return None
     conditions = {one.type: one for one in node.conditions or ()}
     ready = conditions.get("Ready")
     if ready is None:
@@ -131,7 +139,8 @@ def _pod(pod: RunningPod, now: dt.datetime) -> Trouble | None:
             return Trouble(told, status.at(ContainerStatus.restart_count))
         if status.waiting in _CANNOT_START and old:
             return Trouble(f"{named} does not start: {status.waiting}", status.at(ContainerStatus.waiting))
-    if pod.phase == "Pending" and old:
+    waits = pod.scheduling_gates or (pod.priority is not None and pod.priority < 0)
+    if pod.phase == "Pending" and old and not waits:
         return Trouble(f"{named} has been Pending for more than an hour", pod.at(RunningPod.phase))
     return None
 

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
-from aks_audit.facts import Malformed, ManagedCluster
+from aks_audit.facts import Malformed, ManagedCluster, Unread
 from aks_audit.facts.platform import is_component
 from aks_audit.facts.workloads import Node, Pod, PodSpec, TopologySpreadConstraint, Workload
 from aks_audit.results import Severity, Verdict
@@ -36,7 +37,8 @@ _VIRTUAL = "virtual-kubelet"
 def spread(workload: Workload) -> Verdict:
     """Replicas that stand together fall together: with their node, or with their zone.
 
-    Severity: the failure or upgrade of one node is an outage, as if there were one replica. Low where only a zone is shared.
+    Severity: the failure or upgrade of one node is an outage, as if there were one replica. Low where only a zone is shared,
+    and where the pool has no other node: then the pool is what has to grow.
     Decided: the live pods of a Deployment, ReplicaSet or StatefulSet are on two nodes or more, and in two zones or more where
     the nodes of the pools that they are on are (the label `topology.kubernetes.io/zone`, whose value is a region and a
     number; a number alone is no zone). A workload that its nodeSelector keeps in one zone is not asked about zones. Where
@@ -65,7 +67,10 @@ def _spread(workload: Workload) -> Verdict:
         return _asked(workload)
     nodes = {name for _, name in placed if name}
     if len(nodes) == 1:
-        return fails(f"The {len(placed)} pods of {workload.name} are all on node {min(nodes)}", *cited)
+        told = f"The {len(placed)} pods of {workload.name} are all on node {min(nodes)}"
+        if _alone(workload.cluster, min(nodes)):
+            return fails(f"{told}, the only one of its pool", *cited, severity=Severity.LOW)
+        return fails(told, *cited)
     spec = workload.specs[0]
     zones, pools = _zones(workload.cluster, nodes)
     if len(zones) == 1 and len(pools) > 1 and _ZONE not in (spec.node_selector or {}):
@@ -74,6 +79,15 @@ def _spread(workload: Workload) -> Verdict:
     if zones:
         return passes(f"The pods of {workload.name} are on {len(nodes)} nodes in {', '.join(sorted(zones))}", *cited)
     return passes(f"The pods of {workload.name} are on {len(nodes)} nodes, of which no zones are known", *cited)
+
+
+def _alone(cluster: ManagedCluster, name: str) -> bool:
+    """Whether a node is known to be the only one of its pool."""
+    with suppress(Unread):
+        nodes = cluster.estate.once(_nodes, cluster)
+        pools = [pool for pool, _ in nodes.values()]
+        return name in nodes and nodes[name][0] is not None and pools.count(nodes[name][0]) == 1
+    return False
 
 
 def _placed(pod: Pod) -> bool:

@@ -50,9 +50,9 @@ _NEVER_ZONE_REDUNDANT = frozenset({"premiumv2_lrs", "ultrassd_lrs"})
 def storage_class_sound(storage: StorageClass) -> Verdict:
     """Data on a disk of one zone is away with the zone, and its pod cannot start in another one.
 
-    Kubernetes has removed the drivers that it brought itself (in-tree): nobody mends a class that still names one.
+    Kubernetes has removed the drivers that it brought itself (in-tree): AKS supports no new volumes of a class that names one.
 
-    Severity: a driver that is no longer there makes no volume on the day that one is needed. Low for volumes that stay in
+    Severity: CSI drivers may still stand in for those of Azure, unsupported, until the day that they do not. Low for volumes that stay in
     one zone while nodes stand in several, since replicas or backups may make up for it; info for those that cannot grow.
     Decided: the provisioner does not begin with `kubernetes.io/`, but for `kubernetes.io/no-provisioner`, which makes no volumes and
     is not applicable. Of the CSI drivers of Azure Disk, Files and Blob Storage `skuName` (or `storageAccountType`) ends

@@ -8,6 +8,7 @@ from aks_audit.facts.workloads import PodSpec, Toleration, Workload, workloads
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import azure_policy
+from aks_audit_rules.troubles import brief
 
 _RESERVED = "CriticalAddonsOnly"
 _POOL_LABELS = ("agentpool", "kubernetes.azure.com/agentpool")
@@ -36,8 +37,8 @@ def reserved_taint(pool: AgentPool) -> Verdict:
     meant for every node, and components of AKS; so are pods whose node selector names another pool, or the mode user. Without the taint it is
     not applicable, since AKS-ND-03 asks for it. A pool of another mode fails that has the taint with whatever effect; without
     any taints it is not applicable.
-    Fix: az aks nodepool update --resource-group {group} --cluster-name {cluster} --name {pool} --node-taints "" # a user pool
-        kubectl edit deployment <name> --namespace <namespace> # a workload: template.spec.tolerations
+    Fix: kubectl edit deployment <name> --namespace <namespace> # a workload on a system pool: template.spec.tolerations
+        az aks nodepool update --resource-group {group} --cluster-name {cluster} --name {pool} --node-taints OTHER_TAINTS # never of a system pool
     Bicep: properties.agentPoolProfiles[].nodeTaints; in the manifest of a workload: spec.tolerations
     Change: in place for the pool: give again the other taints that it has; replaces pods of the workload
     References: https://learn.microsoft.com/azure/aks/use-system-pools
@@ -93,10 +94,10 @@ def _tolerated(pool: AgentPool, cluster: ManagedCluster, taints: list[tuple[str,
 
     good = f"No workload of people's tolerates the taint of pool {pool.name}"
     found = workloads(cluster)
-    verdicts = [passes(good, evidence), each(found.known, judge)]
+    verdicts = [passes(good, evidence), *(each((one,), judge) for one in found.known)]
     if found.missing:
         verdicts.append(undecided(found.missing[0].reason, missing=found.missing))
-    return each(verdicts, lambda verdict: verdict)
+    return brief(verdicts)
 
 
 def _parts(taint: str) -> tuple[str, str, str]:

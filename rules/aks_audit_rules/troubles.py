@@ -1,13 +1,15 @@
 """How rules about a whole cluster come to a verdict on many objects: they name the worst, and count the others."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from aks_audit.facts import Evidence, NotCollected, Unread
 from aks_audit.facts.kubernetes import KubernetesObject
 from aks_audit.facts.link import Holding
 from aks_audit.results import Missing, Severity, Verdict
-from aks_audit.rule import fails, undecided
+from aks_audit.rule import each, fails, undecided
 
 O = TypeVar("O", bound=KubernetesObject)  # noqa: E741 - O for object
 
@@ -52,13 +54,23 @@ def verdict(found: Iterable[Found], good: Verdict) -> Verdict:
     """The failure that names the worst troubles; unknown where there may be some, else `good`."""
     looked = tuple(found)
     order = list(Severity)
-    troubles = sorted((one for each in looked for one in each.troubles), key=lambda one: order.index(one.severity))
+    troubles = sorted(
+        (one for several in looked for one in several.troubles), key=lambda one: order.index(one.severity)
+    )
     if troubles:
         told = "; ".join(one.told for one in troubles[:_MOST])
         more = f"; and {len(troubles) - _MOST} more" if len(troubles) > _MOST else ""
         return fails(f"{told}{more}", *(one.evidence for one in troubles[:_MOST]), severity=troubles[0].severity)
-    missing = tuple(dict.fromkeys(one for each in looked for one in each.missing))
+    missing = tuple(dict.fromkeys(one for several in looked for one in several.missing))
     if missing:
         reasons = list(dict.fromkeys(one.reason for one in missing))
         return undecided("; ".join(reasons[:_MOST]), missing=missing)
     return good
+
+
+def brief(several: Sequence[Verdict]) -> Verdict:
+    """The worst of several verdicts, as `each` has it, naming the first few that tell it and counting the others."""
+    worst = each(several, lambda one: one)
+    told = list(dict.fromkeys(one.message for one in several if one.outcome is worst.outcome))
+    more = f"; and {len(told) - _MOST} more" if len(told) > _MOST else ""
+    return msgspec.structs.replace(worst, message="; ".join(told[:_MOST]) + more, evidence=worst.evidence[:_MOST])

@@ -33,12 +33,9 @@ class _Users(NamedTuple):
 
     def use(self, claim: PersistentVolumeClaim) -> bool:
         """Whether a claim is one of these."""
-        return (claim.namespace, claim.name) in self.names or any(
-            claim.namespace == namespace
-            and claim.name.startswith(beginning)
-            and claim.name[len(beginning) :].isdecimal()
-            for namespace, beginning in self.beginnings
-        )
+        beginning, _, ordinal = claim.name.rpartition("-")
+        numbered = ordinal.isdecimal() and (claim.namespace, beginning) in self.beginnings
+        return numbered or (claim.namespace, claim.name) in self.names
 
 
 @rule(
@@ -61,7 +58,8 @@ def volumes_used(cluster: ManagedCluster) -> Verdict:
     Severity: what is broken here shows itself, or will when a pod is moved. Info for what is only left over, since it may
     be kept on purpose.
     Decided: no claim is Lost, or has been Pending for more than a day at the time of the snapshot, or failed to grow
-    (the condition ControllerResizeError or NodeResizeError, or a resize that is Infeasible); no volume is Failed.
+    (the condition ControllerResizeError or NodeResizeError, or a resize that is Infeasible); no volume is Failed. A claim
+    that is Pending and that nobody uses is info: most classes make the volume only for the first pod.
     As info: each claim that is Bound is named by a live pod, by what a workload makes its pods from, or by the claims
     of a StatefulSet; and no volume has been Released or Available for more than a week. Without claims and volumes it is not applicable.
     Fix: az aks command invoke --resource-group {group} --name {name} --command 'kubectl get persistentvolumes,persistentvolumeclaims --all-namespaces'
@@ -90,10 +88,7 @@ def _claim(claim: PersistentVolumeClaim, users: _Users, now: dt.datetime) -> Tro
     if phase == "Lost":
         return Trouble(f"{named} has lost its volume", evidence)
     if phase == "Pending":
-        if claim.created is None:
-            raise Malformed(claim.id, claim.at(PersistentVolumeClaim.created).pointer, "no time of creation")
-        stuck = now - claim.created > _STUCK
-        return Trouble(f"{named} has waited for a volume since {claim.created:%Y-%m-%d}", evidence) if stuck else None
+        return _pending(claim, users, now)
     if phase != "Bound":
         raise Malformed(claim.id, evidence.pointer, f"a claim is Pending, Bound or Lost, and not {phase}")
     if _cannot_grow(claim):
@@ -103,6 +98,18 @@ def _claim(claim: PersistentVolumeClaim, users: _Users, now: dt.datetime) -> Tro
     if users.missing:
         raise NotCollected(*users.missing)
     return Trouble(f"{named} is used by nobody", evidence, Severity.INFO)
+
+
+def _pending(claim: PersistentVolumeClaim, users: _Users, now: dt.datetime) -> Trouble | None:
+    if claim.created is None:
+        raise Malformed(claim.id, claim.at(PersistentVolumeClaim.created).pointer, "no time of creation")
+    if now - claim.created <= _STUCK:
+        return None
+    evidence = claim.at(PersistentVolumeClaim.phase)
+    told = f"claim {claim.namespace}/{claim.name} has waited for a volume since {claim.created:%Y-%m-%d}"
+    if users.missing or users.use(claim):
+        return Trouble(told, evidence)
+    return Trouble(f"{told}, and nobody uses it", evidence, Severity.INFO)
 
 
 def _cannot_grow(claim: PersistentVolumeClaim) -> bool:
@@ -143,7 +150,7 @@ def _users(cluster: ManagedCluster) -> _Users:
         try:
             templates = _CLAIM_TEMPLATES.__get__(controller, StatefulSet) or ()
             made = [_TEMPLATE_NAME.__get__(one, View) for one in templates]
-            beginnings |= {(controller.namespace, f"{name}-{controller.name}-") for name in made}
+            beginnings |= {(controller.namespace, f"{name}-{controller.name}") for name in made}
         except Unread as unread:
             missing += unread.missing
     return _Users(frozenset(names), frozenset(beginnings), (*found.missing, *missing))

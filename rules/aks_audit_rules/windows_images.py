@@ -58,11 +58,11 @@ def windows_images_fit(workload: Workload) -> Verdict:
     """
     if is_component(workload):
         return component(workload)
-    return with_unread(workload, each(workload.running, lambda spec: _fits(workload, spec)))
+    pods = {one.document.id: one for one in workload.pods}
+    return with_unread(workload, each(workload.running, lambda spec: _fits(workload, spec, pods.get(spec.document.id))))
 
 
-def _fits(workload: Workload, spec: PodSpec) -> Verdict:
-    pod = next((one for one in workload.pods if one.document.id == spec.document.id), None)
+def _fits(workload: Workload, spec: PodSpec, pod: Pod | None) -> Verdict:
     asked = {(spec.os or "").lower(), (spec.node_selector or {}).get(_SYSTEM, "").lower()}
     node = _node(pod) if pod and pod.node_name else None
     if _WINDOWS not in asked and (node is None or _labels(node).get(_SYSTEM) != _WINDOWS):

@@ -22,6 +22,16 @@ class RunningPod(Pod):
 
     init_container_statuses = parts("status.initContainerStatuses", ContainerStatus)
     container_statuses = parts("status.containerStatuses", ContainerStatus)
+    priority = number("spec.priority")
+    scheduling_gates = parts("spec.schedulingGates", View)
+
+
+class Taint(View):
+    """What keeps pods away from a node."""
+
+    __slots__ = ()
+
+    key = text("key")
 
 
 class RunningNode(Node):
@@ -29,6 +39,7 @@ class RunningNode(Node):
 
     __slots__ = ()
 
+    taints = parts("spec.taints", Taint)
     conditions = parts("status.conditions", Condition)
 
 

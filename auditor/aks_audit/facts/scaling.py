@@ -126,13 +126,16 @@ class ScaledObject(Autoscaler):
     TYPE = "scaledobjects.keda.sh"
 
     min_replica_count = number("spec.minReplicaCount")
+    idle_replica_count = number("spec.idleReplicaCount")
 
 
 class ContainerPolicy(View):
-    """What a VerticalPodAutoscaler may change of a container; without a list, CPU and memory."""
+    """What a VerticalPodAutoscaler may change of a container, `*` for all others; without a list, CPU and memory."""
 
     __slots__ = ()
 
+    container_name = text("containerName")
+    mode = text("mode")
     controlled_resources = texts("controlledResources")
 
 
