@@ -47,7 +47,7 @@ def backed_up(cluster: ManagedCluster) -> Verdict:
     suspended, failed or deleted protection fails; one that is being configured, or whose retention alone is suspended, is
     unknown. When it was backed up last, and which namespaces and volumes, is not read. Vaults are read with `--read backups`; one
     outside the cluster's subscription counts where it was read. Where what runs in the cluster was read and holds another product
-    for backups, the answer is unknown, not a failure; one that runs elsewhere cannot be seen: accept the finding as an exception.
+    for backups, or only a part of it was read, the answer is unknown, not a failure; one that runs elsewhere cannot be seen: accept the finding as an exception.
     Fix: az dataprotection backup-instance create --resource-group {group} --vault-name <backup vault> --backup-instance <instance.json of az dataprotection backup-instance initialize>
     Bicep: Microsoft.DataProtection/backupVaults/backupInstances properties.dataSourceInfo.resourceID: the cluster's id
     Change: in place; needs the backup extension in the cluster, a storage account, and trusted access for the vault
@@ -73,6 +73,9 @@ def backed_up(cluster: ManagedCluster) -> Verdict:
     told = "The backup of the cluster is not made" if instances else "No backup vault has backups of the cluster"
     if product := _product(cluster):
         return undecided(f"{told}; {product} runs in the cluster, and may make some", *evidence)
+    running = workloads(cluster)
+    if running.known and running.missing:
+        return undecided(f"{told}; not all that runs could be read, and may make some", missing=running.missing)
     shown = evidence or [cluster.at(ManagedCluster.location)]
     if _has_no_volumes(cluster):
         return fails(f"{told}, which has no persistent volume", *shown, severity=Severity.INFO)
