@@ -170,18 +170,19 @@ def _for_windows(spec: PodSpec, containers: tuple[Container, ...]) -> bool:
 
 
 def _host_process(spec: PodSpec, container: Container) -> Verdict:
-    own = container.host_process
-    evidence = spec.at(PodSpec.host_process) if own is None else container.at(Container.host_process)
-    if spec.host_process if own is None else own:
+    asked, evidence = container.host_process, container.at(Container.host_process)
+    if asked is None:
+        asked, evidence = spec.host_process, spec.at(PodSpec.host_process)
+    if asked:
         told = f"{_named(container)} is a process of the node"
         return fails(told, evidence, severity=Severity.HIGH)
     return passes("No container is a process of the node", evidence)
 
 
 def _user(spec: PodSpec, container: Container) -> Verdict:
-    own = container.windows_user_name
-    user = own or spec.windows_user_name
-    evidence = container.at(Container.windows_user_name) if own or not user else spec.at(PodSpec.windows_user_name)
+    user, evidence = container.windows_user_name, container.at(Container.windows_user_name)
+    if not user:
+        user, evidence = spec.windows_user_name, spec.at(PodSpec.windows_user_name)
     protected = spec.run_as_non_root if container.run_as_non_root is None else container.run_as_non_root
     if user and user.rpartition("\\")[2].lower() == _ADMINISTRATOR:
         return fails(f"{_named(container)} runs as ContainerAdministrator", evidence)

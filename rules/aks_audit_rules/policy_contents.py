@@ -104,9 +104,7 @@ def _told(opening: Opening) -> str:
 
 def _sides(policy: PolicyObject) -> tuple[Evidence, ...]:
     """The rules as they are written."""
-    fields = [text(f"spec.{direction}") for direction in Direction]
-    found = tuple(policy.at(field) for field in fields if policy.find(field.path)[0] is not None)
-    return found or (policy.at(PolicyObject.spec),)
+    return tuple(policy.at(text(f"spec.{direction}")) for direction in Direction)
 
 
 @rule(
