@@ -37,8 +37,8 @@ def reserved_taint(pool: AgentPool) -> Verdict:
     meant for every node, and components of AKS; so are pods whose node selector names another pool, or the mode user. Without the taint it is
     not applicable, since AKS-ND-03 asks for it. A pool of another mode fails that has the taint with whatever effect; without
     any taints it is not applicable.
-    Fix: kubectl edit deployment <name> --namespace <namespace> # a workload on a system pool: template.spec.tolerations
-        az aks nodepool update --resource-group {group} --cluster-name {cluster} --name {pool} --node-taints OTHER_TAINTS # never of a system pool
+    Fix: az aks nodepool update --resource-group {group} --cluster-name {cluster} --name {pool} --node-taints OTHER_TAINTS # never of a system pool
+        kubectl edit deployment <name> --namespace <namespace> # a workload on a system pool: template.spec.tolerations
     Bicep: properties.agentPoolProfiles[].nodeTaints; in the manifest of a workload: spec.tolerations
     Change: in place for the pool: give again the other taints that it has; replaces pods of the workload
     References: https://learn.microsoft.com/azure/aks/use-system-pools
