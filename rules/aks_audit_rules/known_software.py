@@ -14,6 +14,8 @@ class KnownSoftware(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     console_services: tuple[str, ...]
     console_ports: dict[str, str]
     ingress_controllers: tuple[str, ...]
+    nginx_controllers: tuple[str, ...]
+    web_firewalls: tuple[str, ...]
     image_scanners: tuple[str, ...]
 
 

@@ -1,12 +1,12 @@
 """Whether a firewall lets clusters reach what they need."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from aks_audit.facts import ClusterFirewall, ManagedCluster
 from aks_audit.network.addresses import AddressSet
 from aks_audit.network.firewall import FirewallAction, FirewallVerdict, judge_sources
-from aks_audit.network.flows import Address, Flow
+from aks_audit.network.flows import Flow
 from aks_audit.network.required_egress import Need, needs
 from aks_audit.results import Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
@@ -51,13 +51,13 @@ def _judge_cluster(firewall: ClusterFirewall, cluster_id: str) -> Verdict:
     if cluster.outbound_type in CLOSED:
         return not_applicable("AKS gives the clusters no way out", outbound)
     prefixes = [prefix for subnet in firewall.node_subnets(cluster) for prefix in prefixes_of(subnet)]
-    sources = AddressSet.of(prefix for prefix in prefixes if prefix.version in families)
-    if sources.empty:
+    own = [prefix for prefix in prefixes if prefix.version in families]
+    if not own:
         return not_applicable(f"No nodes of {cluster.name} leave through the firewall", outbound)
     answers: dict[tuple[FirewallAction, str], list[_Answer]] = {}
     for need in needs(cluster):
-        flow = Flow(_first(sources), None, need.name, need.protocol, need.port)
-        for part in judge_sources(firewall, sources, flow, need.known):
+        flow = Flow(own[0].network_address, None, need.name, need.protocol, need.port)
+        for part in judge_sources(firewall, AddressSet.of(own), flow, need.known):
             verdict = part.verdict
             answers.setdefault((verdict.action, verdict.reason), []).append(_Answer(need, verdict))
     return each(answers.values(), lambda same: _judge_answers(cluster, same))
@@ -66,10 +66,6 @@ def _judge_cluster(firewall: ClusterFirewall, cluster_id: str) -> Verdict:
 class _Answer(NamedTuple):
     need: Need
     verdict: FirewallVerdict
-
-
-def _first(addresses: AddressSet) -> Address:
-    return IPv4Address(addresses.v4.ranges[0][0]) if addresses.v4 else IPv6Address(addresses.v6.ranges[0][0])
 
 
 def _judge_answers(cluster: ManagedCluster, same: list[_Answer]) -> Verdict:

@@ -170,7 +170,7 @@ def _narrow(cluster: ManagedCluster, assignment: RoleAssignment) -> Verdict:
     scope = parse(assignment.scope)
     if scope.type and not scope.type.lower().startswith("microsoft.management/"):
         return passes("The cluster identity has roles on single resources", evidence)
-    if within(assignment.scope or "/", cluster.node_group_id):
+    if assignment.scope and within(assignment.scope, cluster.node_group_id):
         return not_applicable("On the node resource group Azure itself makes it Contributor", evidence)
     role = assignment.role
     where = assignment.scope or "the whole tenant"

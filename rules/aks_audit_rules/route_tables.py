@@ -16,6 +16,7 @@ from aks_audit.facts import (
     Unread,
     VirtualNetwork,
 )
+from aks_audit.facts.field import escaped
 from aks_audit.facts.firewall import AzureFirewall, FirewallIPConfiguration
 from aks_audit.facts.networking import VirtualNetworkPeering
 from aks_audit.facts.resource_id import parse, within
@@ -42,6 +43,7 @@ from aks_audit_rules.frameworks import psrule
 
 _TO_APPLIANCES = frozenset({RouteNextHopType.VIRTUAL_APPLIANCE, RouteNextHopType.VIRTUAL_APPLIANCE_ECMP})
 _FILTERED = frozenset({*_TO_APPLIANCES, RouteNextHopType.VIRTUAL_NETWORK_GATEWAY, RouteNextHopType.NONE})
+_ROUTING_INTENT = (INTERNET, PRIVATE_TRAFFIC)
 _CONTROLLERS = ("aviatrix",)
 """Names of appliances whose controllers turn a null default route towards their gateways."""
 
@@ -160,15 +162,11 @@ def _signs(table: RouteTable) -> Iterator[Evidence]:
     if tags is not None and not isinstance(tags, Mapping):
         raise Malformed(table.id, pointer, "expected an object of tags")
     for key, value in sorted((tags or {}).items()):
-        yield Evidence(table.document.id, f"{pointer}/{_escaped(key)}", f"{key}={value}")
+        yield Evidence(table.document.id, f"{pointer}/{escaped(key)}", f"{key}={value}")
     name, pointer = table.find("name")
     yield Evidence(table.document.id, pointer, name if isinstance(name, str) else None)
     for route in table.routes or ():
         yield route.at(Route.name)
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 @rule(
@@ -260,9 +258,9 @@ def _judge_propagation(table: RouteTable, network_id: str) -> Verdict:
     if not propagates(table):
         return passes(f"Routes of gateways are refused ({told})", *shown)
     connection = hub_connection(network)
-    policies = [policy_of(hub_of(connection), kind) for kind in (INTERNET, PRIVATE_TRAFFIC)] if connection else []
-    if connection and all(policies):
-        led = (policy.at(RoutingPolicy.next_hop) for policy in policies if policy)
+    found = (policy_of(hub_of(connection), kind) for kind in _ROUTING_INTENT) if connection else ()
+    led = [policy.at(RoutingPolicy.next_hop) for policy in found if policy]
+    if connection and len(led) == len(_ROUTING_INTENT):
         message = (
             f"All routes that are taken are those of Virtual WAN hub {hub_of(connection).name}, by its routing intent"
         )

@@ -55,9 +55,9 @@ SHELLS: dict[str, RangeSet] = {"tcp": RangeSet([(22, 22), (3389, 3389)]), "udp":
 _MANAGED_NAME = re.compile(r"aks-agentpool-.+-nsg", re.IGNORECASE)
 
 # https://github.com/kubernetes-sigs/cloud-provider-azure, pkg/provider/securitygroup and, before Kubernetes 1.29,
-# getSecurityRuleName in pkg/provider: what the cloud provider names its rules, and the priorities it gives them.
+# getSecurityRuleName in pkg/provider: what the cloud provider names its rules, and the priority from which on it gives them others.
 _PROVIDER_NAME = re.compile(r"k8s-azure-lb_.+|(?:a[0-9a-f]{31}|shared)(?:-.+)?-(?:TCP|UDP|SCTP)-\d+-.+", re.IGNORECASE)
-_PROVIDER_PRIORITIES = range(500, 4097)
+_PROVIDER_PRIORITY = 500
 
 
 @rule(
@@ -149,8 +149,6 @@ def _group_of_profile(found: ScaleSetNetworkInterface, home: str) -> Verdict:
 
 def _group_of_interface(interface: NetworkInterface, home: str) -> Verdict:
     evidence = interface.at(NetworkInterface.network_security_group)
-    if interface.find("properties")[0] is None:
-        raise Malformed(interface.id, evidence.pointer, "a network interface without its properties")
     return _attached(interface.network_security_group, home, evidence)
 
 
@@ -209,7 +207,8 @@ def _written_by_aks(found: SecurityRule, group: ClusterSecurityGroup) -> Verdict
     evidence = (found.at(SecurityRule.name), found.at(SecurityRule.priority))
     if found.name is None:
         raise Malformed(group.id, found.pointer, "a security rule without its name")
-    if _PROVIDER_NAME.fullmatch(found.name) and found.priority in _PROVIDER_PRIORITIES:
+    later = found.priority is not None and found.priority >= _PROVIDER_PRIORITY
+    if later and _PROVIDER_NAME.fullmatch(found.name):
         return passes("All rules are those of the cloud provider", *evidence)
     opens = found.access is SecurityRuleAccess.ALLOW and found.direction is SecurityRuleDirection.INBOUND
     if opens and found.destination_application_security_groups:
@@ -390,7 +389,7 @@ def _stretches(found: tuple[Opening, ...]) -> Iterator[tuple[Protocol, RangeSet,
 
 def _holds_azure(side: Endpoints) -> bool:
     """Whether a side names all addresses of Azure, or of one of its regions."""
-    return any(covers("azurecloud", tag) and side.holds(tag) for tag in side.tags) or side.holds("azurecloud")
+    return any(covers("azurecloud", tag) and side.holds(tag) for tag in side.tags)
 
 
 def on_the_internet(side: Endpoints) -> bool:

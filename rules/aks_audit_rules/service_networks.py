@@ -11,19 +11,15 @@ from aks_audit.facts import (
     ClusterStorageAccount,
     ClusterVault,
     Evidence,
-    Field,
     Malformed,
     ManagedCluster,
     Network,
     PublicNetworkAccess,
     SecurityRuleAccess,
 )
-from aks_audit.facts.data_stores import SqlFirewallRule, StorageAccount
+from aks_audit.facts.data_stores import SqlFirewallRule
 from aks_audit.facts.enumerations import ConnectionState
-from aks_audit.facts.field import Choice
-from aks_audit.facts.key_vault import KeyVault
 from aks_audit.facts.private_link import IPRule, LinkedService, PrivateEndpointConnection
-from aks_audit.facts.registry import ContainerRegistry
 from aks_audit.network.addresses import AddressSet, RangeSet, internet_wide
 from aks_audit.network.dns import node_networks
 from aks_audit.network.egress_addresses import egress_addresses
@@ -200,7 +196,7 @@ def store_closed(store: ClusterDataStore) -> Verdict:
 
 def _closed(service: ClusterVault | ClusterStorageAccount, besides: Severity) -> Verdict:
     """Whether a service with rules of its own is closed; `besides`: how bad it is to be open besides an endpoint."""
-    access, action = service.at(LinkedService.public_network_access), service.at(_fields(service)[0])
+    access, action = service.at(LinkedService.public_network_access), service.at(type(service).default_action)
     closed = _without_public(service)
     if closed:
         return closed
@@ -276,14 +272,6 @@ def _range(one: SqlFirewallRule) -> tuple[int, int]:
     return int(first.network_address), int(last.network_address)
 
 
-def _fields(service: _Guarded) -> tuple[Choice[SecurityRuleAccess], Field[tuple[IPRule, ...]]]:
-    """Where a service says what it does with addresses that it does not list, and which it lists."""
-    kind = KeyVault if isinstance(service, ClusterVault) else StorageAccount
-    if isinstance(service, ClusterRegistry):
-        return ContainerRegistry.default_action, ContainerRegistry.ip_rules
-    return kind.default_action, kind.ip_rules
-
-
 @rule(
     "AKS-PAAS-07",
     title="Services without a private endpoint let in the clusters' own public addresses alone",
@@ -341,9 +329,10 @@ def _let_in(service: ClusterService, access: Evidence) -> tuple[AddressSet, tupl
         return _of_server(rules), (access, *(one.at(SqlFirewallRule.start_ip_address) for one in rules))
     if not isinstance(service, ClusterVault | ClusterStorageAccount | ClusterRegistry):
         return undecided(f"What lets networks reach a {service.parsed.type} is not known here", access)
-    evidence = tuple(service.at(field) for field in _fields(service))
+    action = service.at(type(service).default_action)
     if service.default_action is not SecurityRuleAccess.DENY:
-        return not_applicable("It lets everybody in, which another rule judges", access, evidence[0])
+        return not_applicable("It lets everybody in, which another rule judges", access, action)
+    evidence = action, service.at(type(service).ip_rules)
     listed = _rules(service)
     if listed is None:
         return undecided("The body does not list the addresses that it lets in", *evidence)

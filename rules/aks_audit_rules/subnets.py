@@ -109,7 +109,7 @@ def large_enough(subnet: ClusterSubnet) -> Verdict:
     if needed.most is None or needed.most > room:
         most = "any number" if needed.most is None else needed.most
         reason = f"{needed.least} to {most} addresses are needed at full scale, {room} are usable: {needed.doubt}"
-        return undecided(reason, *evidence, missing=[Missing(subnet.id, "not-sent", needed.doubt)])
+        return undecided(reason, *evidence, missing=_not_sent(subnet.id, needed.doubt))
     return passes(f"At most {needed.most} of {room} usable addresses are needed at full scale", *evidence)
 
 
@@ -180,7 +180,7 @@ def pod_cidr_large_enough(cluster: ManagedCluster) -> Verdict:
         return fails(f"{needed.least} nodes at full scale, and the pod CIDR has a /24 for {room}", *evidence)
     if needed.most is None or needed.most > room:
         reason = f"{needed.least} nodes or more at full scale, and the pod CIDR has a /24 for {room}: {needed.doubt}"
-        return undecided(reason, *evidence, missing=[Missing(cluster.id, "not-sent", needed.doubt)])
+        return undecided(reason, *evidence, missing=_not_sent(cluster.id, needed.doubt))
     return passes(f"At most {needed.most} nodes at full scale, and the pod CIDR has a /24 for {room}", *evidence)
 
 
@@ -253,7 +253,7 @@ def service_cidr_apart(cluster: ManagedCluster) -> Verdict:
     beside = [Neighbour("the pod CIDR", pods, cluster.at(ManagedCluster.pod_cidr))] if pods else []
     further = cluster.estate.within(ServiceCIDR, cluster.id)
     inside = dict.fromkeys((*ranges, *(cidr for one in further for cidr in one.cidrs or ())))
-    shown = (one.at(ServiceCIDR.cidrs) for one in further if set(one.cidrs or ()) - set(ranges))
+    shown = (one.at(ServiceCIDR.cidrs) for one in further)
     verdict = _apart(cluster, "service", tuple(inside), (*evidence, *shown), beside)
     if missing := cluster.estate.unlisted(ServiceCIDR, cluster.id):
         return each((verdict, undecided(missing[0].reason, missing=missing)), lambda one: one)
@@ -309,13 +309,15 @@ def _apart(
     if learned := tuple(gateways(cluster)):
         names = ", ".join(dict.fromkeys(name for name, _ in learned))
         reason = f"what {names} learned from other networks stands in no resource"
-        missing = [Missing(cluster.id, "not-sent", reason)]
-        return undecided(
-            f"No known network overlaps, but {reason}", *evidence, *(e for _, e in learned), missing=missing
-        )
-    shown = (neighbour.evidence for neighbour in reversed(known))
-    spread = {(item.resource, *item.pointer.split("/")[:3]): item for item in shown}.values()
+        shown = (*evidence, *(e for _, e in learned))
+        return undecided(f"No known network overlaps, but {reason}", *shown, missing=_not_sent(cluster.id, reason))
+    near = (neighbour.evidence for neighbour in reversed(known))
+    spread = {(item.resource, *item.pointer.split("/")[:3]): item for item in near}.values()
     return passes(f"The {kind} CIDR {', '.join(map(str, ranges))} overlaps no connected network", *evidence, *spread)
+
+
+def _not_sent(resource_id: str, reason: str) -> list[Missing]:
+    return [Missing(resource_id, "not-sent", reason)]
 
 
 @rule("AKS-SUB-17", title="The Docker bridge overlaps no connected network", severity=Severity.INFO)
@@ -379,7 +381,7 @@ def pools_apart(cluster: ManagedCluster) -> Verdict:
     if len(pools) < 2:  # noqa: PLR2004 - one pool is apart from no other
         return not_applicable("There are no two pools to keep apart")
     evidence = [pool.at(AgentPool.node_subnet) for pool in pools]
-    subnets = [pool.node_subnet.id.lower() if pool.node_subnet else "" for pool in pools]
+    subnets = [_home(pool) for pool in pools]
     if len(set(subnets)) == len(subnets) and "" not in subnets:
         return passes("Every pool has a subnet of its own", *evidence)
     engine = cluster.at(ManagedCluster.network_policy)
@@ -388,9 +390,14 @@ def pools_apart(cluster: ManagedCluster) -> Verdict:
             "The cluster's own CNI plugin may keep pods apart", cluster.at(ManagedCluster.network_plugin)
         )
     if cluster.network_policy in {NetworkPolicy.NONE, None}:
-        shared = [pool.name for pool, subnet in zip(pools, subnets, strict=True) if subnets.count(subnet) > 1]
+        shared = [pool.name for pool in pools if subnets.count(_home(pool)) > 1]
         return fails(f"Pools {', '.join(shared)} share a subnet, and no policy engine is installed", *evidence, engine)
     return not_applicable("Pools share a subnet, and network policies can keep pods apart", *evidence, engine)
+
+
+def _home(pool: AgentPool) -> str:
+    """The subnet of a pool's nodes, by its lower-case id; "" for the one that AKS made."""
+    return pool.node_subnet.id.lower() if pool.node_subnet else ""
 
 
 @rule(
@@ -558,7 +565,7 @@ def _network_protected(front: FrontendIPConfiguration, network: VirtualNetwork, 
     if network.ddos_protection:
         return passes("Every public address that lets traffic in is protected", *evidence)
     public = front.public_ip_address or front.public_ip_prefix
-    name = public.id.rsplit("/", 1)[-1] if public else front.name
+    name = parse(public.id).name if public else front.name
     return fails(f"{name} inherits from {network.name}, which has no DDoS protection", *evidence)
 
 

@@ -14,14 +14,13 @@ from aks_audit.network.routes import stated
 from aks_audit.results import Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, undecided
 from aks_audit_rules.ingresses import is_nginx
+from aks_audit_rules.known_software import KNOWN
 from aks_audit_rules.load_balancers import images_of, of_controller, sources
 
 FOR_CONTAINERS = "alb.networking.azure.io/alb-controller"
 """The controller of Application Gateway for Containers."""
 
 _FRONT_DOOR = "azurefrontdoor.backend"
-_NGINX = ("*/ingress-nginx/controller", "*/nginx-ingress-controller")
-_FIREWALLS = ("*modsecurity*", "*coraza*", "*appsec*", "*app-protect*", "*waf*")
 _ENGINE = re.compile(r"^\s*SecRuleEngine\s+(\w+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -66,9 +65,9 @@ def _taken_up(service: Service, cited: tuple[Evidence, ...]) -> Verdict:
         told = "Front Door, whose firewall is not read" if door else "listed sources, which may be a firewall elsewhere"
         return undecided(f"{named} takes web traffic from {told}", *shown, *found.evidence)
     images = tuple(images_of(service))
-    if any(fnmatchcase(name, pattern) for name in images for pattern in _NGINX):
+    if any(fnmatchcase(name, pattern) for name in images for pattern in KNOWN.nginx_controllers):
         return _by_nginx(service, named, shown)
-    if any(fnmatchcase(name.rpartition("/")[2], pattern) for name in images for pattern in _FIREWALLS):
+    if any(fnmatchcase(name.rpartition("/")[2], pattern) for name in images for pattern in KNOWN.web_firewalls):
         return undecided(f"{named} leads to what may be a firewall ({images[0]}), by its own settings", *shown)
     if of_controller(service):
         message = f"{named} leads to an ingress controller, whose own settings tell of a firewall"

@@ -41,6 +41,7 @@ from aks_audit.facts.enumerations import (
 from aks_audit.facts.field import (
     Choice,
     View,
+    escaped,
     flag,
     named_texts,
     network,
@@ -374,7 +375,7 @@ class ManagedCluster(AzureResource):
         assigned = self.user_assigned_identities
         found = [alone] if alone else []
         for name, node in assigned.node.items() if assigned else ():
-            pointer = f"/identity/userAssignedIdentities/{name.replace('~', '~0').replace('/', '~1')}"
+            pointer = f"/identity/userAssignedIdentities/{escaped(name)}"
             if node == {}:
                 reason = f"{self.id} does not show the object id of its identity {name}"
                 raise NotCollected(Missing(what=self.id, kind="not-sent", reason=reason))

@@ -100,7 +100,7 @@ class View:
                 raise Malformed(self.document.id, pointer, f"expected an object, found {_kind(value)}")
             key = self._key(value, name, pointer)
             value = value.get(key)
-            pointer = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+            pointer = f"{pointer}/{escaped(key)}"
             if value is None and name == "properties":
                 raise Malformed(self.document.id, pointer, "Azure sends this object with every resource; it was lost")
         return value, pointer
@@ -252,6 +252,11 @@ def _spelt_so(mapping: Mapping[str, Any], name: str) -> list[str]:
 
 
 @lru_cache(maxsize=8192)
+def escaped(key: str) -> str:
+    """A key as it stands in a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
 def parse_network(value: str) -> Network:
     """Read a prefix or address, which many resources write alike; host bits are dropped."""
     try:
