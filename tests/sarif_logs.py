@@ -109,6 +109,13 @@ def compared() -> Report:
     return msgspec.structs.replace(report, comparison=comparison)
 
 
+def one_cause() -> Report:
+    """A report of two rules, of which one asks about what an enemy named, and the other comes after it."""
+    cause = hostile().findings[0]
+    step = msgspec.structs.replace(finding(rule_id="AKS-TST-02"), causes=(cause.fingerprint,))
+    return report_of([cause, step], [rule_text(), rule_text("AKS-TST-02")])
+
+
 def samples() -> dict[str, Report]:
     """Reports of all sorts."""
     return {
@@ -118,6 +125,7 @@ def samples() -> dict[str, Report]:
         "a hostile name": hostile(),
         "unread": unread(crashed=True, things=3),
         "a baseline": compared(),
+        "one cause": one_cause(),
         "bare clusters": audited(bare_clusters("a", "b")),
     }
 

@@ -9,11 +9,15 @@ import pytest
 from aks_audit import snapshot
 from aks_audit.causes import traced
 from aks_audit.engine import load_rules
+from aks_audit.report import Comparison
 from aks_audit.results import Exemption, Finding, Outcome, RuleText, Severity
 from aks_audit.scan import Wish, scan
 from aks_audit_reports.console import REPORTER as CONSOLE
+from aks_audit_reports.junit import REPORTER as JUNIT
 from aks_audit_reports.markdown import REPORTER as MARKDOWN
-from reports import GROUP, cluster_id, finding, rule_text
+from aks_audit_reports.table import COLUMNS, rows
+from aks_audit_reports.xlsx import FINDINGS
+from reports import GROUP, cluster_id, finding, report_of, rule_text
 
 ESTATES = Path(__file__).parent.parent / "fixtures" / "estates"
 DAY = dt.date(2026, 11, 21)
@@ -115,3 +119,27 @@ def test_a_cluster_without_entra_id_is_one_thing_to_do_first_and_two_to_do_then(
     assert told == {f.fingerprint for f in made.failures() if f.severity is not Severity.INFO}
     assert b"then AKS-IAM-02, AKS-IAM-04" in CONSOLE.render(made)
     assert b"Local accounts are enabled (first AKS-IAM-01)" in MARKDOWN.render(made)
+
+
+def test_tables_and_test_results_name_the_rules_to_mend_first() -> None:
+    cause, step = finding(), msgspec.structs.replace(finding(rule_id=STEP), causes=(finding().fingerprint, "gone"))
+    made = report_of([cause, step], RULES)
+    assert [row[COLUMNS.index("Mend first")] for row in rows(made)] == ["", CAUSE]
+    assert "Mend first" in FINDINGS, "on the sheet of a workbook, too"
+    told = JUNIT.render(made).decode()
+    assert told.count("Mend first") == 1
+    assert f"The door is open\n{step.resource}\nMend first: {CAUSE}\n" in told
+
+
+def test_a_cause_that_is_mended_or_accepted_since_is_none_of_what_is_carried() -> None:
+    carried = msgspec.structs.replace(finding(rule_id=STEP), causes=(finding().fingerprint,))
+
+    def first(now: Finding) -> str:
+        made = report_of([now], RULES)
+        compared = Comparison("2026-11-20T12:00:00Z", made.score.overall, 0, 0, 0, (), (carried,))
+        *_, row = rows(msgspec.structs.replace(made, comparison=compared))
+        return row[COLUMNS.index("Mend first")]
+
+    assert first(finding()) == CAUSE
+    assert first(finding(outcome=Outcome.PASS)) == ""
+    assert first(msgspec.structs.replace(finding(), exception=Exemption("why", "who", "", "2027-01-01"))) == ""

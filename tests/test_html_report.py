@@ -22,6 +22,8 @@ from aks_audit.report import Comparison, Fixed, Policy, PolicyEntry, Report
 from aks_audit.results import Evidence, Exemption, Outcome, Place
 from aks_audit_reports.areas import area_of, in_order
 from aks_audit_reports.html import REPORTER
+from aks_audit_reports.html.page import STEPS_LISTED
+from aks_audit_reports.html.states import worst_first
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -138,6 +140,18 @@ def agreed(sample: Report) -> Report:
         sample, findings=findings, comparison=compared, policy=Policy("aks-audit.toml", (entry,))
     )
     return msgspec.structs.replace(decided, fixes=fixes(decided.failures(), decided.rules))
+
+
+def caused(sample: Report, *, one: bool = False) -> Report:
+    """The report with the first failure of each cluster, or the `one` first of all, as cause of its others."""
+    first: dict[str, str] = {}
+    put = {}
+    for failure in worst_first(sample.failures()):
+        cause = first.setdefault("" if one else failure.resource, failure.fingerprint)
+        if cause != failure.fingerprint:
+            put[failure.fingerprint] = msgspec.structs.replace(failure, causes=(cause,))
+    findings = tuple(put.get(finding.fingerprint, finding) for finding in sample.findings)
+    return msgspec.structs.replace(sample, findings=findings)
 
 
 def test_the_same_report_gives_the_same_bytes() -> None:
@@ -563,6 +577,102 @@ def test_a_link_opens_its_finding_whatever_the_filter(opened: Callable[..., Open
     assert finding.locator("summary").evaluate("summary => summary === document.activeElement")
 
 
+def test_a_cause_and_what_comes_then_lead_to_each_other(opened: Callable[..., Opened]) -> None:
+    sample = caused(report_samples.report())
+    then = next(finding for finding in worst_first(sample.findings) if finding.causes)
+    cause, step = (f"finding-{mark[:16]}" for mark in (then.causes[0], then.fingerprint))
+    rule = next(finding.rule for finding in sample.findings if finding.fingerprint in then.causes)
+    shown = opened(sample, f"#{step}")
+    shown.page.get_by_role("checkbox", name="Fail").uncheck()
+    shown.page.get_by_role("checkbox", name="Pass").check()
+    shown.page.goto(f"{shown.address}#{step}")
+    after = shown.page.locator(f"#{step}")
+    assert after.locator("summary .after").inner_text() == f"after {rule}"
+    link = after.get_by_role("link", name=re.compile(f"^{rule} [A-Z]"))
+    link.focus()
+    shown.page.keyboard.press("Enter")
+    before = shown.page.locator(f"#{cause}")
+    assert before.get_attribute("open") is not None
+    assert before.locator("summary").evaluate("summary => summary === document.activeElement")
+    assert before.get_by_role("heading", name="Can be mended then").is_visible()
+    assert before.get_by_role("heading", name="Mend first").count() == 0
+    assert before.locator(".steps").get_by_role("link").first.get_attribute("href") == f"#{step}"
+    assert before.locator(".steps .quiet").first.inner_text() == after.locator("summary .name").inner_text()
+    before.locator("summary").click()
+    assert before.get_attribute("open") is None
+    after.get_by_role("link", name=re.compile(f"^{rule}")).click()
+    assert before.get_attribute("open") is not None, "though the address is the one that it was"
+
+
+def test_what_comes_after_a_cause_is_limited_and_asked_for(opened: Callable[..., Opened]) -> None:
+    sample = caused(report_samples.report(clusters=30), one=True)
+    first = worst_first(sample.findings)[0]
+    shown = opened(sample, f"#finding-{first.fingerprint[:16]}")
+    cause = shown.page.locator(f"#finding-{first.fingerprint[:16]}")
+    assert cause.locator(".steps").get_by_role("link").count() == STEPS_LISTED
+    cause.get_by_role("link", name="All 67").click()
+    assert shown.found() == "67 of 240 findings"
+    told = "Mended after The authorized IP ranges of a public API server"
+    assert shown.page.locator("#filter .chosen").inner_text().startswith(told)
+    assert shown.page.url.endswith(f"#findings?after={first.fingerprint[:16]}")
+    shown.page.get_by_role("checkbox", name="Critical").check()
+    assert shown.found() == "7 of 240 findings"
+    shown.page.wait_for_url(re.compile("severity=critical&after="))
+    shown.page.reload()
+    shown.page.locator("html[data-ready]").wait_for(state="attached")
+    assert shown.found() == "7 of 240 findings"
+    shown.page.get_by_role("button", name="Show others too").click()
+    assert shown.found() == "30 of 240 findings"
+    step = next(finding for finding in sample.findings if finding.causes)
+    shown.page.goto(f"{shown.address}#findings?before={step.fingerprint[:16]}")
+    assert shown.found() == "1 of 240 findings"
+    shown.page.get_by_role("button", name="Reset").click()
+    shown.page.get_by_text("68 of 240 findings", exact=True).wait_for()
+
+
+def test_findings_are_grouped_by_cause(opened: Callable[..., Opened]) -> None:
+    sample = caused(report_samples.report(clusters=30))
+    causes = {mark for finding in sample.findings for mark in finding.causes}
+    alone = [one for one in sample.failures() if not one.causes and one.fingerprint not in causes]
+    shown = opened(sample, "#findings?outcome=fail&group=cause")
+    groups = shown.page.locator("#finding-list > li > .group")
+    assert groups.count() == len(causes)
+    assert shown.page.locator("#finding-list > li > .finding").count() == len(alone)
+    head = groups.first.locator("> summary")
+    assert head.locator(".title").inner_text().startswith("The authorized IP ranges")
+    quantity, name = (head.locator(part).inner_text() for part in (".whose > span >> nth=0", ".name"))
+    head.click()
+    inside = groups.first.locator(".inner > li")
+    inside.first.wait_for()
+    assert inside.count() == 2
+    assert quantity == "then 1 finding"
+    assert inside.locator(".finding > summary .name").all_inner_texts() == [name] * inside.count()
+    assert inside.locator(".after").count() == inside.count() - 1, "and the cause itself, which is after nothing"
+    assert inside.first.locator(".after").count() == 0
+    head.click()
+    step = next(one for one in sample.findings if one.causes)
+    shown.page.get_by_label("Rule").select_option(value=step.rule)
+    named = [one for one in sample.failures() if one.rule == step.rule and one.causes]
+    assert groups.count() == len(named), "a cause is the head though it is not asked for"
+    assert shown.page.locator("#finding-list > li > .group > summary .id", has_text=step.rule).count() == 0
+
+
+def test_without_causes_nothing_is_grouped_by_them(opened: Callable[..., Opened]) -> None:
+    shown = opened(report_samples.report(), "#findings?group=cause")
+    assert shown.page.get_by_label("Group by").input_value() == "rule"
+    assert shown.page.locator(".after, .steps").count() == 0
+
+
+def test_without_scripts_a_cause_is_a_link_where_it_is_shown() -> None:
+    sample = caused(report_samples.report(clusters=30), one=True)
+    page = parsed(sample)
+    shown = {f"#finding-{one.fingerprint[:16]}" for one in worst_first(sample.findings)[:20]}
+    steps = [link for link in page.all("a") if "data-link" in link and link.get("href") != "#findings"]
+    assert {link["href"] for link in steps if "href" in link} == shown & {link.get("href") for link in steps}
+    assert len([link for link in steps if "href" in link]) == 19 + STEPS_LISTED
+    assert "All 67" in page.text
+
+
 def test_evidence_that_may_lag_says_so_and_other_evidence_does_not(opened: Callable[..., Opened]) -> None:
     sample = report_samples.report()
     failed = next(finding for finding in sample.findings if finding.outcome is Outcome.FAIL)
@@ -632,9 +742,8 @@ def node_modules() -> Path:
 
 
 def long_names() -> Report:
-    return agreed(
-        report_samples.report(clusters=30, name="a-cluster-with-a-name-that-is-as-long-as-a-name-can-be-in-azure-{n}")
-    )
+    name = "a-cluster-with-a-name-that-is-as-long-as-a-name-can-be-in-azure-{n}"
+    return agreed(caused(report_samples.report(clusters=30, name=name), one=True))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

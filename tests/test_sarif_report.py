@@ -15,6 +15,7 @@ from aks_audit.report import Report
 from aks_audit.results import Control, Outcome, Place, Severity
 from aks_audit_reports.sarif import AZURE_DEVOPS, FULL, REPORTER, SarifReporter
 from aks_audit_reports.sarif.profile import GITHUB
+from aks_audit_reports.sarif.results import MOST_RELATED
 from reports import SCOPE, TYPE, audited, bare_clusters, cluster_id, finding, recorded, report_of, rule_text
 from sarif_logs import EXEMPTION, PIPELINE, compared, hostile, samples, severities, unread
 
@@ -56,6 +57,26 @@ def test_a_failure_says_what_is_wrong_where_and_how_to_mend_it() -> None:
     ]
     assert result["partialFingerprints"] == {"primaryLocationLineHash": finding().fingerprint}
     assert result["properties"]["command"] == "az door shut --name aks-prod"
+
+
+def test_a_failure_names_what_to_mend_first_and_where_it_stands() -> None:
+    rules = [rule_text(f"AKS-TST-{number:02}") for number in range(1, MOST_RELATED + 3)]
+    before = [finding(rule_id=rule.id) for rule in rules[:-1]]
+    one = msgspec.structs.replace(finding(rule_id=rules[-2].id, name="aks-b"), causes=(before[0].fingerprint, "gone"))
+    many = msgspec.structs.replace(finding(rule_id=rules[-1].id), causes=tuple(cause.fingerprint for cause in before))
+    results = {
+        result["partialFingerprints"]["primaryLocationLineHash"]: result
+        for result in rendered(report_of([*before, one, many], rules))["results"]
+    }
+    assert results[one.fingerprint]["message"] == {"text": "The door is open. Mend AKS-TST-01 first."}
+    (place,) = results[one.fingerprint]["relatedLocations"]
+    (cause,) = results[before[0].fingerprint]["locations"]
+    assert place["physicalLocation"] == cause["physicalLocation"]
+    assert place["message"] == {"text": "Mend AKS-TST-01 first: The door is open."}
+    assert [about["fullyQualifiedName"] for about in place["logicalLocations"]] == [cluster_id("aks-prod")]
+    assert "relatedLocations" not in results[before[0].fingerprint]
+    assert len(results[many.fingerprint]["relatedLocations"]) == MOST_RELATED
+    assert f"{rules[-2].id} first." in results[many.fingerprint]["message"]["text"]
 
 
 def test_every_rule_is_described_as_github_asks() -> None:

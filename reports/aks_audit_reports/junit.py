@@ -6,8 +6,8 @@ accepted and what does not apply, with their reasons. Nothing but a pass looks l
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
@@ -34,14 +34,19 @@ class JUnitReporter:
     def render(self, report: Report, *, colour: bool = False) -> bytes:
         """A suite for each cluster; what concerns several clusters is a case of each."""
         del colour  # a file has none
-        titles = {rule.id: rule.title for rule in report.rules}
-        suites = [
-            _suite(name, findings, titles, report.scan.finished) for name, findings in _by_cluster(report).items()
-        ]
+        texts = _Texts({rule.id: rule.title for rule in report.rules}, summary.open_rules(report))
+        suites = [_suite(name, findings, texts, report.scan.finished) for name, findings in _by_cluster(report).items()]
         counted = sum((counter for counter, _ in suites), Counter[str]())
         lines = [f"<testsuites {_attributes(name=report.tool.name)} {_totals(counted)}>"]
         lines.extend(line for _, suite in suites for line in suite)
         return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', *lines, "</testsuites>", ""]).encode()
+
+
+class _Texts(NamedTuple):
+    """What cases tell of others: the titles of rules by id, and the rules of open failures by fingerprint."""
+
+    titles: Mapping[str, str]
+    failed: Mapping[str, str]
 
 
 def _by_cluster(report: Report) -> dict[str, list[Finding]]:
@@ -65,12 +70,12 @@ def _carried(report: Report) -> Iterator[Finding]:
 
 
 def _suite(
-    name: str, findings: Iterable[Finding], titles: dict[str, str], finished: str | None
+    name: str, findings: Iterable[Finding], texts: _Texts, finished: str | None
 ) -> tuple[Counter[str], Sequence[str]]:
     told: list[tuple[State, Finding]] = [(_state(finding), finding) for finding in findings]
     counted: Counter[str] = Counter(state for state, _ in told)
     head = f"  <testsuite {_attributes(name=name, timestamp=_moment(finished))} {_totals(counted)}>"
-    cases = [line for state, finding in told for line in _case(state, finding, titles.get(finding.rule, ""))]
+    cases = [line for state, finding in told for line in _case(state, finding, texts)]
     return counted, [head, *cases, "  </testsuite>"]
 
 
@@ -85,8 +90,8 @@ def _state(finding: Finding) -> State:
     return "skipped"
 
 
-def _case(state: State, finding: Finding, title: str) -> list[str]:
-    name = f"{finding.rule} {title}: {short(finding.resource)}"
+def _case(state: State, finding: Finding, texts: _Texts) -> list[str]:
+    name = f"{finding.rule} {texts.titles.get(finding.rule, '')}: {short(finding.resource)}"
     head = f'    <testcase {_attributes(classname=finding.rule, name=name)} time="0"'
     if state == "passed":
         return [f"{head}/>"]
@@ -94,7 +99,8 @@ def _case(state: State, finding: Finding, title: str) -> list[str]:
     if state == "skipped":
         return [f"{head}><skipped {says}/></testcase>"]
     kind = _attributes(type=finding.severity if state == "failure" else "unknown")
-    return [f"{head}><{state} {says} {kind}>{_text(_details(finding))}</{state}></testcase>"]
+    details = _details(finding, summary.mend_first(finding, texts.failed))
+    return [f"{head}><{state} {says} {kind}>{_text(details)}</{state}></testcase>"]
 
 
 def _says(finding: Finding) -> str:
@@ -106,8 +112,10 @@ def _says(finding: Finding) -> str:
     return f"{finding.outcome}: {finding.message}"
 
 
-def _details(finding: Finding) -> str:
+def _details(finding: Finding, first: Sequence[str]) -> str:
     lines = [finding.message, finding.resource]
+    if first:
+        lines.append(f"Mend first: {', '.join(first)}")
     needed = [one for one in finding.missing if one.action]
     lines.extend(f"{one.reason}. It takes {one.action} on {one.scope or one.what}" for one in needed)
     if finding.source:

@@ -238,7 +238,7 @@ def _entries(report: Report) -> Iterator[Section]:
 
 def _failures(report: Report, severity: Severity, failures: Sequence[Finding]) -> Section:
     titles = {rule.id: rule.title for rule in report.rules}
-    rules = {one.fingerprint: one.rule for one in report.findings}
+    rules = summary.open_rules(report)
     compared = report.comparison is not None
     columns = ("Rule", "What should hold", "Resource", "What was found")
     rows = (
@@ -257,7 +257,7 @@ def _failures(report: Report, severity: Severity, failures: Sequence[Finding]) -
 
 def _found(failure: Finding, rules: Mapping[str, str]) -> str:
     """What was found, and what must be mended first."""
-    causes = dict.fromkeys(rules[mark] for mark in failure.causes if mark in rules)
+    causes = summary.mend_first(failure, rules)
     return f"{failure.message} (first {', '.join(causes)})" if causes else failure.message
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from aks_audit.report import Comparison, Report
@@ -201,6 +201,17 @@ def failed_rules(report: Report, failures: Iterable[Finding]) -> tuple[FailedRul
         for rule, group in grouped.items()
     ]
     return tuple(sorted(failed, key=lambda f: (order.index(f.severity), -len(f.failures), f.rule)))
+
+
+def open_rules(report: Report) -> dict[str, str]:
+    """The rules of failures that nobody accepted, by fingerprint; those carried from the baseline are among them."""
+    carried = report.comparison.carried if report.comparison else ()
+    return {one.fingerprint: one.rule for one in (*carried, *report.failures()) if not one.exception}
+
+
+def mend_first(finding: Finding, rules: Mapping[str, str]) -> tuple[str, ...]:
+    """The rules of what must be mended before a failure can be; `rules` are those of open failures, by fingerprint."""
+    return tuple(dict.fromkeys(rules[mark] for mark in finding.causes if mark in rules))
 
 
 def unread(missing: Sequence[Missing]) -> tuple[Unread, ...]:

@@ -1,13 +1,13 @@
 """Findings as rows of a table, for the formats that people open in a spreadsheet."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from aks_audit.report import Report
 from aks_audit.results import Evidence, Finding, Missing, RuleText, effort
-from aks_audit_reports.summary import KINDS, origin, printable, short
+from aks_audit_reports.summary import KINDS, mend_first, open_rules, origin, printable, short
 
 LONGEST_CELL = 32_000
 """How many characters a cell may have; Excel takes 32,767."""
@@ -29,6 +29,7 @@ COLUMNS = (
     "Command",
     "What it changes",
     "Effort",
+    "Mend first",
     "Accepted until",
     "Accepted by",
     "Approved by",
@@ -60,11 +61,14 @@ _SCOPE = re.compile(r"/subscriptions/([^/]+)(?:/resourceGroups/([^/]+))?", re.IG
 def rows(report: Report) -> Iterator[tuple[str, ...]]:
     """A row for each finding in the report's order, then for each failure that is carried from the baseline."""
     texts = {rule.id: rule for rule in report.rules}
+    failed = open_rules(report)
     for finding in report.findings:
-        yield _row(finding, texts.get(finding.rule), finding.change or "", report.scan.finished)
+        first = mend_first(finding, failed)
+        yield _row(finding, texts.get(finding.rule), first, finding.change or "", report.scan.finished)
     if report.comparison:
         for finding in report.comparison.carried:
-            yield _row(finding, texts.get(finding.rule), CARRIED, report.comparison.since)
+            first = mend_first(finding, failed)
+            yield _row(finding, texts.get(finding.rule), first, CARRIED, report.comparison.since)
 
 
 def cell(hostile: str) -> str:
@@ -87,7 +91,9 @@ def opens_formula(text: str) -> bool:
     return bool(_OPENS.match(text))
 
 
-def _row(finding: Finding, rule: RuleText | None, change: str, read: str | None) -> tuple[str, ...]:
+def _row(
+    finding: Finding, rule: RuleText | None, first: Sequence[str], change: str, read: str | None
+) -> tuple[str, ...]:
     """The cells of a finding; a baseline may hold findings of a rule that is no more."""
     fix, exception, source = finding.remediation, finding.exception, finding.source
     subscription, group = _scope(finding.resource)
@@ -106,6 +112,7 @@ def _row(finding: Finding, rule: RuleText | None, change: str, read: str | None)
         fix.command if fix else "",
         fix.change if fix else "",
         effort(fix.change) if fix else "",
+        "; ".join(first),
         exception.expires if exception else "",
         exception.owner if exception else "",
         exception.approved_by if exception else "",

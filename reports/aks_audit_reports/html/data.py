@@ -107,10 +107,14 @@ def _fixes(numbers: _Numbers, fixes: Iterable[Fix], findings: Sequence[Finding])
 
 
 def _columns(numbers: _Numbers, report: Report, findings: Sequence[Finding]) -> dict[str, list[object]]:
-    """The findings by column. Texts are numbers; states, severities, rules and clusters are places in their lists."""
+    """The findings by column. Texts are numbers; states, severities, rules and clusters are places in their lists.
+
+    So are the causes: places among the findings.
+    """
     rules = {rule.id: place for place, rule in enumerate(report.rules)}
     clusters = {cluster.id.lower(): place for place, cluster in enumerate(report.clusters)}
     severities = {severity: place for place, severity in enumerate(Severity)}
+    places = {finding.fingerprint: place for place, finding in enumerate(findings)}
     rows = [
         (
             rules[finding.rule],
@@ -129,6 +133,7 @@ def _columns(numbers: _Numbers, report: Report, findings: Sequence[Finding]) -> 
             finding.change,
             _agreed(numbers, finding),
             _source(numbers, finding),
+            [places[mark] for mark in finding.causes if mark in places],
         )
         for finding in findings
     ]
@@ -153,6 +158,7 @@ _NAMES = (
     "compared",
     "agreed",
     "source",
+    "causes",
 )
 
 

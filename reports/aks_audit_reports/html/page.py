@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from aks_audit.report import Report
@@ -11,7 +12,7 @@ from aks_audit_reports.html import todo
 from aks_audit_reports.html.checklists import ChecklistView, checklists
 from aks_audit_reports.html.matrix import MatrixView, matrix
 from aks_audit_reports.html.scores import ScoreView, score_view
-from aks_audit_reports.html.states import agreed, counted, state
+from aks_audit_reports.html.states import agreed, counted, state, worst_first
 from aks_audit_reports.html.texts import BODY, FINGERPRINT, controls, links, value
 from aks_audit_reports.summary import KINDS, count, number
 
@@ -20,6 +21,9 @@ SHOWN_WITHOUT_SCRIPT = 20
 
 NEWS = {"new": "New", "changed": "Changed"}
 """What is said of a failure that is not as it was in the baseline."""
+
+STEPS_LISTED = 10
+"""How many of the findings that come before or after a finding are listed with it."""
 
 THINGS_LISTED = 30
 """How many unread things of one cause are listed by name."""
@@ -42,6 +46,15 @@ class MissingView(NamedTuple):
     reason: str
     action: str | None
     scope: str | None
+
+
+class StepView(NamedTuple):
+    """A finding that is mended before or after another; `link` is empty where the page does not show it."""
+
+    link: str
+    rule: str
+    title: str
+    name: str
 
 
 class FindingView(NamedTuple):
@@ -72,6 +85,11 @@ class FindingView(NamedTuple):
     reason: str | None
     source: str | None
     source_text: str | None
+    after: str | None
+    first: tuple[StepView, ...]
+    then: tuple[StepView, ...]
+    first_more: str | None
+    then_more: str | None
 
 
 BLANK = FindingView(
@@ -100,6 +118,11 @@ BLANK = FindingView(
     reason="",
     source="",
     source_text="",
+    after="",
+    first=(StepView("#findings", "", "", ""),),
+    then=(StepView("#findings", "", "", ""),),
+    first_more="",
+    then_more="",
 )
 """A finding with every part and no text: the pattern that the page's script copies and fills."""
 
@@ -138,6 +161,7 @@ class Page(NamedTuple):
     matrix: MatrixView
     rules: tuple[tuple[str, str], ...]
     findings: tuple[FindingView, ...]
+    caused: bool
     blank: FindingView
     total: int
     unread: tuple[UnreadView, ...]
@@ -168,6 +192,7 @@ def page(report: Report, findings: Sequence[Finding]) -> Page:
         matrix=matrix(report),
         rules=_rules(report),
         findings=_findings(report, findings[:SHOWN_WITHOUT_SCRIPT]),
+        caused=any(finding.causes for finding in findings),
         blank=BLANK,
         total=len(report.findings),
         unread=tuple(_unread(group) for group in summary.unread(report.coverage.unread)),
@@ -198,17 +223,51 @@ def _rules(report: Report) -> tuple[tuple[str, str], ...]:
     return tuple((rule.id, rule.title) for rule in report.rules if rule.id in asked)
 
 
-def _findings(report: Report, findings: Iterable[Finding]) -> tuple[FindingView, ...]:
+class _Steps:
+    """What of a report is mended before and after a finding, as the page tells it that shows these findings."""
+
+    def __init__(self, report: Report, shown: Iterable[Finding]) -> None:
+        self._titles = {rule.id: rule.title for rule in report.rules}
+        self._shown = {finding.fingerprint for finding in shown}
+        self._found = {finding.fingerprint: finding for finding in report.findings}
+        self._then: dict[str, list[Finding]] = {}
+        for finding in worst_first(one for one in report.findings if one.causes):
+            for mark in finding.causes:
+                self._then.setdefault(mark, []).append(finding)
+
+    def first(self, finding: Finding) -> list[Finding]:
+        """Its causes."""
+        return [self._found[mark] for mark in finding.causes if mark in self._found]
+
+    def then(self, finding: Finding) -> list[Finding]:
+        """What it is a cause of."""
+        return self._then.get(finding.fingerprint, [])
+
+    def views(self, findings: Iterable[Finding]) -> tuple[StepView, ...]:
+        """The first of these findings."""
+        return tuple(
+            StepView(
+                link=f"#finding-{one.fingerprint[:FINGERPRINT]}" if one.fingerprint in self._shown else "",
+                rule=one.rule,
+                title=self._titles[one.rule],
+                name=summary.short(one.resource),
+            )
+            for one in islice(findings, STEPS_LISTED)
+        )
+
+
+def _findings(report: Report, findings: Sequence[Finding]) -> tuple[FindingView, ...]:
     rules = {rule.id: rule for rule in report.rules}
     names = {cluster.id.lower(): cluster.name for cluster in report.clusters}
+    steps = _Steps(report, findings)
     return tuple(
-        _finding(finding, rules[finding.rule], [names[cluster.lower()] for cluster in finding.clusters])
+        _finding(finding, rules[finding.rule], [names[cluster.lower()] for cluster in finding.clusters], steps)
         for finding in findings
     )
 
 
-def _finding(finding: Finding, rule: RuleText, clusters: Iterable[str]) -> FindingView:
-    fix = finding.remediation
+def _finding(finding: Finding, rule: RuleText, clusters: Iterable[str], steps: _Steps) -> FindingView:
+    fix, first, then = finding.remediation, steps.first(finding), steps.then(finding)
     return FindingView(
         fingerprint=finding.fingerprint[:FINGERPRINT],
         state=state(finding),
@@ -240,7 +299,17 @@ def _finding(finding: Finding, rule: RuleText, clusters: Iterable[str]) -> Findi
         reason=finding.exception.reason if finding.exception else None,
         source=f"{finding.source.path}:{finding.source.line}" if finding.source else None,
         source_text=finding.source.text or None if finding.source else None,
+        after=", ".join(dict.fromkeys(one.rule for one in first)) or None,
+        first=steps.views(first),
+        then=steps.views(then),
+        first_more=_more(len(first)),
+        then_more=_more(len(then)),
     )
+
+
+def _more(steps: int) -> str | None:
+    """How many steps there are, where not all are listed."""
+    return f"All {number(steps)}" if steps > STEPS_LISTED else None
 
 
 def _unread(group: summary.Unread) -> UnreadView:

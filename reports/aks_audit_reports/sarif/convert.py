@@ -46,7 +46,7 @@ def convert(report: Report, selection: Selection, most: int, profile: Profile) -
     """The `most` most severe of the open failures, how many there are besides, and what else the profile has."""
     rules = [*report.rules, *_unknown_here(report, selection)]
     places = {rule.id: (index, rule.severity) for index, rule in enumerate(rules)}
-    results = Results(places, whole=profile.whole)
+    results = Results(places, selection.failures, whole=profile.whole)
     found = [results.of(failure, selection.again.get(failure.fingerprint, "")) for failure in selection.failures[:most]]
     found += [results.of(other, selection.again.get(other.fingerprint, "")) for other in selection.others]
     found += [results.of_mended(mended) for mended in selection.mended]

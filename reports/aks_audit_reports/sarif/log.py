@@ -67,6 +67,7 @@ class Location(Node, frozen=True):
 
     logical_locations: tuple[LogicalLocation, ...]
     physical_location: PhysicalLocation | None = None
+    message: Message | None = None
 
 
 class Fingerprints(Node, frozen=True):
@@ -116,6 +117,7 @@ class Result(Node, frozen=True):
     locations: tuple[Location, ...]
     partial_fingerprints: Fingerprints
     properties: ResultProperties
+    related_locations: tuple[Location, ...] = ()
     kind: Kind = "fail"
     baseline_state: BaselineState | None = None
     suppressions: tuple[Suppression, ...] = ()

@@ -1,7 +1,7 @@
 """Findings as results of SARIF."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from urllib.parse import quote
 
@@ -38,6 +38,7 @@ LONGEST_MESSAGE = 2_000
 LONGEST_REASON = 500
 LONGEST_SNIPPET = 200
 MOST_PROPERTIES = 10
+MOST_RELATED = 5
 
 _KINDS: Mapping[Outcome, Kind] = {
     Outcome.FAIL: "fail",
@@ -57,12 +58,15 @@ _ENDS: Mapping[FixedBy, str] = {
 class Results:
     """Makes results; `rules` are the places of the rules in the file, and the severities that it gives them.
 
-    Where it is `whole`, results say how they stand to the baseline, and who accepted them.
+    `failures` are all that are open; those that must be mended before a result are its related locations. Where it is
+    `whole`, results say how they stand to the baseline, and who accepted them.
     """
 
-    def __init__(self, rules: Mapping[str, tuple[int, Severity]], *, whole: bool) -> None:
+    def __init__(self, rules: Mapping[str, tuple[int, Severity]], failures: Iterable[Finding], *, whole: bool) -> None:
         self._rules, self._whole = rules, whole
+        self._failures = {failure.fingerprint: failure for failure in failures}
         self._place, self._resource, self._plain = cache(_place), cache(_resource), cache(plain)  # much recurs
+        self._related = cache(self._cause)
 
     def of(self, finding: Finding, again: str = "") -> Result:
         """A finding's result; `again` says of a failure of the baseline why it could not be evaluated again."""
@@ -70,13 +74,15 @@ class Results:
         failed = finding.outcome is Outcome.FAIL
         indexed = [one for one in finding.evidence if one.source]
         read = origin(indexed[0]) if indexed else None
+        first = [mark for mark in finding.causes if mark in self._failures]
         return Result(
             rule_id=finding.rule,
             rule_index=index,
             kind=_KINDS[finding.outcome],
             level=LEVELS[finding.severity] if failed else "none",
-            message=Message(text=self._says(finding, severity, again, read)),
+            message=Message(text=self._says(finding, severity, again, read) + self._first(first)),
             locations=(self._location(finding),),
+            related_locations=tuple(map(self._related, first[:MOST_RELATED])),
             partial_fingerprints=Fingerprints(primary_location_line_hash=finding.fingerprint),
             baseline_state=self._state(finding, again) if self._whole else None,
             suppressions=(_suppression(finding.exception),) if finding.exception else (),
@@ -108,6 +114,21 @@ class Results:
         return Location(
             physical_location=self._place(place.path, place.line, place.text),
             logical_locations=(self._resource(finding.resource), *map(_property, _pointed(finding))),
+        )
+
+    def _first(self, marks: Iterable[str]) -> str:
+        """Which rules to mend first, as a sentence: GitHub shows no related location that the message does not link."""
+        rules = dict.fromkeys(self._failures[mark].rule for mark in marks)
+        return f" Mend {', '.join(rules)} first." if rules else ""
+
+    def _cause(self, mark: str) -> Location:
+        """Where a failure stands, and what it says."""
+        cause = self._failures[mark]
+        place = cause.source or cause.place
+        return Location(
+            physical_location=self._place(place.path, place.line, place.text),
+            logical_locations=(self._resource(cause.resource),),
+            message=Message(text=f"Mend {cause.rule} first: {plain(cause.message, LONGEST_REASON).removesuffix('.')}."),
         )
 
     def _says(self, finding: Finding, severity: Severity, again: str, read: str | None) -> str:

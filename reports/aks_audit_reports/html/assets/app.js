@@ -6,7 +6,9 @@
   const FINDINGS_A_PAGE = 50;
   const CLUSTERS_A_PAGE = 25;
   const FIXES_AT_ONCE = 200;
+  const STEPS_LISTED = 10;
   const PRINTED = 20;
+  const HIDDEN = ["fix", "before", "after"]; // what links ask for, and no field
   const NEWS = { new: "New", changed: "Changed" };
 
   if (!("DecompressionStream" in window)) return; // a browser of before 2023: the page as it is without scripts
@@ -72,6 +74,10 @@
       if (value === null || value.length === 0) part.remove();
       delete part.dataset.if;
     }
+    for (const link of node.querySelectorAll("[data-link]")) {
+      link.href = view[link.dataset.link];
+      delete link.dataset.link;
+    }
     for (const place of node.querySelectorAll("[data-is]")) {
       const value = view[place.dataset.is];
       place.replaceChildren(...("prose" in place.dataset ? prose(value) : [value]));
@@ -94,6 +100,20 @@
       rule: text(id), title: text(title), why: text(why), decided: text(decided), severityReason: text(severityReason),
       disagreement: text(disagreement), controls: text(controls), references, area, numbers: [id, title],
     }));
+    const followers = new Map(); // by row, those that can be mended after it
+    columns.causes.forEach((causes, row) => {
+      for (const cause of causes) {
+        if (followers.has(cause)) followers.get(cause).push(row);
+        else followers.set(cause, [row]);
+      }
+    });
+    const ruleOf = (row) => rules[columns.rule[row]];
+    const after = (row) => followers.get(row) ?? [];
+    const step = (row) => ({
+      link: `#finding-${columns.mark[row]}`, rule: ruleOf(row).rule, title: ruleOf(row).title, name: text(columns.name[row]),
+    });
+    const steps = (rows) => rows.slice(0, STEPS_LISTED).map(step);
+    const moreSteps = (rows) => (rows.length > STEPS_LISTED ? `All ${number(rows.length)}` : null);
     const finding = (row) => ({
       ...rules[columns.rule[row]],
       stateText: words(states[columns.state[row]]),
@@ -116,6 +136,11 @@
       reason: text(columns.agreed[row][1]),
       source: text(columns.source[row][0]),
       sourceText: text(columns.source[row][1]),
+      after: [...new Set(columns.causes[row].map((cause) => ruleOf(cause).rule))].join(", "),
+      first: steps(columns.causes[row]),
+      firstMore: moreSteps(columns.causes[row]),
+      then: steps(after(row)),
+      thenMore: moreSteps(after(row)),
     });
 
     const pattern = byId("finding-pattern");
@@ -127,6 +152,7 @@
       shown.querySelector(".state").dataset.state = states[columns.state[row]];
       shown.querySelector(".severity").dataset.severity = severities[columns.severity[row]];
       shown.querySelector(".permalink").href = `#${mark}`;
+      for (const link of shown.querySelectorAll(".steps-more [data-ask]")) link.dataset.ask += columns.mark[row];
       fill(item, finding(row));
       return item;
     };
@@ -185,9 +211,13 @@
         of: (row) => lists[columns.rule[row]],
         called: (list) => (list < 0 ? ["In no checklist", "", ""] : [text(data.checklists[list][1]), "", ""]),
       },
+      cause: {
+        of: (row) => (columns.causes[row].length ? columns.causes[row] : [row]),
+        called: (cause) => [ruleOf(cause).title, text(columns.message[cause]), ruleOf(cause).rule, text(columns.name[cause])],
+      },
     };
 
-    return { data, text, rules, columns, states, severities, render, search, groupings, total: columns.rule.length };
+    return { data, text, rules, columns, states, severities, render, search, groupings, after, total: columns.rule.length };
   };
 
   // Rows by group, the group with the worst row first, then the largest; rows come worst first.
@@ -207,7 +237,7 @@
   const startFindings = (read) => {
     const form = byId("filter");
     if (!form) return;
-    const { data, text, rules, columns, states, severities, render, search, groupings, total } = read;
+    const { data, text, rules, columns, states, severities, render, search, groupings, after, total } = read;
     const list = byId("finding-list");
     const groupPattern = byId("group-pattern");
     const places = {
@@ -218,14 +248,21 @@
     let shown = []; // rows; or groups, where they are grouped
     let grouping = null;
 
-    const renderGroup = ([key, rows]) => {
-      if (rows.length === 1 && grouping === groupings.rule) return render(rows[0]); // it has its rule's title itself
+    // A group of causes has its cause as head, and first of all that is in it.
+    const renderGroup = ([key, found]) => {
+      const caused = grouping === groupings.cause;
+      const others = caused ? found.filter((row) => row !== key) : found;
+      const rows = others.length < found.length ? [key, ...others] : others;
+      const alone = caused ? !others.length : rows.length === 1 && grouping === groupings.rule;
+      if (alone) return render(rows[0]); // it has its rule's title itself
       const item = groupPattern.content.cloneNode(true);
       const group = item.querySelector("details");
-      const [title, said, id] = grouping.called(key, rows[0]);
-      const severity = severities[columns.severity[rows[0]]];
-      const state = states[columns.state[rows[0]]];
-      fill(item, { title, said, id, quantity: count(rows.length, "finding"), state: words(state), severity: words(severity) });
+      const [title, said, id, name = ""] = grouping.called(key, rows[0]);
+      const head = caused ? key : rows[0];
+      const severity = severities[columns.severity[head]];
+      const state = states[columns.state[head]];
+      const quantity = (caused ? "then " : "") + count(others.length, "finding");
+      fill(item, { title, said, id, name, quantity, state: words(state), severity: words(severity) });
       group.querySelector(".state").dataset.state = state;
       group.querySelector(".severity").dataset.severity = severity;
       const [inner, more] = [group.querySelector("ol"), group.querySelector(".more")];
@@ -268,6 +305,17 @@
       return `#findings?${asked.join("&")}`;
     };
 
+    // What a link asks for: how it is told, and its rows.
+    const chosen = (wanted) => {
+      const fix = wanted.fix && data.fixes[wanted.fix - 1];
+      if (fix) return ["Mended by", text(fix[0]), fix.at(-1)];
+      for (const [name, rowsOf] of [["before", (row) => columns.causes[row]], ["after", after]]) {
+        const row = wanted[name] ? columns.mark.indexOf(wanted[name]) : -1;
+        if (row >= 0) return [`Mended ${name}`, rules[columns.rule[row]].title, rowsOf(row)];
+      }
+      return ["", "", null];
+    };
+
     // In each group of boxes, none ticked asks for all.
     const filter = () => {
       const wanted = state();
@@ -276,8 +324,8 @@
       const [cluster, rule, area] = ["cluster", "rule", "area"].map((name) => places[name].get(wanted[name]));
       const list = wanted.checklist && data.checklists.find(([name]) => name === wanted.checklist);
       const listed = list && new Set(list[2]);
-      const fix = wanted.fix && data.fixes[wanted.fix - 1];
-      const mended = fix && new Set(fix.at(-1));
+      const [how, what, those] = chosen(wanted);
+      const mended = those && new Set(those);
       const says = search((wanted.text ?? "").toLowerCase().split(/\s+/).filter(Boolean));
       const rows = [];
       for (let row = 0; row < total; row++) {
@@ -294,8 +342,9 @@
       grouping = groupings[wanted.group] ?? null;
       shown = grouping ? grouped(rows, grouping, columns) : rows;
       byId("finding-list").dataset.group = wanted.group;
-      form.querySelector(".chosen").hidden = !fix;
-      form.querySelector(".chosen strong").textContent = fix ? text(fix[0]) : "";
+      form.querySelector(".chosen").hidden = !those;
+      form.querySelector(".chosen span").textContent = how;
+      form.querySelector(".chosen strong").textContent = what;
       form.querySelector(".result").textContent = rows.length
         ? `${number(rows.length)} of ${count(total, "finding")}`
         : "No finding is like that";
@@ -309,7 +358,7 @@
         const told = (wanted.get(name) ?? "").split(",");
         for (const box of elements[name]) box.checked = told.includes(box.value);
       }
-      for (const name of ["area", "cluster", "rule", "checklist", "change", "group", "text", "fix"]) {
+      for (const name of ["area", "cluster", "rule", "checklist", "change", "group", "text", ...HIDDEN]) {
         const field = elements[name];
         if (!field) continue;
         field.value = wanted.get(name) ?? (name === "group" ? "rule" : "");
@@ -328,6 +377,8 @@
         go(shown.indexOf(row));
       }
       const finding = byId(`finding-${mark}`);
+      const group = finding.closest(".group");
+      if (group) group.open = true;
       finding.open = true;
       finding.scrollIntoView();
       finding.querySelector("summary").focus({ preventScroll: true });
@@ -349,19 +400,25 @@
       clearTimeout(writing); // browsers refuse to write the address at each key
       writing = setTimeout(() => history.replaceState(null, "", address()), 150);
     };
+    const dropChosen = () => {
+      for (const name of HIDDEN) form.elements[name].value = "";
+      changed();
+    };
     form.addEventListener("input", changed);
-    form.addEventListener("reset", () => setTimeout(() => { form.elements.fix.value = ""; changed(); }));
+    form.addEventListener("reset", () => setTimeout(dropChosen));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       list.querySelector("summary")?.focus();
     });
-    byId("drop-fix").addEventListener("click", () => {
-      form.elements.fix.value = "";
-      changed();
+    byId("drop-chosen").addEventListener("click", () => {
+      dropChosen();
       form.elements.text.focus();
     });
     form.querySelector(".copy-link").addEventListener("click", (event) => copyLink(event.currentTarget, address()));
     addEventListener("hashchange", follow);
+    list.addEventListener("click", (event) => {
+      if (event.target.closest(".steps a")?.hash === location.hash) follow(); // the address stays as it is
+    });
     document.addEventListener("click", (event) => {
       const link = event.target.closest("[data-ask]");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
