@@ -69,6 +69,7 @@ def health_watched(cluster: ManagedCluster) -> Verdict:
     leaves it unknown. Whom an alert tells is not judged, for alert processing rules add action groups. Alerts on the service
     health of a whole tenant are not read. Read with `--read alerts`.
     Fix: az monitor activity-log alert create --resource-group {group} --name cluster-health --scope /subscriptions/{subscription} --condition category=ResourceHealth --action-group <action group>
+        az monitor activity-log alert create --resource-group {group} --name aks-incidents --scope /subscriptions/{subscription} --condition category=ServiceHealth --action-group <action group>
     Bicep: two Microsoft.Insights/activityLogAlerts with the subscription in properties.scopes, on category ResourceHealth and ServiceHealth
     Change: in place; the alerts are free
     References: https://learn.microsoft.com/azure/service-health/resource-health-alert-arm-template-guide
@@ -127,7 +128,7 @@ def network_changes_watched(cluster: ManagedCluster) -> Verdict:
     operation hears both. One on failures alone, or on other types or groups, hears neither; a condition on the caller leaves it
     unknown. Without groups and tables on these subnets there is nothing to watch: those in the node resource group are AKS's,
     which changes them all the time. Whom an alert tells is not judged. Alerts are read with `--read alerts`.
-    Fix: az monitor activity-log alert create --resource-group {group} --name network-changes --scope /subscriptions/{subscription} --condition "category=Administrative and operationName=Microsoft.Network/networkSecurityGroups/securityRules/write" --action-group <action group>
+    Fix: az monitor activity-log alert create --resource-group {group} --name network-changes --scope /subscriptions/{subscription} --condition "category=Administrative and operationName=Microsoft.Network/networkSecurityGroups/securityRules/write" --action-group <action group> # and so for each operation
     Bicep: Microsoft.Insights/activityLogAlerts with an anyOf of these operations in properties.condition.allOf
     Change: in place; the alerts are free
     References: https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-activity-log-alert-rule

@@ -1,8 +1,8 @@
 """Whether the certificates inside a cluster are renewed before they expire."""
 
-from aks_audit.facts import AgentPool, Evidence, ManagedCluster
+from aks_audit.facts import AgentPool, AgentPoolMode, Evidence, ManagedCluster
 from aks_audit.results import Severity, Verdict
-from aks_audit.rule import each, fails, passes, rule, undecided
+from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.dates import Component
 from aks_audit_rules.frameworks import review_checklist, the_aks_checklist
 from aks_audit_rules.kubernetes_versions import minor_version, number
@@ -32,7 +32,7 @@ def certificates_renewed(cluster: ManagedCluster) -> Verdict:
     imitated on the network, where logs, exec and metrics pass: low until a year before AKS ends that, then medium.
     Decided: AKS renews the certificates of clusters with Kubernetes RBAC (`properties.enableRBAC`) that were made or upgraded
     after March 2022, with their pools: `currentKubernetesVersion`, and `currentOrchestratorVersion` of each pool, is 1.24
-    or newer, which AKS had only later. An older one is unknown. A pool fails that has the tag
+    or newer, which AKS had only later. An older one is unknown. Pools that Microsoft runs are left out. A pool fails that has the tag
     `aks-disable-kubelet-serving-certificate-rotation` with the value true; AKS heeds it until 1 April 2027. Whether a
     renewal failed, and until when each certificate is good, no API of Azure or Kubernetes tells: they are on the nodes, and
     the API server shows its own to whoever connects. The cluster's own authority lasts 30 years.
@@ -42,6 +42,7 @@ def certificates_renewed(cluster: ManagedCluster) -> Verdict:
     Change: replaces nodes, by their next image; without Kubernetes RBAC (AKS-IAM-03) only a new cluster helps
     References: https://learn.microsoft.com/azure/aks/certificate-rotation
     https://github.com/Azure/AKS/issues/5539
+    Follows: AKS-IAM-03
     """
     rbac = cluster.at(ManagedCluster.enable_rbac)
     if cluster.enable_rbac is None:
@@ -66,6 +67,8 @@ def _since(whose: str, version: str | None, shown: Evidence) -> Verdict:
 
 
 def _of_pool(cluster: ManagedCluster, pool: AgentPool) -> Verdict:
+    if pool.mode is AgentPoolMode.MANAGED_SYSTEM:
+        return not_applicable(f"Microsoft runs pool {pool.name}", pool.at(AgentPool.mode))
     if (pool.kubelet_certificates_kept or "").lower() == "true":
         tag = pool.at(AgentPool.kubelet_certificates_kept)
         return retiring(Component.UNROTATED_KUBELET_CERTIFICATES, cluster, tag)

@@ -28,7 +28,7 @@ _TABLES = re.compile(r"\b(?:kubeevents|kubenodeinventory|kubepodinventory|perf)\
 @rule(
     "AKS-OP-04",
     title="An alert tells when nodes or pods are in trouble",
-    severity=Severity.MEDIUM,
+    severity=Severity.LOW,
     controls=(
         review_checklist("67f7a9ed-5b31-4f38-a3f3-9812b2463cff"),
         the_aks_checklist("67f7a9ed-5b31-4f38-a3f3-9812b2463cff"),
@@ -42,7 +42,7 @@ def nodes_and_pods_watched(cluster: ManagedCluster) -> Verdict:
 
     Metrics that nobody looks at tell nobody; an alert does the looking.
 
-    Severity: an outage is noticed by its users, and a miner that eats the processors of nodes by the bill.
+    Severity: nothing is opened; an outage is noticed by its users, and a miner that eats the processors of nodes by the bill.
     Decided: an enabled alert of one of three kinds. A metric alert whose scope holds the cluster, on a metric of AKS about nodes
     or pods (`node_…`, `kube_node_…`, `kube_pod_…`); one on the API server or the autoscaler alone does not do. A Prometheus rule
     group of the cluster with an alert on series of nodes, pods or containers, as those that Azure recommends have; a group that

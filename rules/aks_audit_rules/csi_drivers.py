@@ -6,16 +6,16 @@ from aks_audit.rule import each, fails, passes, rule, undecided
 from aks_audit_rules.frameworks import aprl, azure_policy
 
 _DRIVERS = (
-    ("Azure Disks", ManagedCluster.disk_csi_enabled, Severity.LOW),
-    ("Azure Files", ManagedCluster.file_csi_enabled, Severity.LOW),
-    ("snapshots", ManagedCluster.snapshot_controller_enabled, Severity.INFO),
+    ("Azure Disks", ManagedCluster.disk_csi_enabled),
+    ("Azure Files", ManagedCluster.file_csi_enabled),
+    ("snapshots", ManagedCluster.snapshot_controller_enabled),
 )
 
 
 @rule(
     "AKS-CP-21",
     title="The drivers for Azure's disks and files are on",
-    severity=Severity.LOW,
+    severity=Severity.INFO,
     controls=(aprl("b002c030-72e6-4a37-8217-1cb276c43169"), azure_policy("c5110b6e-5272-4989-9935-59ad06fdf341")),
 )
 def csi_drivers_on(cluster: ManagedCluster) -> Verdict:
@@ -23,8 +23,8 @@ def csi_drivers_on(cluster: ManagedCluster) -> Verdict:
 
     A driver that someone installs instead is theirs to patch, and needs the cluster's rights on Azure's disks and shares.
 
-    Severity: AKS has them on; whoever turned one off mostly meant it, in a cluster without volumes. Info for the snapshot
-    controller, without which only snapshots are missing.
+    Severity: AKS has them on; whoever turned one off mostly meant it, in a cluster without such volumes, where one program
+    less runs on each node.
     Decided: `properties.storageProfile` says of `diskCSIDriver`, `fileCSIDriver` and `snapshotController` that each is
     `enabled`; false fails. Absent is unknown, though on is the default: old api-versions leave the profile out. The driver
     for Blob storage is off by default, for those who want it, and not asked for.
@@ -37,14 +37,14 @@ def csi_drivers_on(cluster: ManagedCluster) -> Verdict:
     return each(_DRIVERS, lambda driver: _is_on(cluster, *driver))
 
 
-def _is_on(cluster: ManagedCluster, what: str, field: Field[bool], severity: Severity) -> Verdict:
+def _is_on(cluster: ManagedCluster, what: str, field: Field[bool]) -> Verdict:
     evidence = cluster.at(field)
     on = field.__get__(cluster, ManagedCluster)
     if on is None:
         return undecided(f"The body does not say whether the driver for {what} is on", evidence)
     if on:
         return passes(f"The driver for {what} is on", evidence)
-    return fails(f"The driver for {what} is off", evidence, severity=severity)
+    return fails(f"The driver for {what} is off", evidence)
 
 
 RULES = (csi_drivers_on,)

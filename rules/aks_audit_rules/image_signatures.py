@@ -27,7 +27,7 @@ class _Seen(NamedTuple):
 @rule(
     "AKS-CP-14",
     title="Something checks the signatures of images before they run",
-    severity=Severity.LOW,
+    severity=Severity.INFO,
     controls=(
         azure_policy("5dc99dae-cfb2-42cc-8762-9aae02b74e27"),
         azure_policy("cf426bb8-b320-4321-8545-1b784a5df3a4"),
@@ -36,8 +36,8 @@ class _Seen(NamedTuple):
 def signatures_checked(cluster: ManagedCluster) -> Verdict:
     """A signature says that an image is what its maker built. Unasked, whoever can push to a registry decides what runs.
 
-    Severity: it is the second lock: who may push to the registries, and where images may come from, is asked first
-    (AKS-PAAS-08, AKS-KS-18), and images must be signed before anything can check them.
+    Severity: it is the second lock, and few have it: who may push to the registries, and where images may come from, is asked
+    first (AKS-PAAS-08, AKS-KS-18), images must be signed before anything can check them, and Azure's own is a preview.
     Decided: Image Integrity is on (`properties.securityProfile.imageIntegrity.enabled`, which Azure shows in preview versions of its
     API alone), or a verifier runs in the cluster: Ratify, Sigstore's policy-controller, Connaisseur or Portieris, by the images of its
     containers. Which images it asks about, whose signatures it takes, and whether it refuses or only tells is not

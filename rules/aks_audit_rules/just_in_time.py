@@ -15,13 +15,15 @@ _CHANGE = "Microsoft.ContainerService/managedClusters/write"
 _ANY_OBJECT = "Microsoft.ContainerService/managedClusters/namespaces/write"
 """Of Azure's own roles for what is inside clusters, Cluster Admin alone allows it."""
 
-_PEOPLE = frozenset({PrincipalType.USER, PrincipalType.GROUP, PrincipalType.FOREIGN_GROUP})
+_GROUPS = frozenset({PrincipalType.GROUP, PrincipalType.FOREIGN_GROUP})
+_PEOPLE = _GROUPS | {PrincipalType.USER}
 
 
 class _Holders(NamedTuple):
-    """Who administers a cluster by some assignments: the evidence, and what could not be told of others."""
+    """Who administers a cluster by some assignments: the evidence, that of groups, and what could not be told of others."""
 
     sure: tuple[Evidence, ...]
+    groups: tuple[Evidence, ...]
     perhaps: tuple[Missing, ...]
 
 
@@ -43,13 +45,15 @@ def activated(cluster: ManagedCluster) -> Verdict:
     Decided: eligible roles of Privileged Identity Management on the cluster, its group, its subscription, management groups and
     the tenant, which allow to change the cluster or give everything inside it (Azure Kubernetes Service RBAC Cluster Admin). One is
     enough, since accounts for emergencies hold theirs for good, and a role that was activated looks like an assignment
-    meanwhile. Without one it fails where a user or a group holds such a role by an assignment; where only applications and
-    managed identities do, which activate nothing, it is not applicable. How many hold one is asked by AKS-IAM-05 and
-    AKS-IAM-18. Groups whose membership is what is eligible do not show. Eligible roles are read with `--read eligible-roles`.
+    meanwhile. Without one it fails where users hold such a role by an assignment, and no group. Where a group does, it is
+    unknown: with PIM for Groups it holds the role for good, and who is eligible to be in it is not read. Where only
+    applications and managed identities do, which activate nothing, it is not applicable. How many hold one is asked by
+    AKS-IAM-05 and AKS-IAM-18. Eligible roles are read with `--read eligible-roles`.
     Fix: az rest --method put --url https://management.azure.com/subscriptions/{subscription}/providers/Microsoft.Authorization/roleEligibilityScheduleRequests/<new guid>?api-version=2020-10-01 --body @request.json
     Bicep: a Microsoft.Authorization/roleEligibilityScheduleRequests in place of the roleAssignments
     Change: in place; then delete the assignment, and keep two accounts for emergencies that hold theirs
     References: https://learn.microsoft.com/entra/id-governance/privileged-identity-management/pim-resource-roles-assign-roles
+    https://learn.microsoft.com/entra/id-governance/privileged-identity-management/concept-pim-for-groups
     https://learn.microsoft.com/azure/aks/privileged-identity-management
     """
     roles = cluster.estate.indexed(EligibleRoles)
@@ -66,21 +70,26 @@ def activated(cluster: ManagedCluster) -> Verdict:
     cluster.estate.within(EligibleRole, f"/subscriptions/{cluster.parsed.subscription}").whole()
     if perhaps := (*eligible.perhaps, *roles.missing):
         return undecided(_reasons(perhaps), *standing.sure, missing=perhaps)
-    told = f"Nobody is eligible for a role that administers the cluster; people hold {len(standing.sure)} for good"
-    return fails(told, *standing.sure)
+    told = "Nobody is eligible for a role that administers the cluster"
+    if standing.groups:
+        return undecided(f"{told}; whether members of the groups that hold one are, is not read", *standing.groups)
+    return fails(f"{told}; users hold {len(standing.sure)} for good", *standing.sure)
 
 
 def _administering(assignments: Iterable[RoleAssignment]) -> _Holders:
     """Which of some assignments let a person administer the cluster that they reach."""
     sure: list[Evidence] = []
+    groups: list[Evidence] = []
     perhaps: list[Missing] = []
     for one in assignments:
         try:
             if _of_person(one) and _administers(one.role):
                 sure.append(one.at(RoleAssignment.role_definition))
+                if one.principal_type in _GROUPS:
+                    groups.append(one.at(RoleAssignment.principal_type))
         except Unread as unread:
             perhaps += unread.missing
-    return _Holders(tuple(sure), tuple(dict.fromkeys(perhaps)))
+    return _Holders(tuple(sure), tuple(groups), tuple(dict.fromkeys(perhaps)))
 
 
 def _of_person(assignment: RoleAssignment) -> bool:

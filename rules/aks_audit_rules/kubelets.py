@@ -125,13 +125,16 @@ def read_only_port_closed(kubelet: KubeletConfiguration) -> Verdict:
 
     Severity: it changes nothing and is reached from inside the network, but needs no credential.
     Decided: `readOnlyPort` is 0 in what each kubelet says of itself, or absent, which Kubernetes documents to be 0:
-    kubelets leave out what is 0.
+    kubelets leave out what is 0. A configuration that does not even tell `authentication.anonymous.enabled`, which
+    kubelets always do, tells nothing: unknown.
     Fix: az aks nodepool upgrade --resource-group {group} --cluster-name {cluster} --name POOL --node-image-only
     Bicep: none; AKS sets it on nodes: readOnlyPort: 0
     Change: replaces nodes, one after the other; pods move
     References: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
     """
     evidence = kubelet.at(KubeletConfiguration.read_only_port)
+    if kubelet.read_only_port is None and kubelet.anonymous is None:
+        return _untold(evidence)
     if kubelet.read_only_port:
         return fails(f"The kubelet answers without authentication on port {kubelet.read_only_port}", evidence)
     return passes("The kubelet has no port without authentication", evidence)
@@ -277,6 +280,7 @@ def serving_certificate_renewed(kubelet: KubeletConfiguration) -> Verdict:
     Bicep: none; AKS sets it on nodes: serverTLSBootstrap: true
     Change: replaces nodes, one after the other; pods move
     References: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+    Follows: AKS-CP-29
     """
     evidence = kubelet.at(KubeletConfiguration.server_tls_bootstrap)
     gate = kubelet.at(KubeletConfiguration.rotates_server_certificate)

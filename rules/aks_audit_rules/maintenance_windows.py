@@ -36,7 +36,8 @@ def maintenance_windows(cluster: ManagedCluster) -> Verdict:
     Azure's default. Where nothing is upgraded by a channel, it is not applicable (AKS-CP-03 and AKS-CP-04 judge that). The
     configuration `default` is of AKS's own weekly releases, and does not count. On which days and hours a window should
     be, no rule knows. Read with `--read maintenance-configurations`.
-    Fix: az aks maintenanceconfiguration add --resource-group {group} --cluster-name {name} --name aksManagedNodeOSUpgradeSchedule --schedule-type Weekly --day-of-week Sunday --interval-weeks 1 --start-time 02:00 --duration 8
+    Fix: az aks maintenanceconfiguration add --resource-group {group} --cluster-name {name} --name aksManagedNodeOSUpgradeSchedule --schedule-type Weekly --day-of-week Sunday --interval-weeks 1 --start-time 02:00 --duration 8 # patches of nodes
+        az aks maintenanceconfiguration add --resource-group {group} --cluster-name {name} --name aksManagedAutoUpgradeSchedule --schedule-type Weekly --day-of-week Sunday --interval-weeks 1 --start-time 02:00 --duration 8 # upgrades of Kubernetes
     Bicep: a Microsoft.ContainerService/managedClusters/maintenanceConfigurations with properties.maintenanceWindow.schedule
     Change: in place
     References: https://learn.microsoft.com/azure/aks/planned-maintenance

@@ -7,6 +7,7 @@ from aks_audit.facts import (
     AddOn,
     AgentPool,
     AgentPoolMode,
+    Evidence,
     ManagedCluster,
     OSType,
     ScaleSetNetworkInterface,
@@ -22,8 +23,9 @@ _SPOT = "kubernetes.azure.com/scalesetpriority"
 _KEEPS_PODS_AWAY = ("NoSchedule", "NoExecute")
 _MOST_NODES = 5000
 
-# https://learn.microsoft.com/azure/confidential-computing/virtual-machine-options: Standard_DC4as_v5, Standard_EC128ieds_v6
-_CONFIDENTIAL_SIZE = re.compile(r"standard_(?:dc|ec|ncc)\d+i?[ae]d?s_\w+", re.IGNORECASE)
+# https://learn.microsoft.com/azure/confidential-computing/virtual-machine-options: Standard_DC4as_v5, Standard_EC128ieds_v6;
+# of the sizes with cc (Standard_DC4as_cc_v5) only what runs nested in them is confidential.
+_CONFIDENTIAL_SIZE = re.compile(r"standard_(?:dc|ec|ncc)\d+i?[ae]d?s_(?!cc_)\w+", re.IGNORECASE)
 # https://learn.microsoft.com/azure/confidential-computing/virtual-machine-solutions-sgx: Standard_DC2s_v3, Standard_DC8_v2
 _ENCLAVE_SIZE = re.compile(r"standard_dc\d+d?s?(?:_v[23])?", re.IGNORECASE)
 
@@ -214,7 +216,7 @@ def trusted_launch(pool: AgentPool) -> Verdict:
     Severity: an attacker has to be root on the node first, and a node's disk is often gone with the node.
     Decided: `securityProfile.enableSecureBoot` and `enableVTPM` are true; false fails. Absent is unknown: the default is
     false, but older api-versions do not show it. Confidential VMs boot by means of their own, AKS has no trusted launch
-    for Windows, and Microsoft runs ManagedSystem pools: those are not applicable where it is off.
+    for Windows, and Microsoft runs ManagedSystem pools: those are not applicable where it is off or absent.
     Fix: az aks nodepool update --resource-group {group} --cluster-name {cluster} --name {pool} --enable-secure-boot --enable-vtpm
     Bicep: properties.agentPoolProfiles[].securityProfile.enableSecureBoot: true, and enableVTPM: true
     Change: replaces nodes; VM sizes of generation 2 alone have it, and drivers that are not signed (some of GPUs) do not
@@ -223,23 +225,24 @@ def trusted_launch(pool: AgentPool) -> Verdict:
     """
     evidence = pool.at(AgentPool.enable_secure_boot), pool.at(AgentPool.enable_vtpm)
     flags = {"secure boot": pool.enable_secure_boot, "a virtual TPM": pool.enable_vtpm}
-    off = [name for name, flag in flags.items() if flag is False]
-    if off:
-        return _without(pool, " and ".join(off))
-    if None in flags.values():
-        return undecided("The body does not say whether nodes have trusted launch", *evidence)
-    return passes("Nodes have secure boot and a virtual TPM", *evidence)
+    if all(flags.values()):
+        return passes("Nodes have secure boot and a virtual TPM", *evidence)
+    if apart := _boots_otherwise(pool, *evidence):
+        return apart
+    if off := [name for name, flag in flags.items() if flag is False]:
+        return fails(f"Nodes start without {' and '.join(off)}", *evidence)
+    return undecided("The body does not say whether nodes have trusted launch", *evidence)
 
 
-def _without(pool: AgentPool, lacking: str) -> Verdict:
-    evidence = pool.at(AgentPool.enable_secure_boot), pool.at(AgentPool.enable_vtpm)
+def _boots_otherwise(pool: AgentPool, *evidence: Evidence) -> Verdict | None:
+    """Why trusted launch is no question of a pool; None where it is one."""
     if _is_confidential(pool):
         return not_applicable("Confidential VMs boot by means of their own", pool.at(AgentPool.vm_size), *evidence)
     if pool.os_type is OSType.WINDOWS:
         return not_applicable("AKS has no trusted launch for Windows", pool.at(AgentPool.os_type), *evidence)
     if pool.mode is AgentPoolMode.MANAGED_SYSTEM:
         return not_applicable("Microsoft runs this pool", pool.at(AgentPool.mode), *evidence)
-    return fails(f"Nodes start without {lacking}", *evidence)
+    return None
 
 
 RULES = (spot_and_virtual_nodes, fast_and_not_too_many, usable_enclaves, trusted_launch)

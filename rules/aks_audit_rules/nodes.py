@@ -164,6 +164,7 @@ def system_pool_reserved(pool: AgentPool) -> Verdict:
     Change: in place; where no user pool exists, add one first, or applications have nowhere to run. Give again all
     other taints that the pool has, since the option replaces them. Pods that run there already stay until they restart
     References: https://learn.microsoft.com/azure/aks/use-system-pools
+    Follows: AKS-ND-02
     """
     mode = pool.mode
     match mode:
