@@ -308,8 +308,7 @@ def gateway_of_one_cluster(gateway: ClusterApplicationGateway) -> Verdict:
 
 
 def _where_named(cluster: ManagedCluster) -> Evidence:
-    add_on = cluster.ingress_application_gateway
-    return add_on.at(AddOn.effective_application_gateway) if add_on else cluster.at(ManagedCluster.agent_pools)
+    return stated(cluster, ManagedCluster.ingress_application_gateway).at(AddOn.effective_application_gateway)
 
 
 RULES = (web_application_firewall, gateway_of_one_cluster)
