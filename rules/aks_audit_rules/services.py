@@ -223,7 +223,8 @@ def _endpoints(service: Service) -> Verdict:
         told = f"{len(ready)} of {len(found)} endpoints of {service.name} are ready"
         return passes(told, *(one.at(EndpointSlice.endpoints) for one in held))
     cluster.estate.within(EndpointSlice, cluster.id).whole()
-    return fails(f"{service.name} has no endpoint that is ready", service.at(Service.selector))
+    told = f"{service.name} has no endpoint that is ready"
+    return fails(told, service.at(Service.selector), severity=Severity.MEDIUM)
 
 
 def _slices(cluster: ManagedCluster) -> Mapping[tuple[str, str], list[EndpointSlice]]:
@@ -268,9 +269,9 @@ def _named_ports(service: Service) -> Verdict:
         return passes(f"Every named port of {service.name} is its pods'", service.at(Service.ports))
     if missing := workloads(service.cluster).missing:
         raise Unread(*missing)
-    told = ", ".join(str(port.target_port) for port in lost)
-    shown = (port.at(ServicePort.target_port) for port in lost)
-    return fails(f"{service.name} leads to the port {told}, which its pods do not name", *shown)
+    named_so = ", ".join(str(port.target_port) for port in lost)
+    told = f"{service.name} leads to the port {named_so}, which its pods do not name"
+    return fails(told, *(port.at(ServicePort.target_port) for port in lost), severity=Severity.MEDIUM)
 
 
 def _alone(service: Service) -> Verdict:
