@@ -118,7 +118,12 @@ def test_every_listing_and_resource_of_a_snapshot_is_served(estate: Path) -> Non
             if isinstance(listing, Listing):
                 assert get(server, _collection(listing)).json == {"value": _listed(listing, resources)}
         for resource in resources:
-            assert get(server, resource.id).json == resource.body
+            assert get(server, resource.id).json == _served(resource)
+
+
+def _served(resource: Resource) -> dict[str, Any]:
+    # A list whose items have no ids is one resource of a snapshot, under the path it was asked for by; Azure sends none.
+    return {"value": resource.body["value"]} if "value" in resource.body else resource.body
 
 
 def _collection(listing: Listing) -> str:
@@ -136,7 +141,7 @@ def _listed(listing: Listing, resources: list[Resource]) -> list[dict[str, Any]]
 
 
 def test_a_list_by_group_holds_that_group_alone(plain: ResourceManager) -> None:
-    group = f"{PLATFORM}/resourcegroups/MC_RG-PLATFORM_aks-isolated_swedencentral"
+    group = f"{PLATFORM}/resourcegroups/RG-AKS-isolated-NODES"
     assert get(plain, f"{group}/providers/microsoft.network/LOADBALANCERS").names == [
         "kube-apiserver",
         "kubernetes-internal",
@@ -177,7 +182,8 @@ def test_names_in_the_body_of_a_parent_have_no_case() -> None:
 def test_a_subscription_lists_its_own_diagnostic_settings_alone() -> None:
     kind = "Microsoft.Insights/diagnosticSettings"
     ids = [f"{scope}/providers/{kind}/one" for scope in (PLATFORM, CLUSTER)]
-    with ResourceManager([*ESTATE, *(Resource(id=one, type=kind, body={"id": one}) for one in ids)]) as server:
+    others = [record for record in ESTATE if not isinstance(record, Resource) or record.type != kind]
+    with ResourceManager([*others, *(Resource(id=one, type=kind, body={"id": one}) for one in ids)]) as server:
         for scope, expected in zip((PLATFORM, CLUSTER), ids, strict=True):
             assert get(server, f"{scope}/providers/{kind}").json == {"value": [{"id": expected}]}
 
