@@ -122,7 +122,7 @@ def test_every_listing_and_resource_of_a_snapshot_is_served(estate: Path) -> Non
 
 
 def _served(resource: Resource) -> dict[str, Any]:
-    # A list whose items have no ids is one resource of a snapshot, under the path it was asked for by; Azure sends none.
+    # A list whose items have no ids is one resource of a snapshot, under its path, which Azure does not send.
     return {"value": resource.body["value"]} if "value" in resource.body else resource.body
 
 
