@@ -3,12 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from aks_audit.facts import AgentPool, AgentPoolType, Evidence, Malformed, ManagedCluster, PowerState, Unread
+from aks_audit.facts import (
+    AgentPool,
+    AgentPoolType,
+    Evidence,
+    Malformed,
+    ManagedCluster,
+    NotCollected,
+    PowerState,
+    Unread,
+)
 from aks_audit.facts.core_quotas import ALL_CORES, SPOT_CORES, ComputeUsages, CoreUsage, vm_size
 from aks_audit.facts.enumerations import ScaleSetPriority
 from aks_audit.network.capacity import full_scale
 from aks_audit.network.routes import stated
-from aks_audit.results import Outcome, Severity, Verdict
+from aks_audit.results import Missing, Outcome, Severity, Verdict
 from aks_audit.rule import each, fails, not_applicable, passes, rule, undecided
 from aks_audit_rules.frameworks import aprl, review_checklist, the_aks_checklist
 
@@ -81,14 +90,26 @@ def _growing(cluster: ManagedCluster) -> Iterator[_Growth]:
     """What the pools of a cluster may yet grow by.
 
     Raises:
-        Malformed: a pool does not say how many nodes it has, how many it may have, of which size, or whether it runs.
+        Malformed: a pool does not say how many nodes it has, how many it may have, or of which size.
+        NotCollected: a pool or its cluster does not say whether it runs.
     """
     for pool in cluster.pools:
-        states = {stated(cluster, ManagedCluster.power_state), stated(pool, AgentPool.power_state)}
+        states = {
+            _state(cluster, cluster.power_state, cluster.at(ManagedCluster.power_state)),
+            _state(pool, pool.power_state, pool.at(AgentPool.power_state)),
+        }
         stopped = PowerState.STOPPED in states
         for size, now, most in _scales(pool):
             if (nodes := most - (0 if stopped else now)) > 0:
                 yield _growth(pool, size, nodes)
+
+
+def _state(about: ManagedCluster | AgentPool, state: PowerState | None, evidence: Evidence) -> PowerState:
+    """Whether a pool or cluster runs, which bodies of older API versions do not say."""
+    if state is None:
+        reason = f"{evidence.pointer} of {about.document.id} was not sent, so that it may be stopped"
+        raise NotCollected(Missing(what=about.document.id, kind="not-sent", reason=reason))
+    return state
 
 
 def _scales(pool: AgentPool) -> Iterator[tuple[str | None, int, int]]:
