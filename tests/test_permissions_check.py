@@ -80,6 +80,7 @@ READ_BY_RULES = [
     "Microsoft.Compute/virtualMachineScaleSets/read",
     "Microsoft.ContainerRegistry/registries/read",
     "Microsoft.ContainerService/deploymentSafeguards/read",
+    "Microsoft.ContainerService/managedClusters/maintenanceConfigurations/read",
     "Microsoft.ContainerService/managedClusters/outboundNetworkDependenciesEndpoints/read",
     "Microsoft.ContainerService/managedClusters/read",
     "Microsoft.DataProtection/backupVaults/backupInstances/read",
@@ -121,8 +122,13 @@ NOT_HELD = {
 }
 """What rules ask for and the demo estate has none of."""
 
-NOT_DECIDED = {"AKS-ING-12"}
-"""What the check cannot tell of: the demo estate has no application gateway."""
+NOT_DECIDED = {
+    "AKS-CP-08",  # policy-states, which nobody asked for in the demo estate
+    "AKS-CP-22",  # likewise fleets
+    "AKS-CP-30",  # likewise extensions
+    "AKS-ING-12",  # the demo estate has no application gateway
+}
+"""What the check cannot tell of, for the demo estate has nothing to decide it by."""
 
 OF_THE_INSIDE = {
     *(rule.id for rule in engine.load_rules() if issubclass(rule.subject, (KubernetesObject, ClusterAccess))),
@@ -130,6 +136,8 @@ OF_THE_INSIDE = {
     *(f"AKS-ING-{number}" for number in ("01", "13", "15")),
     *(f"AKS-KN-{number}" for number in ("02", "03", "13", "15", "17", "21")),
     "AKS-KR-12",
+    "AKS-KW-11",
+    "AKS-KW-14",
     "AKS-SUB-13",
 }
 """The rules about what is inside clusters: the check tells of them, the scans here leave them unknown anyway."""
