@@ -1,5 +1,6 @@
 """Every enumeration value of the SDK gets a verdict from every rule that reads it; one nobody knows never a failure."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -46,15 +47,31 @@ ALERTS = (
 )
 """What rules ask for and a scan reads only where it is asked to: their lists, which hold nothing."""
 
+_CORES = ("cores", "lowPriorityCores", "standardDDSv5Family")
+QUOTAS = {
+    "id": f"{_SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/usages",
+    "type": "Microsoft.Compute/locations/usages",
+    "value": [{"unit": "Count", "currentValue": 0, "limit": 1000, "name": {"value": name}} for name in _CORES],
+}
+"""Likewise, the region's quotas, which no pool of the base estate can exhaust."""
+
 CONSISTENT = {
     **{f"{nsg} properties.securityRules.2": _OUTWARD for nsg in ("nsg-nodes", "nsg-pods")},
     "cluster properties.networkProfile.podCidr": "10.244.0.0/16",
     "cluster properties.networkProfile.podCidrs": ["10.244.0.0/16"],
     "routes properties.routes.0.properties.nextHop": {"nextHopIpAddresses": ["10.30.1.4"]},
+    **{
+        f"cluster properties.agentPoolProfiles.{n}.{name}": value
+        for n in (0, 1)
+        for name, value in (
+            ("virtualMachinesProfile", {"scale": {"manual": [{"size": "Standard_D4ds_v5", "count": 3}]}}),
+            ("virtualMachineNodesStatus", [{"size": "Standard_D4ds_v5", "count": 3}]),
+        )
+    },
 }
 """What the base lacks: rules that restrict outward, as some do inward; and what some values bring with them.
 
-Overlay and kubenet have a pod CIDR, ECMP its next hops.
+Overlay and kubenet have a pod CIDR, ECMP its next hops, pools of virtual machines a profile with their scale.
 """
 
 _RANGE = "pods of the changed base have a range of their own, and no mode says overlay"
@@ -91,7 +108,7 @@ CHOICES = [
 def outcomes(view: type[View], choice: Choice[StrEnum], value: str) -> dict[str, set[Outcome]]:
     """The outcomes of every rule that reads the field, with the value set wherever the field stands."""
     changed = {f"{place}{choice.path}": value for place in PLACES[view]}
-    case = Case(name=value, expect="", set={**CONSISTENT, **changed}, listed=ALERTS)
+    case = Case(name=value, expect="", set={**CONSISTENT, **changed}, add=(json.dumps(QUOTAS),), listed=ALERTS)
     changed_base = snapshot.of(records_of(case, BASE, INSIDE))
     found: dict[str, set[Outcome]] = {}
     for rule in RULES:
