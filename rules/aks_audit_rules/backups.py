@@ -1,8 +1,9 @@
 """Backups of what clusters hold."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
-from aks_audit.facts import ManagedCluster, Unread
+from aks_audit.facts import Evidence, ManagedCluster, Unread
 from aks_audit.facts.backups import BackupInstance, BackupVault
 from aks_audit.facts.enumerations import ProtectionState
 from aks_audit.facts.volumes import PersistentVolume
@@ -71,6 +72,11 @@ def backed_up(cluster: ManagedCluster) -> Verdict:
         cluster.estate.within(BackupInstance, vault.id).whole()
     evidence = [one.at(BackupInstance.state) for one in instances]
     told = "The backup of the cluster is not made" if instances else "No backup vault has backups of the cluster"
+    return _by_azure_alone(cluster, told, evidence)
+
+
+def _by_azure_alone(cluster: ManagedCluster, told: str, evidence: Sequence[Evidence]) -> Verdict:
+    """The answer where Azure makes no backup: another product may, and one without volumes loses little."""
     if product := _product(cluster):
         return undecided(f"{told}; {product} runs in the cluster, and may make some", *evidence)
     running = workloads(cluster)
