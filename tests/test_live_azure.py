@@ -40,9 +40,8 @@ READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 def reads_of(path: Path) -> tuple[str, ...]:
     """The options that ask for all that a snapshot says was read."""
-    listed = {record.type for record in load(path) if isinstance(record, snapshot.Listing)}
-    listed |= {record.type for record in load(path) if isinstance(record, snapshot.Resource)}
-    names = [name for name, reads in OPTIONAL.items() if listed & {read.type for read in reads}]
+    there = {one.type.lower() for one in load(path) if isinstance(one, snapshot.Listing | snapshot.Resource)}
+    names = [name for name, reads in OPTIONAL.items() if there & {read.type.lower() for read in reads}]
     return tuple(part for name in names for part in ("--read", name))
 
 

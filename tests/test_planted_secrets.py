@@ -136,11 +136,16 @@ class Gardener:
                 kept[key] = f"{text}&sig={self._secret(place)}&code={self._secret(place)}"
         if error or place.endswith(NAMED_BY_ID):
             return kept
+        if place.endswith(".tags"):  # whose values are texts
+            return {**kept, **self._named(place), "note": self.text(place)}
         return {**kept, **self._weeds(place)}
+
+    def _named(self, place: str) -> dict[str, str]:
+        return {key: self._secret(f"{place}.{key}") for key in KEYS}
 
     def _weeds(self, place: str) -> dict[str, Any]:
         """What no rule reads: secrets by their names, texts, and both again further down."""
-        named = {key: self._secret(f"{place}.{key}") for key in KEYS}
+        named = self._named(place)
         texts = {f"text{n}": self.text(f"{place}.plantedNote.text{n}") for n in range(4)}
         pair = {"name": "ADMIN_PASSWORD", "value": self._secret(f"{place}.plantedNote.pairs")}
         note = {**named, **texts, "list": [self.text(place)], "pairs": [pair], f"password={self._secret(place)}": {}}
