@@ -383,7 +383,7 @@ def test_snapshots_are_asked_rules_of_ones_own(tmp_path: Path, capsys: pytest.Ca
     assert main(["rules", "new", "HOUSE-RG-01", "--dir", str(rules), "--declarative"]) == 0
 
     def renamed(record: dict[str, Any]) -> None:
-        if record["kind"] == "resource" and record["id"].endswith("/managedClusters/aks-payments"):
+        if record["kind"] == "resource" and record["id"].endswith("/managedClusters/aks-shop"):
             record["body"]["properties"]["nodeResourceGroup"] = "of-ours-nodes"
 
     old, new = estate(tmp_path, "old.jsonl"), estate(tmp_path, "new.jsonl", renamed)

@@ -23,7 +23,7 @@ DIGEST = "sha256:" + "ab" * 32
         ("localhost:5000/web:dev", "localhost:5000", "web", "dev", ""),
         ("registry:5000/web", "registry:5000", "web", "", ""),
         ("registry:5000", "docker.io", "library/registry", "5000", ""),
-        ("Registry/web", "registry", "web", "", ""),
+        ("Registry/web", "Registry", "web", "", ""),  # without the capital it would be one of Docker Hub's
         ("10.0.0.4:443/a/b/c:1", "10.0.0.4:443", "a/b/c", "1", ""),
         ("[fd00::1]:5000/web", "[fd00::1]:5000", "web", "", ""),
         ("Craks.AzureCR.io/shop/web@" + DIGEST, "craks.azurecr.io", "shop/web", "", DIGEST),

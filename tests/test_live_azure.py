@@ -297,7 +297,7 @@ def test_a_list_of_endpoints_is_whole_only_where_each_category_has_its_endpoints
         done = run(server, tmp_path, "collect", "-o", "estate.jsonl", "--read", "outbound-endpoints")
     assert without.endpoints is None
     assert done.code == 3
-    assert "not a whole list of endpoints" in done.err
+    assert "the answer holds something without its endpoints" in done.err
 
 
 def test_ctrl_c_ends_with_a_report_of_what_there_is(tmp_path: Path) -> None:

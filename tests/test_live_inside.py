@@ -19,6 +19,7 @@ from resource_manager import ResourceManager
 
 ENTRA_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
 EVERY_READ = tuple(part for name in OPTIONAL for part in ("--read", name))
+QUERY = "/providers/Microsoft.ResourceGraph/resources"  # of policy states, which Azure tells by a POST alone
 ADMINISTRATOR = "AKS-IAM-22"
 
 
@@ -72,7 +73,8 @@ def test_the_way_that_a_kubeconfig_names_is_gone_without_running_what_it_names(t
         (tmp_path / "kubeconfig").write_text(kubeconfig(api, user="exec", server=address(api), command=command))
         done = scan(azure, tmp_path, "--keep-snapshot", "kept.jsonl")
         replayed = run(azure, tmp_path, "scan", "--format", "json", "--snapshot", "kept.jsonl")
-        methods = {request.method for request in azure.requests} | {request.method for request in api.requests}
+        methods = {request.method for request in azure.requests if request.path != QUERY}
+        methods |= {request.method for request in api.requests}
         tokens = {request.token for request in api.requests}
     assert done.code == 0, done.err
     assert methods == {"GET"}
@@ -95,7 +97,7 @@ def test_by_entra_id_one_post_a_cluster_is_sent_and_no_other(tmp_path: Path) -> 
         posts = [request.path for request in azure.requests if request.method != "GET"]
         methods = {request.method for request in api.requests}
     assert done.code == 0, done.err
-    assert posts == [f"{CLUSTER}/listClusterUserCredential"]
+    assert posts == [QUERY, f"{CLUSTER}/listClusterUserCredential"]
     assert methods == {"GET"}
     assert outcome(done, ADMINISTRATOR) == ["pass"]
 
@@ -204,7 +206,7 @@ def test_a_dry_run_tells_what_would_be_read_inside_and_calls_nothing(way: str, t
     assert f"{len(plan.kinds())} kinds" in done.out
     assert all(f"\n      {kind.type}\n" in done.out for kind in plan.kinds())
     assert all(one.path in done.out for one in plan.named())
-    assert ("POST" in done.out) == (way in {"aad", "run-command"})
+    assert ("POST" in done.out.partition("inside each cluster")[2]) == (way in {"aad", "run-command"})
 
 
 def test_a_dry_run_with_none_and_with_programs_says_so(tmp_path: Path) -> None:

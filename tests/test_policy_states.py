@@ -76,8 +76,11 @@ def test_nothing_is_posted_where_nobody_asked(tmp_path: Path) -> None:
 def test_states_that_graph_leaves_out_are_no_pass(tmp_path: Path) -> None:
     with ResourceManager([*BASE, state("NonCompliant")], graph=Graph(lacks=(CLUSTER,))) as server:
         done = scan(server, tmp_path, *ASKED)
-    assert not kept(tmp_path)
+    (gap,) = kept(tmp_path)
+    assert isinstance(gap, Gap)
+    assert (gap.id, gap.cause) == (CLUSTER, "not-sent")
     assert finding(done)["outcome"] == "unknown"
+    assert done.report["scan"]["complete"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 from aks_audit.snapshot import Body, Record
+from aks_audit.sources.azure.collect import not_asked
+from aks_audit.sources.azure.plan import OPTIONAL
 from compose.azure import Group, Subscription, guid, reference
 from compose.clusters import (
     agent_pool,
@@ -35,6 +37,15 @@ from compose.services import deployment_safeguards, user_assigned_identity
 from compose.snapshots import recorded
 
 _CLUSTERS_IN_A_SUBSCRIPTION = 50
+_NOT_ASKED = frozenset(OPTIONAL) - {
+    "alerts",
+    "backups",
+    "defender-plans",
+    "deployment-safeguards",
+    "diagnostic-settings",
+    "federated-credentials",
+    "flow-logs",
+}
 _REGIONS = ("westeurope", "northeurope", "eastus2", "swedencentral")
 
 
@@ -62,7 +73,7 @@ def fleet(n: int) -> list[Record]:
         group = subscriptions[number // _CLUSTERS_IN_A_SUBSCRIPTION].group(f"rg-fleet-{number:04}")
         place = _Place(number, group, f"aks-{number:04}")
         bodies += (_hardened, _routed, _plain)[number % 3](place)
-    return [*recorded(subscriptions, bodies), *asked_for(subscriptions, bodies)]
+    return [*recorded(subscriptions, bodies), *asked_for(subscriptions, bodies), *not_asked(sorted(_NOT_ASKED))]
 
 
 def _network(place: _Place) -> tuple[Body, list[Body]]:

@@ -22,7 +22,8 @@ _LEGACY_DOCKER_HUB = "index.docker.io"
 class ImageReference(NamedTuple):
     """An image by its whole name: what runtimes fill in where a reference is short is filled in.
 
-    `registry` is in lower case, with its port if it names one; `tag` and `digest` are empty where it has none.
+    `registry` is in lower case, unless capital letters alone make it one, with its port if it names one; `tag` and
+    `digest` are empty where it has none.
     """
 
     registry: str
@@ -65,7 +66,8 @@ def read_reference(text: str) -> ImageReference | None:
         repository = "/".join(part for part in (found["registry"], found["repository"]) if part)
         registry = _DOCKER_HUB
     else:
-        registry, repository = (found["registry"] or "").lower(), found["repository"]
+        named, repository = found["registry"] or "", found["repository"]
+        registry = named.lower() if re.search(r"[.:]", named) or named.lower() == "localhost" else named
     if registry in {_DOCKER_HUB, _LEGACY_DOCKER_HUB}:
         registry = _DOCKER_HUB
         repository = repository if "/" in repository else f"library/{repository}"

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from aks_audit import __version__
 from aks_audit.errors import AuditError
-from aks_audit.facts.resource_id import parse, scopes
+from aks_audit.facts.resource_id import parse, scopes, within
 from aks_audit.progress import one_line
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
 from aks_audit.sources.azure.errors import failed
@@ -355,12 +355,16 @@ class Collector:
         """What policies found of the clusters that were read, where that was asked for."""
         if POLICY_STATES not in self._scope.optional or self._queries is None:
             return []
-        clusters = {one.id.lower() for one in records if isinstance(one, Resource) and one.type.lower() == _CLUSTERS}
+        there = [one.id for one in records if isinstance(one, Resource) and one.type.lower() == _CLUSTERS]
+        clusters = {one.lower() for one in there}
         starts = range(0, len(subscriptions), GRAPH_SUBSCRIPTIONS)
         batches = [subscriptions[start : start + GRAPH_SUBSCRIPTIONS] for start in starts]
         reads = [self._bound(self._queries.states(batch), batch[0], STATES) for batch in batches]
         found = _flat(await asyncio.gather(*reads))
-        return [one for one in found if not isinstance(one, Resource) or _holder(one.id) in clusters]
+        kept = [one for one in found if not isinstance(one, Resource) or _holder(one.id) in clusters]
+        told = {_holder(one.id) for one in kept if isinstance(one, Resource)}
+        lost = [one.id for one in kept if isinstance(one, Gap)]
+        return [*kept, *(_no_states(one) for one in there if one.lower() not in told and not _any_holds(lost, one))]
 
     async def _access_policies(self) -> list[Record]:
         """The policies of conditional access, where they were asked for."""
@@ -404,6 +408,15 @@ def _some(names: Iterable[str]) -> str:
     found = sorted(map(one_line, names))
     more = [f"and {len(found) - _MOST_NAMES:,} more"] if len(found) > _MOST_NAMES else []
     return ", ".join([*found[:_MOST_NAMES], *more]) or "none"
+
+
+def _no_states(cluster: str) -> Gap:
+    reason = "Resource Graph gives no state of a policy: there is none, or it may not be read"
+    return Gap(id=cluster, type=STATES, cause="not-sent", reason=f"{parse(cluster).name}: {reason}")
+
+
+def _any_holds(scopes: Iterable[str], resource_id: str) -> bool:
+    return any(within(resource_id, scope) for scope in scopes)
 
 
 def not_asked(names: Iterable[str]) -> Iterator[Gap]:
