@@ -585,6 +585,7 @@ def test_a_cause_and_what_comes_then_lead_to_each_other(opened: Callable[..., Op
     shown = opened(sample, f"#{step}")
     shown.page.get_by_role("checkbox", name="Fail").uncheck()
     shown.page.get_by_role("checkbox", name="Pass").check()
+    shown.page.wait_for_url("**outcome=pass*")
     shown.page.goto(f"{shown.address}#{step}")
     after = shown.page.locator(f"#{step}")
     assert after.locator("summary .after").inner_text() == f"after {rule}"
