@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from aks_audit import __version__
 from aks_audit.facts import Estate, ManagedCluster
 from aks_audit.facts.resource_id import parse
-from aks_audit.report import ENOUGH, Report, Tool
-from aks_audit.results import Finding, Missing, Outcome, Record
+from aks_audit.report import Report, Tool
+from aks_audit.results import ENOUGH, Finding, Missing, Outcome, Record
 from aks_audit.terminal import Pen, Style
 
 SCHEMA_VERSION = "1.0"

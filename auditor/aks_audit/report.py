@@ -10,7 +10,7 @@ from aks_audit.errors import AuditError
 from aks_audit.facts import ManagedCluster
 from aks_audit.facts.resource_id import parse, within
 from aks_audit.picture import ClusterPicture
-from aks_audit.results import Effort, Finding, Missing, Outcome, Record, RuleText, Severity
+from aks_audit.results import ENOUGH, Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
 from aks_audit.score import (
     ByRule,
@@ -301,10 +301,6 @@ EXPLANATION = (
     "failure) to the best case (every unknown is a pass). What is not applicable weighs nothing. Rules weigh by "
     "severity: critical 10, high 6, medium 3, low 1, info 0; the items of a checklist by the checklist's own weights."
 )
-
-
-ENOUGH = frozenset({"unheard-of", "not-sent", "not-asked"})
-"""What leaves a scan complete: a value that is new, an answer that does not hold a value, and what nobody asked for."""
 
 
 def build(

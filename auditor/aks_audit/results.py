@@ -70,6 +70,10 @@ MissingKind: TypeAlias = Literal[
 ]
 
 
+ENOUGH = frozenset({"unheard-of", "not-sent", "not-asked"})
+"""What leaves a scan complete: a value that is new, an answer that does not hold a value, and what nobody asked for."""
+
+
 class Missing(Record, frozen=True):
     """What could not be read, why, and what would mend it.
 

@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from aks_audit.report import ENOUGH, Report
-from aks_audit.results import Finding, Missing, Outcome
+from aks_audit.report import Report
+from aks_audit.results import ENOUGH, Finding, Missing, Outcome
 from aks_audit_reports import summary
 from aks_audit_reports.summary import printable, short
 

@@ -96,9 +96,10 @@ def read_live(arguments: "Namespace", keep: Path | None, progress: Progress) -> 
 
 def lost(records: "Sequence[Collected]") -> "list[Gap]":
     """What was asked for and could not be read."""
+    from aks_audit.results import ENOUGH  # noqa: PLC0415
     from aks_audit.snapshot import Gap  # noqa: PLC0415
 
-    return [record for record in records if isinstance(record, Gap) and record.cause != "not-asked"]
+    return [record for record in records if isinstance(record, Gap) and record.cause not in ENOUGH]
 
 
 def print_plan(arguments: "Namespace", progress: Progress) -> int:
