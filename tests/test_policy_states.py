@@ -83,6 +83,17 @@ def test_states_that_graph_leaves_out_are_no_pass(tmp_path: Path) -> None:
     assert done.report["scan"]["complete"]
 
 
+def test_states_that_may_not_be_read_are_refused_and_name_the_permission(tmp_path: Path) -> None:
+    action = f"{STATES}/read"
+    with ResourceManager([*BASE, state("NonCompliant")], deny={action: None}) as server:
+        done = scan(server, tmp_path, *ASKED)
+    (gap,) = kept(tmp_path)
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.action, gap.scope) == ("refused", action, CLUSTER.partition("/resourceGroups")[0])
+    assert finding(done)["outcome"] == "unknown"
+    assert not done.report["scan"]["complete"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -1,7 +1,7 @@
 """One scan of Azure: the subscriptions of the scope, their lists, and what the clusters lead to beyond them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -364,7 +364,21 @@ class Collector:
         kept = [one for one in found if not isinstance(one, Resource) or _holder(one.id) in clusters]
         told = {_holder(one.id) for one in kept if isinstance(one, Resource)}
         lost = [one.id for one in kept if isinstance(one, Gap)]
-        return [*kept, *(_no_states(one) for one in there if one.lower() not in told and not _any_holds(lost, one))]
+        silent = [one for one in there if one.lower() not in told and not _any_holds(lost, one)]
+        scopes = list(dict.fromkeys(f"/subscriptions/{parse(one).subscription}" for one in silent))
+        roles = dict(zip(scopes, await asyncio.gather(*map(self.granted, scopes)), strict=True))
+        return [*kept, *(self._no_states(one, roles) for one in silent)]
+
+    @staticmethod
+    def _no_states(cluster: str, roles: Mapping[str, Granted | Gap]) -> Gap:
+        """Why Graph tells no state of a policy: it leaves out in silence what the caller may not read."""
+        subscription = f"/subscriptions/{parse(cluster).subscription}"
+        role = roles[subscription]
+        told = f"{parse(cluster).name}: Resource Graph gives no state of a policy"
+        if isinstance(role, Granted) and role.permits(f"{STATES}/read"):
+            return Gap(id=cluster, type=STATES, cause="not-sent", reason=f"{told}: no policy was evaluated there")
+        action = f"{STATES}/read"
+        return Gap(id=cluster, type=STATES, reason=f"{told}; needs {action}", action=action, scope=subscription)
 
     async def _access_policies(self) -> list[Record]:
         """The policies of conditional access, where they were asked for."""
@@ -408,11 +422,6 @@ def _some(names: Iterable[str]) -> str:
     found = sorted(map(one_line, names))
     more = [f"and {len(found) - _MOST_NAMES:,} more"] if len(found) > _MOST_NAMES else []
     return ", ".join([*found[:_MOST_NAMES], *more]) or "none"
-
-
-def _no_states(cluster: str) -> Gap:
-    reason = "Resource Graph gives no state of a policy: there is none, or it may not be read"
-    return Gap(id=cluster, type=STATES, cause="not-sent", reason=f"{parse(cluster).name}: {reason}")
 
 
 def _any_holds(scopes: Iterable[str], resource_id: str) -> bool:
