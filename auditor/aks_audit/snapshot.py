@@ -46,10 +46,24 @@ class SnapshotError(AuditError):
     """A file that cannot be used as a snapshot at all; the message names file, line and remedy."""
 
 
+class Shard(msgspec.Struct, frozen=True):
+    """Which share of a fleet a snapshot holds: the `number`th, from 1, `of` so many.
+
+    `seen` are the ids of all subscriptions that were in scope, those of other shares too; `asked` what all shards were
+    asked alike, in words that compare.
+    """
+
+    number: int
+    of: int
+    seen: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+
+
 class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     """What was scanned, by which tool, from when to when (RFC 3339, None where it is not recorded).
 
     `narrowed` tells what alone was asked for of the scope, as `cluster=NAME`, and is not there where all of it was.
+    Nor is `shard`, where the snapshot is no share of a fleet.
     """
 
     schema: str
@@ -59,6 +73,7 @@ class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     finished: str | None = None
     documents: int | None = None
     narrowed: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    shard: Shard | msgspec.UnsetType = msgspec.UNSET
 
 
 class Listing(msgspec.Struct, frozen=True, tag_field="kind", tag="listing", omit_defaults=True):

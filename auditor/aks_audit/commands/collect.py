@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import INCOMPLETE, OK
 from aks_audit.commands.live import lost, print_plan, read_live
-from aks_audit.commands.options import add_command, add_live
+from aks_audit.commands.options import add_command, add_live, add_shard
 from aks_audit.progress import Progress
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ COLLECT_EXAMPLES = """\
 examples:
   aks-audit collect -o estate.jsonl                     all subscriptions that the signed-in identity sees
   aks-audit collect -o shop.jsonl --subscription shop --cluster 'aks-*'
+  aks-audit collect -o 3-of-8.jsonl.gz --shard 3/8      a share of them; `aks-audit merge` unites the shares
 """
 
 
@@ -33,6 +34,7 @@ def add(commands: "Commands") -> None:
     )
     collect.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the snapshot to write")
     add_live(collect)
+    add_shard(collect)
 
 
 def _run(arguments: "Namespace", progress: Progress) -> int:

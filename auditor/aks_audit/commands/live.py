@@ -32,7 +32,7 @@ def is_recorded(arguments: "Namespace") -> bool:
 
 def refuse_what_is_live(arguments: "Namespace") -> None:
     """Refuse what a recorded estate cannot be asked: nobody is to believe that it was narrowed, or kept again."""
-    live = ("subscription", "resource_group", "cluster", "tag", "read", "source", "keep_snapshot", "dry_run")
+    live = ("subscription", "resource_group", "cluster", "tag", "shard", "read", "source", "keep_snapshot", "dry_run")
     if given := [*options_given(arguments, *live), *of_inside(arguments)]:
         raise UsageError(f"{given[0]} is of live scans; with --snapshot or --demo the whole estate is audited")
 
@@ -61,6 +61,7 @@ def request_of(arguments: "Namespace") -> "Request":
         clusters=tuple(arguments.cluster),
         tags=tuple(arguments.tag),
         optional=tuple(name for name in asked if name in OPTIONAL),
+        share=getattr(arguments, "shard", None),
     )
     return Request(
         scope,
@@ -134,4 +135,4 @@ def of_inside(arguments: "Namespace") -> list[str]:
 
 def options_given(arguments: "Namespace", *names: str) -> list[str]:
     """Those of the options that were given, as they were written."""
-    return [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name)]
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name, None)]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aks_audit.progress import Progress
+    from aks_audit.shards import Share
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - has no public name
     Run: TypeAlias = Callable[[argparse.Namespace, Progress], int]
@@ -125,6 +126,16 @@ def add_scope(live: "argparse._ArgumentGroup") -> None:
     live.add_argument("--tag", type=tag, action="append", default=[], metavar="K=V", help="only clusters with this tag")
 
 
+def add_shard(command: argparse.ArgumentParser) -> None:
+    """Put on a command that it can take a share of the subscriptions in scope."""
+    command.add_argument(
+        "--shard",
+        type=share,
+        metavar="K/N",
+        help="only the Kth of N shares of the subscriptions in scope, such as 3/8; `aks-audit merge` unites the shares",
+    )
+
+
 def add_connection(live: "argparse._ArgumentGroup") -> None:
     """Put on a command how Azure is asked."""
     live.add_argument(
@@ -200,6 +211,16 @@ def seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, such as 900")
     return seconds
+
+
+def share(text: str) -> "Share":
+    """Read a share of a fleet as K/N."""
+    from aks_audit import shards  # noqa: PLC0415 - only where it was asked for
+
+    try:
+        return shards.read(text)
+    except shards.ShardError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def tag(text: str) -> tuple[str, str]:

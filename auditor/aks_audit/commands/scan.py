@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
-from aks_audit.commands.options import add_command, add_estate, add_rules
+from aks_audit.commands.options import add_command, add_estate, add_rules, add_shard
 from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
 from aks_audit.progress import Progress, one_line
 
@@ -48,6 +48,7 @@ def add(commands: "Commands") -> None:
         SCAN_EXAMPLES + _formats() + EXIT_CODES,
     )
     add_estate(scan, "audit the built-in sample estate")
+    add_shard(scan)
     scan.add_argument("--output", type=Path, metavar="DIR", help="write the reports here (made if missing)")
     scan.add_argument(
         "--format",

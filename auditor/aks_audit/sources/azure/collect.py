@@ -12,7 +12,8 @@ from aks_audit import __version__
 from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import parse, scopes, within
 from aks_audit.progress import one_line
-from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource
+from aks_audit.shards import Share
+from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource, Shard
 from aks_audit.sources.azure.errors import failed
 from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
 from aks_audit.sources.azure.graph import Graph, merged
@@ -45,13 +46,15 @@ from aks_audit.sources.azure.plan import (
 )
 from aks_audit.sources.azure.reader import Reader
 from aks_audit.sources.azure.references import client_id, reachable, region, served
-from aks_audit.sources.azure.signs import has_resolver, is_connected_to_hub
+from aks_audit.sources.azure.signs import seen_in
 from aks_audit.sources.deadline import Deadline
 
 _MOST_NAMES = 50
 _NOT_FOUND = 404
 _CLUSTERS = CLUSTERS.lower()
 _NETWORKS = "microsoft.network/virtualnetworks"
+_IN_LISTS = frozenset(kind.lower() for kind in LISTED)
+_IF_SEEN = {**IF_RESOLVER, **IF_VIRTUAL_HUB}
 _RULES = POLICY_READS[0].type.lower()
 _EVERYWHERE = "/subscriptions"
 """Where nobody asked for something: in all subscriptions, those beyond the scope that clusters lead to included."""
@@ -65,13 +68,17 @@ class ScopeError(AuditError):
 
 
 class Scope(NamedTuple):
-    """What is asked for; empty parts mean all. Clusters by id, name or glob, compared without case."""
+    """What is asked for; empty parts mean all. Clusters by id, name or glob, compared without case.
+
+    Of the subscriptions, a `share` is read where the fleet is shared out.
+    """
 
     subscriptions: tuple[str, ...] = ()
     resource_groups: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     optional: tuple[str, ...] = ()
+    share: Share | None = None
 
     def holds(self, cluster: Resource) -> bool:
         """Whether a cluster is asked for."""
@@ -98,6 +105,12 @@ class Scope(NamedTuple):
         tags = (f"tag={key.lower()}={value}" for key, value in self.tags)
         return tuple(sorted({*groups, *clusters, *tags}))
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What all shards are asked alike, beside `narrowed`, in words that compare."""
+        subscriptions = (f"subscription={one.lower()}" for one in self.subscriptions)
+        return tuple(sorted({*subscriptions, *(f"read={name}" for name in self.optional)}))
+
 
 class Collector:
     """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came.
@@ -123,6 +136,7 @@ class Collector:
         self._graph = Graph(post, self._reader) if post else None
         self._queries = Graph(query, self._reader) if query else None
         self._indexed: set[Listing] = set()
+        self._elsewhere: set[str] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._asked: set[str] = set()
         self._turns = asyncio.Semaphore(CONNECTIONS)
@@ -137,7 +151,9 @@ class Collector:
             ScopeError: nothing is there that was asked for.
         """
         started = _now()
-        subscriptions, lost = await self.subscriptions()
+        seen, lost = await self._in_scope()
+        subscriptions = self._shared(seen)
+        self._elsewhere = {one.lower() for one in seen}.difference(one.lower() for one in subscriptions)
         self._note(f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}")
         by_graph = await self._by_graph(self._graph, subscriptions) if self._graph else []
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
@@ -156,6 +172,7 @@ class Collector:
             started=started,
             finished=_now(),
             narrowed=self._scope.narrowed or UNSET,
+            shard=Shard(*share, tuple(seen), self._scope.asked) if (share := self._scope.share) else UNSET,
         )
         return [header, *records]
 
@@ -200,7 +217,19 @@ class Collector:
             return await self._list(one.scope, one.type, LISTED[one.type])
 
     async def subscriptions(self) -> tuple[list[str], list[Record]]:
-        """The ids of the subscriptions of the scope, and the gaps where they could not be listed.
+        """The ids of the subscriptions that are read, and the gaps where they could not be listed.
+
+        Raises:
+            ScopeError: one was asked for that is not there, or there is none.
+        """
+        seen, lost = await self._in_scope()
+        return self._shared(seen), lost
+
+    def _shared(self, seen: list[str]) -> list[str]:
+        return self._scope.share.part(seen) if self._scope.share else seen
+
+    async def _in_scope(self) -> tuple[list[str], list[Record]]:
+        """The ids of the subscriptions of the scope, those of other shares too, and the gaps of their list.
 
         Raises:
             ScopeError: one was asked for that is not there, or there is none.
@@ -267,7 +296,7 @@ class Collector:
         clusters = [r for r in records if isinstance(r, Resource) and r.type.lower() == CLUSTERS.lower()]
         kept = {cluster.id.lower() for cluster in clusters if self._scope.holds(cluster)}
         unread = any(isinstance(r, Gap) and r.type.lower() == CLUSTERS.lower() for r in records)
-        if not kept and not unread:
+        if not kept and not unread and not self._scope.share:  # another share may hold what is asked for
             there = _some(f"{parse(c.id).group}/{parse(c.id).name}" for c in clusters)
             raise ScopeError(f"no cluster matches --resource-group, --cluster and --tag; there are: {there}")
         dropped = {cluster.id.lower() for cluster in clusters} - kept
@@ -285,17 +314,27 @@ class Collector:
         sure = _places(one for one in records if isinstance(one, Listing) and one not in self._indexed)
         found: list[Record] = []
         services = served(resources, self._asked)
-        for _ in range(_HOPS):
-            wanted = [one for one in (*reachable(resources, self._asked), *services) if not _listed(one, sure)]
-            services = ()
+        hops = _HOPS
+        while hops:
+            new = (one for one in services if one.lower() not in self._asked)
+            wanted = [one for one in (*reachable(resources, self._asked), *new) if not _listed(one, sure)]
             if not wanted:
                 break
+            if near := [one for one in wanted if self._is_another_share_s(one)]:
+                wanted = near  # the scan of a whole fleet has these in its lists, and goes so many hops from there
+            else:
+                hops, services = hops - 1, ()
             self._asked.update(one.lower() for one in wanted)
             self._note(f"following {len(wanted)} reference{'s' * (len(wanted) != 1)} beyond the scope")
             read = _flat(await asyncio.gather(*(self._follow(one) for one in wanted)))
             resources.update((record.id.lower(), record) for record in read if isinstance(record, Resource))
             found += read
         return [one for one in found if not self._gone(one)]
+
+    def _is_another_share_s(self, resource_id: str) -> bool:
+        """Whether another share of the fleet has a resource in its lists."""
+        parsed = parse(resource_id)
+        return f"/subscriptions/{parsed.subscription.lower()}" in self._elsewhere and parsed.type.lower() in _IN_LISTS
 
     def _gone(self, record: Record) -> bool:
         """Whether Azure Resource Manager says only that what Resource Graph did not list is not there."""
@@ -341,9 +380,10 @@ class Collector:
     async def _if_seen(self, subscriptions: Iterable[str], records: Sequence[Record]) -> list[Record]:
         """The lists that are made where a network shows that they hold something, and the parts of that."""
         networks = [one.body for one in records if isinstance(one, Resource) and one.type.lower() == _NETWORKS]
-        kinds: dict[str, str] = IF_RESOLVER if any(map(has_resolver, networks)) else {}
-        kinds = {**kinds, **(IF_VIRTUAL_HUB if any(map(is_connected_to_hub, networks)) else {})}
-        lists = [self._list(one, kind, kinds[kind]) for one in subscriptions for kind in kinds]
+        kinds = seen_in(networks)
+        if self._scope.share:  # a network that another share has may show it
+            kinds = tuple(_IF_SEEN)
+        lists = [self._list(one, kind, _IF_SEEN[kind]) for one in subscriptions for kind in kinds]
         found = _flat(await asyncio.gather(*lists))
         return [*found, *await self._parts(found)]
 

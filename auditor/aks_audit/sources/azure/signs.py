@@ -1,10 +1,16 @@
 """What a virtual network's body shows to be elsewhere: a DNS resolver, a Virtual WAN hub."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aks_audit.facts.resource_id import parse
-from aks_audit.sources.azure.plan import RESOLVERS
+from aks_audit.sources.azure.plan import IF_RESOLVER, IF_VIRTUAL_HUB, RESOLVERS
+
+
+def seen_in(networks: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """The types that are listed because some of these networks show that there is something of them."""
+    resolvers = IF_RESOLVER if any(map(has_resolver, networks)) else {}
+    return (*resolvers, *(IF_VIRTUAL_HUB if any(map(is_connected_to_hub, networks)) else ()))
 
 
 def has_resolver(network: dict[str, Any]) -> bool:
