@@ -12,6 +12,8 @@ from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold
 from aks_audit.progress import Progress, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aks_audit.commands.options import Commands
     from aks_audit.report import Report
     from aks_audit.scan import Wish
@@ -49,6 +51,11 @@ def add(commands: "Commands") -> None:
     )
     add_estate(scan, "audit the built-in sample estate")
     add_shard(scan)
+    add_reporting(scan)
+
+
+def add_reporting(scan: argparse.ArgumentParser) -> None:
+    """Put on a command what is asked of what was read, and which reports are made of the answers."""
     scan.add_argument("--output", type=Path, metavar="DIR", help="write the reports here (made if missing)")
     scan.add_argument(
         "--format",
@@ -118,21 +125,29 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> int:
-    from aks_audit.baseline import beyond  # noqa: PLC0415 - only a scan needs them
-    from aks_audit.results import Severity  # noqa: PLC0415
-    from aks_audit.scan import scan  # noqa: PLC0415
-
     if is_recorded(arguments):
         refuse_what_is_live(arguments)
     elif arguments.dry_run:
         return print_plan(arguments, progress)
+    return audit(arguments, progress, lambda: snapshot_of(arguments, progress))
+
+
+def audit(arguments: argparse.Namespace, progress: Progress, read: "Callable[[], Snapshot]") -> int:
+    """Audit what is read as `add_reporting`'s options ask, report, and give the exit code.
+
+    What cannot be served is refused before anything is read.
+    """
+    from aks_audit.baseline import beyond  # noqa: PLC0415 - only a scan needs them
+    from aks_audit.results import Severity  # noqa: PLC0415
+    from aks_audit.scan import scan  # noqa: PLC0415
+
     only_new, threshold = arguments.fail_on
     if only_new and not arguments.baseline:
         raise UsageError(f"--fail-on new:{threshold} needs --baseline REPORT, which says what is not new")
     reporters = reporters_of(arguments.format, arguments.output)
     _check_folders(arguments)
     wish = _wish(arguments)
-    recorded = snapshot_of(arguments, progress)
+    recorded = read()
     document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
     _warn_of_decisions(document, progress)
     deliver(document, reporters, arguments.output, progress)
