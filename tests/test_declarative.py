@@ -188,6 +188,7 @@ REFUSED = {
     "rule = [1]": "house.rule.toml: holds no rule",
     "[[rule]": "house.rule.toml: is not TOML",
     "a = " + "[" * 5000: "house.rule.toml: is not TOML",
+    "a = " + "9" * 5000: "house.rule.toml: is not TOML",
     "[[rules]]": "house.rule.toml: has no meaning for 'rules'",
     toml({}): "house.rule.toml:1: rule without an id: Object missing required field",
     "# first\n"

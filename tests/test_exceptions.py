@@ -165,6 +165,7 @@ def test_a_rule_that_there_is_not_is_told(tmp_path: Path) -> None:
         ("[exception]\nrule = 1\n", "[[exception]]"),
         ("exception = 3\n", "[[exception]]"),
         ("\x00", "is not TOML"),
+        ("a = " + "9" * 5000, "is not TOML"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, says: str) -> None:

@@ -137,7 +137,7 @@ def read(path: Path) -> Config:
         tables = tomllib.loads(text)
     except OSError as problem:
         raise ConfigError(f"{path}: cannot be read ({problem.strerror or problem})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # of a number that is too long, it is no more than a ValueError
         raise ConfigError(_not_toml(path, problem)) from None
     _check_tables(path, text, tables)
     return Config(

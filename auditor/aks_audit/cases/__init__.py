@@ -222,7 +222,7 @@ def read_cases(path: Path) -> tuple[Case, ...]:
     """
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")).get("case", []), tuple[Case, ...])
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as problem:
+    except (ValueError, RecursionError, msgspec.ValidationError) as problem:
         raise CaseError(f"{path}: {problem}") from None
 
 

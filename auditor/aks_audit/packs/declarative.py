@@ -101,7 +101,7 @@ def read(name: str, toml: str) -> Iterator[Rule]:
     """
     try:
         tables = tomllib.loads(toml)
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # of a number that is too long, it is no more than a ValueError
         raise DeclarationError(f"{name}: is not TOML: {problem}") from None
     told = tables.pop("rule", None)
     if tables:
