@@ -41,11 +41,16 @@ class OpenMetricsReporter:
     def render(self, report: Report, *, colour: bool = False) -> bytes:
         """The gauges, in the part of OpenMetrics that is Prometheus' older text format, too."""
         del colour  # a file has none
-        lines = [line for metric in _metrics(report) for line in _written(metric)]
-        return "\n".join([*lines, "# EOF", ""]).encode()
+        return written(metrics(report))
 
 
-def _written(metric: Metric) -> Iterator[str]:
+def written(gauges: Iterable[Metric], labels: Mapping[str, str] | None = None) -> bytes:
+    """Gauges as the text that both OpenMetrics and Prometheus' older format are; each series with these labels, too."""
+    lines = [line for metric in gauges for line in _written(metric, labels or {})]
+    return "\n".join([*lines, "# EOF", ""]).encode()
+
+
+def _written(metric: Metric, all_have: Mapping[str, str]) -> Iterator[str]:
     samples = list(metric.samples)
     if not samples:
         return
@@ -54,13 +59,11 @@ def _written(metric: Metric) -> Iterator[str]:
     if metric.unit:
         yield f"# UNIT {name} {metric.unit}"
     yield f"# HELP {name} {metric.says}"
-    written: dict[str, float] = {}
+    series: dict[str, float] = {}
     for sample in samples:
-        labels = ",".join(f'{label}="{_label(value)}"' for label, value in sample.labels.items())
-        written.setdefault(
-            f"{name}{{{labels}}}" if labels else name, sample.value
-        )  # of one series twice all is refused
-    yield from (f"{series} {value!r}" for series, value in written.items())
+        labels = ",".join(f'{label}="{_label(value)}"' for label, value in {**all_have, **sample.labels}.items())
+        series.setdefault(f"{name}{{{labels}}}" if labels else name, sample.value)  # of one series twice all is refused
+    yield from (f"{one} {value!r}" for one, value in series.items())
 
 
 def _label(hostile: str) -> str:
@@ -70,7 +73,8 @@ def _label(hostile: str) -> str:
     return line.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _metrics(report: Report) -> Iterator[Metric]:
+def metrics(report: Report) -> Iterator[Metric]:
+    """The gauges of a report."""
     yield from _of_the_scan(report)
     yield from _scores("score", "The score", [({}, report.score.overall)])
     clusters = {cluster.id.lower(): _named(cluster) for cluster in report.clusters}
