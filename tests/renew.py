@@ -8,6 +8,7 @@ from aks_audit import config, drift_reports
 from aks_audit.engine import load_rules
 from aks_audit.snapshot import encode
 from aks_audit_reports.json import schema
+from chart_pages import files as chart_files
 from checklists_page import page as checklists_page
 from compose.estates import ESTATES, demo
 from coverage_page import page
@@ -62,6 +63,7 @@ GENERATORS: Mapping[str, Callable[[], Mapping[str, bytes]]] = {
     "the list of permissions": _permissions,
     "the pages of rules and checklists": rule_pages,
     "the table of traps": _traps,
+    "the README and the roles of the chart": chart_files,
     "the page about checklists": _checklists,
     "the estates of the fixtures": _estates,
     "the estate of the demo": _demo,
