@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aks_audit.store.directory import UNFINISHED, DirectoryStore
-from aks_audit.store.store import NotThereError, StoreError, is_name
+from aks_audit.store.directory import DirectoryStore
+from aks_audit.store.store import UNFINISHED, NotThereError, StoreError, is_name
 
 
 def store_in(folder: Path) -> tuple[DirectoryStore, list[str]]:

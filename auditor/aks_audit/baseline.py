@@ -15,6 +15,8 @@ from aks_audit.errors import AuditError
 from aks_audit.report import SCHEMA_VERSION, Comparison, Fixed, FixedBy, Report, Scan
 from aks_audit.results import Finding, Outcome, Severity
 
+_REMEDY = "give a report that `aks-audit scan --format json` made"
+
 
 class BaselineError(AuditError):
     """A file that is no report to compare with; the message names it and says what to do."""
@@ -34,11 +36,21 @@ def read(path: Path) -> Report:
     Raises:
         BaselineError: it cannot be read, or is no report of aks-audit, or one of a later major version.
     """
-    remedy = "give a report that `aks-audit scan --format json` made"
     try:
-        report = msgspec.json.decode(path.read_bytes(), type=Report)
+        data = path.read_bytes()
     except OSError as problem:
-        raise BaselineError(f"{path}: cannot be read ({problem.strerror or problem}); {remedy}") from None
+        raise BaselineError(f"{path}: cannot be read ({problem.strerror or problem}); {_REMEDY}") from None
+    return decode(data, str(path), _REMEDY)
+
+
+def decode(data: bytes, path: str, remedy: str) -> Report:
+    """Decode a JSON report; `path` and `remedy` are for the message.
+
+    Raises:
+        BaselineError: it is no report of aks-audit, or one of a later major version.
+    """
+    try:
+        report = msgspec.json.decode(data, type=Report)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BaselineError(f"{path}: is no report of aks-audit ({problem}); {remedy}") from None
     if report.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:

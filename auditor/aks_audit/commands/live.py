@@ -22,7 +22,15 @@ def snapshot_of(arguments: "Namespace", progress: Progress) -> "Snapshot":
 
     if is_recorded(arguments):
         return snapshot.read([demo()] if arguments.demo else arguments.snapshot)
-    return snapshot.of(read_live(arguments, arguments.keep_snapshot, progress), arguments.keep_snapshot)
+    records = read_live(arguments, arguments.keep_snapshot, progress)
+    return snapshot.of(records, arguments.keep_snapshot or _in_store(arguments))
+
+
+def _in_store(arguments: "Namespace") -> Path | None:
+    """What a run's snapshot is called beside its reports, where the run is kept in a store."""
+    from aks_audit.store.runs import SNAPSHOT  # noqa: PLC0415
+
+    return Path(SNAPSHOT) if getattr(arguments, "store", None) else None
 
 
 def is_recorded(arguments: "Namespace") -> bool:
@@ -112,7 +120,7 @@ def print_plan(arguments: "Namespace", progress: Progress) -> int:
     finally:
         progress.close()
     sys.stdout.write(printable(planned.text))
-    for path in filter(None, (getattr(arguments, name, None) for name in ("output", "keep_snapshot"))):
+    for path in filter(None, (getattr(arguments, name, None) for name in ("output", "keep_snapshot", "store"))):
         progress.note(f"nothing is written to {path}: this was a dry run")
     return OK if planned.complete else INCOMPLETE
 

@@ -9,6 +9,8 @@ from aks_audit.commands import UsageError
 from aks_audit.progress import unobeyed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aks_audit.progress import Progress
     from aks_audit.report import Report, Reporter
 
@@ -75,11 +77,11 @@ def reader_left() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def reporters_of(wanted: tuple[str, ...] | None, output: Path | None) -> list["Reporter"]:
+def reporters_of(wanted: tuple[str, ...] | None, output: Path | None, *, stored: bool = False) -> list["Reporter"]:
     """The reporters of the formats that are asked for: where none is the summary, and with a folder `DEFAULT_FILES`.
 
     Raises:
-        UsageError: there is no such format, or several files have no folder to stand in.
+        UsageError: there is no such format, or several files have no folder to stand in, and are not `stored` either.
         ReportError: a format needs what is not installed.
     """
     import difflib  # noqa: PLC0415
@@ -96,7 +98,7 @@ def reporters_of(wanted: tuple[str, ...] | None, output: Path | None) -> list["R
         raise UsageError(f"no format {unknown[0]!r}; {meant}there are: {', '.join(sorted(there))}")
     reporters: list[Reporter] = [there[name].load() for name in names]
     _check(reporters)
-    if output is None and len([r for r in reporters if r.file_name]) > 1:
+    if output is None and not stored and len([r for r in reporters if r.file_name]) > 1:
         raise UsageError("more than one file format needs --output DIR")
     return reporters
 
@@ -110,8 +112,14 @@ def _check(reporters: list["Reporter"]) -> None:
             reporter.check()
 
 
-def deliver(document: "Report", reporters: list["Reporter"], output: Path | None, progress: "Progress") -> None:
-    """Write the reports: files into the folder, the rest to standard output.
+def deliver(
+    document: "Report",
+    reporters: list["Reporter"],
+    output: Path | None,
+    progress: "Progress",
+    keep: "Callable[[str, bytes], None] | None" = None,
+) -> None:
+    """Write the reports: files into the folder and to whom keeps them, the rest to standard output.
 
     Raises:
         ReportError: one could not be made; the others are written.
@@ -129,9 +137,12 @@ def deliver(document: "Report", reporters: list["Reporter"], output: Path | None
             continue
         if reporter.file_name is None:
             print_lines(data)
+            continue
+        if keep:
+            keep(reporter.file_name, data)
         elif output is None:
             print_bytes(data)
-        else:
+        if output:
             path = output / reporter.file_name
             write_atomically(path, data)
             progress.note(f"wrote {path}")

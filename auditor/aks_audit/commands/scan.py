@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError
+from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError, stored
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
 from aks_audit.commands.options import add_command, add_estate, add_rules, add_shard
 from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aks_audit.commands.options import Commands
+    from aks_audit.commands.stored import StoredRun
     from aks_audit.report import Report
     from aks_audit.scan import Wish
     from aks_audit.snapshot import Snapshot
@@ -34,6 +35,8 @@ examples:
   aks-audit scan --output out --baseline last/aks-audit.json --fail-on new:high
                                                         fail on what the last report has not
   aks-audit scan --rules house --output out             also ask the rules of your own in the folder house
+  aks-audit scan --store audits --scope production --keep 400
+                                                        keep the run, and compare it with the last one
   aks-audit scan --format markdown >> "$GITHUB_STEP_SUMMARY"
 
 """
@@ -52,6 +55,7 @@ def add(commands: "Commands") -> None:
     add_estate(scan, "audit the built-in sample estate")
     add_shard(scan)
     add_reporting(scan)
+    stored.add_store(scan)
 
 
 def add_reporting(scan: argparse.ArgumentParser) -> None:
@@ -137,28 +141,48 @@ def audit(arguments: argparse.Namespace, progress: Progress, read: "Callable[[],
 
     What cannot be served is refused before anything is read.
     """
-    from aks_audit.baseline import beyond  # noqa: PLC0415 - only a scan needs them
-    from aks_audit.results import Severity  # noqa: PLC0415
     from aks_audit.scan import scan  # noqa: PLC0415
 
-    only_new, threshold = arguments.fail_on
-    if only_new and not arguments.baseline:
-        raise UsageError(f"--fail-on new:{threshold} needs --baseline REPORT, which says what is not new")
-    reporters = reporters_of(arguments.format, arguments.output)
+    _must_know_what_is_new(arguments)
+    reporters = reporters_of(arguments.format, arguments.output, stored=arguments.store is not None)
     _check_folders(arguments)
-    wish = _wish(arguments)
+    run = stored.begin(arguments, progress)
+    wish = _wish(arguments, run)
     recorded = read()
     document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
     _warn_of_decisions(document, progress)
-    deliver(document, reporters, arguments.output, progress)
+    code = _exit_code(document, wish, arguments.fail_on)
+    with stored.kept(run, recorded, document, code):
+        deliver(document, reporters, arguments.output, progress, run.add if run else None)
     if arguments.evidence:
         _write_evidence(arguments.evidence, document, recorded, progress)
-    failures = document.failures(Severity(threshold))
+    return code
+
+
+def _must_know_what_is_new(arguments: argparse.Namespace) -> None:
+    """Refuse a threshold for what is new where nothing can say what is not."""
+    only_new, threshold = arguments.fail_on
+    if not only_new or arguments.baseline:
+        return
+    if arguments.store is None:
+        raise UsageError(
+            f"--fail-on new:{threshold} needs --baseline REPORT or --store PLACE, which says what is not new"
+        )
+    if getattr(arguments, "shard", None):
+        raise UsageError(f"a shard has no baseline; give --fail-on new:{threshold} to aks-audit merge")
+
+
+def _exit_code(document: "Report", wish: "Wish", fail_on: tuple[bool, str]) -> int:
+    from aks_audit.baseline import beyond  # noqa: PLC0415 - only a scan needs them
+    from aks_audit.results import Severity  # noqa: PLC0415
+
+    only_new, threshold = fail_on[0], Severity(fail_on[1])
+    failures = document.failures(threshold)
     if only_new and wish.before:
-        failures = tuple(beyond(wish.before, failures, Severity(threshold)))
+        failures = tuple(beyond(wish.before, failures, threshold))
     if failures:
         return FINDINGS
-    return OK if document.scan.complete and not document.unsettled(Severity(threshold)) else INCOMPLETE
+    return OK if document.scan.complete and not document.unsettled(threshold) else INCOMPLETE
 
 
 def _check_folders(arguments: argparse.Namespace) -> None:
@@ -204,7 +228,7 @@ def _write_evidence(folder: Path, document: "Report", recorded: "Snapshot", prog
     progress.note(f"wrote {written:,} file{'s' * (written != 1)} of evidence to {folder / 'aks-audit'}")
 
 
-def _wish(arguments: argparse.Namespace) -> "Wish":
+def _wish(arguments: argparse.Namespace, run: "StoredRun | None") -> "Wish":
     """What is asked of what is read; unusable files and names are refused before anything is."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
@@ -219,11 +243,12 @@ def _wish(arguments: argparse.Namespace) -> "Wish":
     choose((*load_checklists(), everything(rule.text for rule in rules)), tuple(arguments.checklist))
     installed = {rule.id for rule in load_rules()} if arguments.rules else {rule.id for rule in rules}
     file = arguments.config or config.find(Path.cwd())
+    before = baseline.read(arguments.baseline) if arguments.baseline else None
     return Wish(
         today=datetime.now(UTC).date(),
         checklists=tuple(arguments.checklist),
         config=config.read(file) if file else config.Config(),
-        before=baseline.read(arguments.baseline) if arguments.baseline else None,
+        before=run.baseline() if run and not before else before,
         pipeline=azure_pipelines.current(os.environ),
         rules=rules,
         named=frozenset(rule.id for rule in rules if rule.id not in installed),

@@ -11,10 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aks_audit.progress import one_line
-from aks_audit.store.store import LARGEST_FILE, Content, Entry, NotThereError, StoreError, is_name, must_be_name
-
-UNFINISHED = ".part"
-"""How the names of files end that are being written, or were when their writer ended."""
+from aks_audit.store.store import (
+    LARGEST_FILE,
+    UNFINISHED,
+    Content,
+    Entry,
+    NotThereError,
+    StoreError,
+    is_name,
+    must_be_name,
+)
 
 DEEPEST = 8
 """How deep folders are looked into; ours are five deep."""
@@ -28,6 +34,15 @@ class DirectoryStore:
     def __init__(self, folder: Path, warn: Callable[[str], None] = lambda _: None) -> None:
         self.place = str(folder)
         self._folder, self._warn = folder.resolve(), warn
+
+    def check(self) -> None:
+        """Raise where the folder can be neither made nor written in."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise StoreError(f"{self.place}: cannot be made ({problem.strerror or problem}); name another") from None
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise StoreError(f"{self.place}: is not yours to write in; name another folder")
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file, in place of what was there."""

@@ -107,6 +107,11 @@ class Draft:
         self._former: frozenset[str] = frozenset()
         self._begun = False
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the files that were written."""
+        return frozenset(self._files)
+
     def add(self, name: str, data: bytes) -> None:
         """Write a file of the run; a finished run of that name is no more, from its first file on."""
         if not self._begun:
@@ -147,14 +152,21 @@ def runs(store: Store, scope: str, warn: Warn) -> list[Run]:
 def shards(store: Store, scope: str, run: str, warn: Warn) -> list[Run]:
     """The finished runs of the shards of a run, in order of their ends; a shard may be there more than once."""
     there = _manifests(store, f"{scope}/{run}/{SHARDS}")
-    found = [_usable(store, place, entry, warn) for place, entry in there]
+    found = [usable(store, place, entry, warn) for place, entry in there]
     return sorted(filter(None, found), key=lambda run: (run.manifest.finished, run.manifest.scan))
 
 
-def last_complete(store: Store, scope: str, before: str, warn: Warn) -> Run | None:
-    """The last complete run of a scope before the one of that name, with a report."""
-    earlier = (run for run in _whole(store, scope, warn, latest_first=True) if run.place.run < before)
-    return next((run for run in earlier if run.manifest.complete and REPORT in run.files), None)
+def complete(store: Store, scope: str, before: str | None, warn: Warn) -> Iterator[Run]:
+    """The complete runs of a scope that have a report, the last first; only those before the one of that name."""
+    for run in _whole(store, scope, warn, latest_first=True):
+        earlier = before is None or run.place.run < before
+        if earlier and run.manifest.complete and REPORT in run.files:
+            yield run
+
+
+def last_complete(store: Store, scope: str, before: str | None, warn: Warn) -> Run | None:
+    """The last complete run of a scope with a report; only of those before the one of that name."""
+    return next(complete(store, scope, before, warn), None)
 
 
 def fetch(store: Store, run: Run, name: str) -> bytes:
@@ -213,11 +225,12 @@ def _whole(store: Store, scope: str, warn: Warn, *, latest_first: bool) -> Itera
     """The usable runs of a scope but for shards; each is read when it is its turn."""
     there = [(place, entry) for place, entry in _manifests(store, scope) if place.shard is None]
     for place, entry in sorted(there, reverse=latest_first):
-        if run := _usable(store, place, entry, warn):
+        if run := usable(store, place, entry, warn):
             yield run
 
 
-def _usable(store: Store, place: Place, entry: Entry, warn: Warn) -> Run | None:
+def usable(store: Store, place: Place, entry: Entry, warn: Warn) -> Run | None:
+    """The run of a place whose manifest is that file; None, and it is said, where it is unusable."""
     if entry.size > LARGEST_MANIFEST:
         warn(f"{store.place}: {entry.name} is passed over; it has {entry.size:,} bytes, and is no manifest of a run")
         return None

@@ -11,6 +11,9 @@ from aks_audit.progress import one_line
 LARGEST_FILE = 2**31
 """How many bytes a file of a store may have; a larger one is none of ours."""
 
+UNFINISHED = ".part"
+"""How the names of files end that are being written, or were when their writer ended."""
+
 _PART = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
@@ -42,6 +45,10 @@ class Store(Protocol):
 
     place: str
     """What people call it."""
+
+    def check(self) -> None:
+        """Raise where it cannot be used, so that nobody learns it after a long scan."""
+        ...
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file, in place of what was there."""

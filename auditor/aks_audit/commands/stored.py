@@ -1,0 +1,224 @@
+"""The run of an audit that a store keeps: its options, its baseline, its files, and what it ends."""
+
+import argparse
+import gzip
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from aks_audit.commands import UNUSABLE, UsageError
+from aks_audit.progress import Progress, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from aks_audit.report import Report
+    from aks_audit.snapshot import Snapshot
+    from aks_audit.store.runs import Run
+    from aks_audit.store.store import Store
+
+PLACE = "this folder"
+
+
+def add_store(command: argparse.ArgumentParser) -> None:
+    """Put on a command that its run is kept in a store."""
+    stored = command.add_argument_group("the store of scheduled runs")
+    stored.add_argument(
+        "--store",
+        metavar="PLACE",
+        help=f"keep the snapshot and the reports in {PLACE}; the baseline is the last complete run that is there",
+    )
+    stored.add_argument(
+        "--scope", type=_name, metavar="NAME", help="what the run is one of, such as production (default: default)"
+    )
+    stored.add_argument(
+        "--run",
+        type=_name,
+        dest="run_name",
+        metavar="NAME",
+        help="what the run is called (default: its start, as 20261122T020000Z)",
+    )
+    stored.add_argument(
+        "--keep",
+        type=_days,
+        metavar="DAYS",
+        help="delete the scope's runs that are older, but never its last complete one (default: all are kept)",
+    )
+
+
+def _name(text: str) -> str:
+    from aks_audit.store.runs import is_scope_or_run  # noqa: PLC0415 - only where it was asked for
+
+    if not is_scope_or_run(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name; use letters, digits, '.', '-' and '_'")
+    return text
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days above 0, such as 90")
+    return int(text)
+
+
+def begin(arguments: argparse.Namespace, progress: Progress) -> "StoredRun | None":
+    """The run that the arguments ask to keep, and None where they do not. What cannot be kept is refused at once."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    if arguments.store is None:
+        options = {"--scope": arguments.scope, "--run": arguments.run_name, "--keep": arguments.keep}
+        if given := [option for option, value in options.items() if value is not None]:
+            raise UsageError(f"{given[0]} is of runs that are kept; name their place with --store PLACE")
+        return None
+    shard = getattr(arguments, "shard", None)
+    if shard and arguments.run_name is None:
+        raise UsageError("--shard with --store needs --run NAME, the same for all shards of the run")
+    if shard and arguments.keep is not None:
+        raise UsageError("a shard deletes nothing; give --keep to aks-audit merge")
+    started = datetime.now(UTC)
+    run = StoredRun(arguments, str(shard) if shard else None, started, progress)
+    run.store.check()
+    return run
+
+
+def open_store(arguments: argparse.Namespace, progress: Progress) -> "Store":
+    """The store that the arguments name, signed in to as they say."""
+    from aks_audit.store.places import opened  # noqa: PLC0415 - only where it was asked for
+
+    return opened(arguments.store, progress.warn)
+
+
+class StoredRun:
+    """A run that is being made, and is there for readers once `finish` has returned."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, shard: str | None, started: "datetime", progress: Progress
+    ) -> None:
+        from aks_audit.store.runs import Draft, Place, run_name  # noqa: PLC0415 - only where it was asked for
+
+        self.store = open_store(arguments, progress)
+        self.place = Place(
+            arguments.scope or "default",
+            arguments.run_name or run_name(started),
+            shard,
+            progress.scan_id if shard else "",
+        )
+        self._draft = Draft(self.store, self.place)
+        self._keep, self._started, self._progress = arguments.keep, started, progress
+
+    def baseline(self) -> "Report | None":
+        """The report of the last complete run of the scope before this one; a shard has none."""
+        from aks_audit.errors import AuditError  # noqa: PLC0415
+        from aks_audit.store.runs import complete  # noqa: PLC0415
+
+        if self.place.shard:
+            return None
+        for run in complete(self.store, self.place.scope, self.place.run, self._progress.warn):
+            try:
+                report = report_of(self.store, run)
+            except AuditError as problem:
+                self._progress.warn(f"{problem}; it is no baseline, an earlier run is looked for")
+                continue
+            self._progress.note(f"the baseline is the run {run.place.folder} of {self.store.place}")
+            return report
+        self._progress.note(
+            f"{self.store.place} has no complete run of {self.place.scope} before this one, and so no baseline"
+        )
+        return None
+
+    def add(self, name: str, data: bytes) -> None:
+        """Keep a report; the JSON one is compressed, without a time."""
+        from aks_audit.store.runs import REPORT  # noqa: PLC0415
+
+        if f"{name}.gz" == REPORT:
+            name, data = REPORT, gzip.compress(data, compresslevel=6, mtime=0)
+        self._draft.add(name, data)
+
+    def finish(self, recorded: "Snapshot", document: "Report", code: int) -> "Run":
+        """Keep what was read, and the JSON report in any case; then the run is there, and older ones may end."""
+        from datetime import UTC, datetime  # noqa: PLC0415
+
+        from aks_audit import __version__  # noqa: PLC0415
+        from aks_audit.store.runs import REPORT, SCHEMA, SNAPSHOT, Manifest  # noqa: PLC0415
+        from aks_audit_reports.json import REPORTER  # noqa: PLC0415
+
+        self._draft.add(SNAPSHOT, _encoded(recorded))
+        if REPORT not in self._draft.names:
+            self.add(REPORTER.file_name, REPORTER.render(document))
+        manifest = Manifest(
+            schema=SCHEMA,
+            scope=self.place.scope,
+            run=self.place.run,
+            scan=self._progress.scan_id,
+            shard=self.place.shard,
+            tool=__version__,
+            started=_rfc3339(self._started),
+            finished=_rfc3339(datetime.now(UTC)),
+            complete=document.scan.complete,
+            exit_code=code,
+            files=(),
+        )
+        run = self._draft.finish(manifest)
+        self._progress.note(f"kept as {run.place.folder} in {self.store.place}")
+        self._prune(run)
+        return run
+
+    def _prune(self, run: "Run") -> None:
+        from aks_audit.store.retention import prune  # noqa: PLC0415 - only where it was asked for
+        from aks_audit.store.store import StoreError  # noqa: PLC0415
+
+        if self._keep is None:
+            return
+        try:
+            ended = prune(self.store, run, self._keep, self._progress.warn)
+        except StoreError as problem:
+            self._progress.warn(f"not all runs older than {self._keep} days could be deleted: {problem}")
+            return
+        for folder in ended:
+            self._progress.note(f"deleted {one_line(folder)}, which was older than {self._keep} days")
+
+
+@contextmanager
+def kept(run: StoredRun | None, recorded: "Snapshot", document: "Report", code: int) -> "Iterator[None]":
+    """Let the reports be delivered, and finish the run, if there is one, even where one of them could not be made."""
+    from aks_audit.report import ReportError  # noqa: PLC0415
+
+    try:
+        yield
+    except ReportError:
+        if run:
+            run.finish(recorded, document, UNUSABLE)
+        raise
+    if run:
+        run.finish(recorded, document, code)
+
+
+def report_of(store: "Store", run: "Run") -> "Report":
+    """The report of a run.
+
+    Raises:
+        StoreError, BaselineError: it is not there, or is damaged.
+    """
+    from aks_audit.baseline import decode  # noqa: PLC0415 - only where there is one
+    from aks_audit.store.runs import REPORT, fetch, unpacked  # noqa: PLC0415
+
+    path = f"{store.place}: {run.place.folder}/{REPORT}"
+    return decode(unpacked(fetch(store, run, REPORT), path), path, "delete that run")
+
+
+def _encoded(recorded: "Snapshot") -> bytes:
+    """What was read as one snapshot file, whose headers say how many records follow."""
+    import msgspec  # noqa: PLC0415
+
+    from aks_audit.snapshot import encode  # noqa: PLC0415
+
+    gaps, resources = ([one for one, _ in placed] for placed in (recorded.gaps, recorded.resources))
+    follow = len(recorded.listings) + len(gaps) + len(resources)
+    headers = [
+        msgspec.structs.replace(header, documents=0 if place else follow)
+        for place, header in enumerate(recorded.headers)
+    ]
+    return gzip.compress(encode([*headers, *recorded.listings, *gaps, *resources]), compresslevel=6, mtime=0)
+
+
+def _rfc3339(time: "datetime") -> str:
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
