@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError, stored
+from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError, notify, stored
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
 from aks_audit.commands.options import add_command, add_estate, add_rules, add_shard
 from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
@@ -14,6 +14,7 @@ from aks_audit.progress import Progress, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aks_audit.commands.notify import Nobody, Teller
     from aks_audit.commands.options import Commands
     from aks_audit.commands.stored import StoredRun
     from aks_audit.report import Report
@@ -109,6 +110,7 @@ def add_reporting(scan: argparse.ArgumentParser) -> None:
         help="exceptions, severities, disabled rules and sources (default: the nearest aks-audit.toml, from here up to "
         "the root of the repository)",
     )
+    notify.add_notify(scan)
 
 
 def _formats() -> str:
@@ -141,6 +143,13 @@ def audit(arguments: argparse.Namespace, progress: Progress, read: "Callable[[],
 
     What cannot be served is refused before anything is read.
     """
+    with notify.teller_of(arguments, progress) as teller:
+        return _audit(arguments, progress, read, teller)
+
+
+def _audit(
+    arguments: argparse.Namespace, progress: Progress, read: "Callable[[], Snapshot]", teller: "Teller | Nobody"
+) -> int:
     from aks_audit.scan import scan  # noqa: PLC0415
 
     _must_know_what_is_new(arguments)
@@ -156,7 +165,7 @@ def audit(arguments: argparse.Namespace, progress: Progress, read: "Callable[[],
         deliver(document, reporters, arguments.output, progress, run.add if run else None)
     if arguments.evidence:
         _write_evidence(arguments.evidence, document, recorded, progress)
-    return code
+    return teller.tell(document, wish.before, code, run)
 
 
 def _must_know_what_is_new(arguments: argparse.Namespace) -> None:

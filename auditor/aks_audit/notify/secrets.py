@@ -90,7 +90,7 @@ def _is_loopback(host: str) -> bool:
 def _parts(url: str) -> Iterator[str]:
     """What of an address may be told by an error or an answer, and must not be told on."""
     parsed: SplitResult = urlsplit(url)
-    pieces = [url, f"{parsed.path}?{parsed.query}", parsed.path, parsed.query]
+    pieces = [url, f"{parsed.path}?{parsed.query}", parsed.path, parsed.query, parsed.netloc, parsed.hostname or ""]
     pieces += [*parsed.path.split("/"), *(value for _, value in parse_qsl(parsed.query))]
     for piece in pieces:
         yield from (one for one in (piece, unquote(piece)) if len(one) >= _SHORTEST_PART)
