@@ -3,21 +3,23 @@
 import asyncio
 import gc
 import os
-import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from aks_audit.progress import Progress, one_line
+from aks_audit.signals import Signals
 from aks_audit.snapshot import Collected, Gap, Header, Resource
 from aks_audit.sources.azure.collect import Collector, Scope
 from aks_audit.sources.azure.pipeline import RESOURCE_GRAPH, RUN_COMMAND, USER_CREDENTIAL, Pipeline
 from aks_audit.sources.azure.plan import CLUSTERS, OF_DIRECTORY, POLICY_STATES, describe
 from aks_audit.sources.azure.sign_in import Cloud, SignInError, cloud, credential, sign_in
 from aks_audit.sources.deadline import Deadline
+from aks_audit.sources.journal import Journal
 from aks_audit.sources.kubernetes import ways
 from aks_audit.sources.kubernetes.collect import Inside
 from aks_audit.sources.kubernetes.reader import Reader
@@ -70,8 +72,12 @@ class _Session(NamedTuple):
     deadline: Deadline
 
 
-def collect(request: Request, progress: Progress) -> Sequence[Collected]:
+def collect(
+    request: Request, progress: Progress, signals: Signals | None = None, journal: Journal | None = None
+) -> Sequence[Collected]:
     """Collect the records of a scan. `progress` is told of each step, call and read.
+
+    A signal ends it in order. What the `journal` has fresh is not read again, and what is read goes there.
 
     Raises:
         KubeconfigError: the kubeconfig that was asked for by name cannot be used.
@@ -82,7 +88,8 @@ def collect(request: Request, progress: Progress) -> Sequence[Collected]:
     # Bodies hold no cycles; looking for some in all of them again and again takes as long as reading them.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
     try:
-        return asyncio.run(_signed_in(request, progress, lambda session: _scan(session, request, progress)))
+        scanning = partial(_scan, request=request, progress=progress, journal=journal)
+        return asyncio.run(_signed_in(request, progress, scanning, signals, journal))
     finally:
         gc.freeze()  # what was read is kept to the end, and need not be looked through
         gc.set_threshold(*usual)
@@ -131,23 +138,31 @@ def permitted(request: Request, needs: "Sequence[Need]", progress: Progress) -> 
     return asyncio.run(_signed_in(request, progress, asked))
 
 
-async def _scan(session: _Session, request: Request, progress: Progress) -> list[Collected]:
+async def _scan(
+    session: _Session, request: Request, progress: Progress, journal: Journal | None = None
+) -> list[Collected]:
     """Everything that is asked for of Azure, and then of its clusters."""
     means = _means(session, request)
     records: list[Collected] = [*await session.collector.collect()]
     resources = [record for record in records if isinstance(record, Resource)]
     clusters = [one for one in resources if one.type.lower() == CLUSTERS.lower()]
     means = means.knowing(resources, alone=len(clusters) == 1)
-    records += await _inside(session, request, progress, means).collect(clusters)
-    return [_finished(record) if isinstance(record, Header) else record for record in records]
+    records += await _inside(session, request, progress, means, journal=journal).collect(clusters)
+    since = journal.since if journal else None
+    return [_finished(record, since) if isinstance(record, Header) else record for record in records]
 
 
 def _means(session: _Session, request: Request) -> ways.Means:
     return ways.means(request.inside, session.pipeline.post, session.credential, environment=os.environ)
 
 
-def _inside(
-    session: _Session, request: Request, progress: Progress, means: ways.Means, reader: type[Reader] = Reader
+def _inside(  # noqa: PLR0913, PLR0917 - each is needed, and the last two can stay as they are
+    session: _Session,
+    request: Request,
+    progress: Progress,
+    means: ways.Means,
+    reader: type[Reader] = Reader,
+    journal: Journal | None = None,
 ) -> Inside:
     """What reads inside clusters, each by the way that was asked for."""
     pipeline = session.pipeline
@@ -161,46 +176,66 @@ def _inside(
         command=lambda access: RunCommand(access, pipeline.post, pipeline.get),
         reader=reader,
         optional=request.inside.reads,
+        left=progress.left,
+        journal=journal,
+        asked="\n".join(map(str, request.inside)),
     )
 
 
-def _finished(header: Header) -> Header:
-    return msgspec.structs.replace(header, finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+def _finished(header: Header, since: str | None) -> Header:
+    """The header with the end of the scan; it began when the earliest of what was taken from a journal was read."""
+    started = min(filter(None, (header.started, since)), default=None)
+    return msgspec.structs.replace(header, started=started, finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-async def _signed_in(request: Request, progress: Progress, ask: Callable[[_Session], Awaitable[_T]]) -> _T:
+async def _signed_in(
+    request: Request,
+    progress: Progress,
+    ask: Callable[[_Session], Awaitable[_T]],
+    signals: Signals | None = None,
+    journal: Journal | None = None,
+) -> _T:
     where = cloud(request.cloud)
     deadline = Deadline()
     loop = asyncio.get_running_loop()
     timer = loop.call_later(request.timeout, deadline.end, f"the scan's time of {request.timeout:g} s was up")
     ticking = asyncio.ensure_future(_tick(progress))
-    with suppress(NotImplementedError):  # no signal handlers on Windows; there Ctrl-C ends the command
-        loop.add_signal_handler(signal.SIGINT, deadline.end, "the scan was interrupted")
+    progress.enter("reading")
+
+    def end(reason: str) -> None:
+        loop.call_soon_threadsafe(deadline.end, reason)
+
     try:
-        async with (
-            credential(request.auth, where) as signed_in,
-            Pipeline(
-                signed_in, where.resource_manager, where.scope, called=progress.called, posts=request.posts
-            ) as pipeline,
-            _directory(signed_in, where, request, progress) as directory,
-        ):
-            await _sign_in(signed_in, where.scope, deadline)
-            collector = Collector(
-                pipeline.get,
-                request.scope,
-                deadline,
-                progress.note,
-                progress.read,
-                post=pipeline.post if request.graph else None,
-                directory=directory.get if directory else None,
-                query=pipeline.post if POLICY_STATES in request.scope.optional else None,
-            )
-            return await ask(_Session(collector, pipeline, signed_in, deadline))
+        with nullcontext(signals) if signals else Signals(progress) as heard, heard.meanwhile(end):
+            async with (
+                credential(request.auth, where) as signed_in,
+                Pipeline(
+                    signed_in,
+                    where.resource_manager,
+                    where.scope,
+                    called=progress.called,
+                    waited=progress.waited,
+                    posts=request.posts,
+                ) as pipeline,
+                _directory(signed_in, where, request, progress) as directory,
+            ):
+                await _sign_in(signed_in, where.scope, deadline)
+                collector = Collector(
+                    pipeline.get,
+                    request.scope,
+                    deadline,
+                    progress.note,
+                    progress.read,
+                    left=progress.left,
+                    journal=journal,
+                    post=pipeline.post if request.graph else None,
+                    directory=directory.get if directory else None,
+                    query=pipeline.post if POLICY_STATES in request.scope.optional else None,
+                )
+                return await ask(_Session(collector, pipeline, signed_in, deadline))
     finally:
         ticking.cancel()
         timer.cancel()
-        with suppress(NotImplementedError):
-            loop.remove_signal_handler(signal.SIGINT)
 
 
 def _directory(
@@ -212,7 +247,7 @@ def _directory(
     """Calls to the cloud's Microsoft Graph, with tokens of its own; None where nobody asked for what it tells."""
     if where.graph is None or not set(OF_DIRECTORY) & set(request.scope.optional):
         return nullcontext()
-    return Pipeline(signed_in, where.graph, f"{where.graph}/.default", called=progress.called)
+    return Pipeline(signed_in, where.graph, f"{where.graph}/.default", called=progress.called, waited=progress.waited)
 
 
 async def _sign_in(signed_in: Any, scope: str, deadline: Deadline) -> None:  # noqa: ANN401 - one of several kinds

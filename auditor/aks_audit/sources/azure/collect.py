@@ -1,7 +1,7 @@
 """One scan of Azure: the subscriptions of the scope, their lists, and what the clusters lead to beyond them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from msgspec import UNSET
 from aks_audit import __version__
 from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import parse, scopes, within
-from aks_audit.progress import one_line
+from aks_audit.progress import Event, event, one_line
 from aks_audit.shards import Share
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource, Shard
 from aks_audit.sources.azure.errors import failed
@@ -48,6 +48,7 @@ from aks_audit.sources.azure.reader import Reader
 from aks_audit.sources.azure.references import client_id, reachable, region, served
 from aks_audit.sources.azure.signs import seen_in
 from aks_audit.sources.deadline import Deadline
+from aks_audit.sources.journal import Journal, key_of
 
 _MOST_NAMES = 50
 _NOT_FOUND = 404
@@ -116,17 +117,20 @@ class Collector:
     """Collects by a pipeline's `get`. `note` is told what is being done, a line each; `read`, how many records came.
 
     With a `post`, lists are read by Resource Graph where it has them whole. `directory` gets of Microsoft Graph, and
-    `query` posts to Resource Graph what was asked for by name.
+    `query` posts to Resource Graph what was asked for by name. `left` is told how many reads are known to be ahead, and
+    of each that it came to its end. What the `journal` has fresh is not read again, and what is read goes there.
     """
 
-    def __init__(  # noqa: PLR0913 - each is needed, and the last two can stay as they are
+    def __init__(  # noqa: PLR0913 - each is needed, and the last ones can stay as they are
         self,
         get: Getter,
         scope: Scope,
         deadline: Deadline,
-        note: Callable[[str], None],
+        note: Callable[[Event], None],
         read: Callable[[int], None] = lambda _resources: None,
         *,
+        left: Callable[[int], None] = lambda _reads: None,
+        journal: Journal | None = None,
         post: Poster | None = None,
         directory: Getter | None = None,
         query: Poster | None = None,
@@ -138,6 +142,7 @@ class Collector:
         self._indexed: set[Listing] = set()
         self._elsewhere: set[str] = set()
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
+        self._left, self._journal = left, journal
         self._asked: set[str] = set()
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._reads = _reads(scope.optional)
@@ -154,7 +159,8 @@ class Collector:
         seen, lost = await self._in_scope()
         subscriptions = self._shared(seen)
         self._elsewhere = {one.lower() for one in seen}.difference(one.lower() for one in subscriptions)
-        self._note(f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}")
+        told = f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}"
+        self._note(event("reading", told, subscriptions=len(subscriptions)))
         by_graph = await self._by_graph(self._graph, subscriptions) if self._graph else []
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
         records += await self._beyond(records)
@@ -180,19 +186,21 @@ class Collector:
         """What Resource Graph holds of the subscriptions, and the listings of what it is known to hold whole."""
         starts = range(0, len(subscriptions), GRAPH_SUBSCRIPTIONS)
         batches = [subscriptions[start : start + GRAPH_SUBSCRIPTIONS] for start in starts]
-        reads = [self._bound(graph.lists(batch), batch[0], RESOURCE_GRAPH) for batch in batches]
+        reads = [self._bound(graph.lists(one), one[0], RESOURCE_GRAPH, *one) for one in batches]
         found = _flat(await asyncio.gather(*reads))
         self._indexed = {one for one in found if isinstance(one, Listing)}
         for reason in dict.fromkeys(one.reason for one in found if isinstance(one, Gap)):
-            self._note(f"Resource Graph does not give all: {reason}")
+            self._note(event("graph-incomplete", f"Resource Graph does not give all: {reason}"))
         return found
 
     async def _lists(self, subscriptions: Sequence[str], by_graph: list[Record]) -> list[Record]:
         """The lists of the plan: what Resource Graph has of them, and those that it has not whole."""
         asked = [Listing(type=kind, scope=subscription) for subscription in subscriptions for kind in LISTED]
         left = [one for one in asked if one not in self._indexed]
+        self._left(len(left))
         lists = await asyncio.gather(*(self._of_one(one, left) for one in subscriptions))
-        self._note(f"read {len(asked)} list{'s' * (len(asked) != 1)}, {len(left)} of them one by one")
+        told = f"read {len(asked)} list{'s' * (len(asked) != 1)}, {len(left)} of them one by one"
+        self._note(event("listed", told, lists=len(asked), one_by_one=len(left)))
         return merged(by_graph, lists) if by_graph else _flat(lists)
 
     async def _of_one(self, subscription: str, left: Iterable[Listing]) -> list[Record]:
@@ -214,6 +222,7 @@ class Collector:
         lists say keeps the processor busy.
         """
         async with self._turns:
+            self._left(-1)  # from here on it is counted as under way
             return await self._list(one.scope, one.type, LISTED[one.type])
 
     async def subscriptions(self) -> tuple[list[str], list[Record]]:
@@ -276,14 +285,26 @@ class Collector:
         lists = (self._list(subscription, CLUSTERS, LISTED[CLUSTERS]) for subscription in subscriptions)
         return self._narrowed(_flat(await asyncio.gather(*lists)))
 
-    async def _bound(self, reading: Awaitable[list[Record]], scope: str, kind: str) -> list[Record]:
+    async def _bound(
+        self, reading: Coroutine[Any, Any, list[Record]], scope: str, kind: str, *key: str
+    ) -> list[Record]:
+        """What a read gives in time, or gave a run before that left it in the journal under this key."""
+        known = self._journal.take(key_of(kind, *key)) if self._journal else None
+        if known is not None:
+            reading.close()
+            return known
+        began = self._journal.now() if self._journal else None
+        self._left(1)
         records = await self._deadline.bound(reading, scope, kind)
+        self._left(-1)
+        if self._journal and began:
+            self._journal.add(key_of(kind, *key), began, records)
         self._read(sum(isinstance(record, Resource) for record in records))
         return records
 
     async def _list(self, scope: str, kind: str, api_version: str, path: str = "", query: str = "") -> list[Record]:
         url = f"{scope}/{path or f'providers/{kind}'}?api-version={api_version}{query}"
-        return await self._bound(self._reader.listing(url, scope, kind), scope, kind)
+        return await self._bound(self._reader.listing(url, scope, kind), scope, kind, url)
 
     def _narrowed(self, records: list[Record]) -> list[Record]:
         """The records without the clusters that were not asked for.
@@ -325,7 +346,8 @@ class Collector:
             else:
                 hops, services = hops - 1, ()
             self._asked.update(one.lower() for one in wanted)
-            self._note(f"following {len(wanted)} reference{'s' * (len(wanted) != 1)} beyond the scope")
+            told = f"following {len(wanted)} reference{'s' * (len(wanted) != 1)} beyond the scope"
+            self._note(event("following", told, references=len(wanted)))
             read = _flat(await asyncio.gather(*(self._follow(one) for one in wanted)))
             resources.update((record.id.lower(), record) for record in read if isinstance(record, Resource))
             found += read
@@ -343,7 +365,7 @@ class Collector:
     async def _follow(self, resource_id: str) -> list[Record]:
         kind = parse(resource_id).type
         version = FOLLOWED[kind.lower()]
-        return await self._bound(self._reader.resource(resource_id, version), resource_id, kind)
+        return await self._bound(self._reader.resource(resource_id, version), resource_id, kind, resource_id, version)
 
     async def _parts(self, records: Iterable[Record]) -> list[Record]:
         """The reads of single resources: relevant zones, firewall policies, and what was asked for by name.
@@ -399,7 +421,7 @@ class Collector:
         clusters = {one.lower() for one in there}
         starts = range(0, len(subscriptions), GRAPH_SUBSCRIPTIONS)
         batches = [subscriptions[start : start + GRAPH_SUBSCRIPTIONS] for start in starts]
-        reads = [self._bound(self._queries.states(batch), batch[0], STATES) for batch in batches]
+        reads = [self._bound(self._queries.states(one), one[0], STATES, *one) for one in batches]
         found = _flat(await asyncio.gather(*reads))
         kept = [one for one in found if not isinstance(one, Resource) or _holder(one.id) in clusters]
         told = {_holder(one.id) for one in kept if isinstance(one, Resource)}
@@ -426,7 +448,7 @@ class Collector:
             return []
         if self._directory is None:
             return [failed(ACCESS, ACCESS_POLICIES, _NO_DIRECTORY)]
-        return await self._bound(self._directory.access_policies(), ACCESS, ACCESS_POLICIES)
+        return await self._bound(self._directory.access_policies(), ACCESS, ACCESS_POLICIES, ACCESS)
 
     async def _applications(self, records: Iterable[Record]) -> list[Record]:
         """What Microsoft Graph tells of the applications that the clusters sign in as, where that was asked for."""
@@ -440,7 +462,7 @@ class Collector:
         own = f"{DIRECTORY}/applications/{client}"
         if self._directory is None:
             return [failed(own, APPLICATIONS, _NO_DIRECTORY)]
-        return await self._bound(self._directory.application(client), own, APPLICATIONS)
+        return await self._bound(self._directory.application(client), own, APPLICATIONS, own)
 
     def _not_asked(self) -> list[Record]:
         """What rules ask for and nobody has asked for here: one gap a read, whatever the number of resources."""
@@ -454,7 +476,7 @@ class Collector:
             return [one for one in records if not (read.query and isinstance(one, Listing))]
         url = f"{where}/{read.path}?api-version={read.api_version}"
         own = f"{where}/{read.path}"
-        return await self._bound(self._reader.whole(url, own, read.type, read.whole), own, read.type)
+        return await self._bound(self._reader.whole(url, own, read.type, read.whole), own, read.type, url)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -30,11 +30,12 @@ class Bucket:
         self._burst, self._rate, self._clock = burst, rate, clock
         self._tokens, self._at = burst, clock()
 
-    async def take(self) -> None:
-        """Take one token, in turn."""
+    async def take(self) -> float:
+        """Take one token, in turn, and tell how many seconds that took."""
         wait = self.reserve()
         if wait > 0:
             await asyncio.sleep(wait)
+        return wait
 
     def left(self, tokens: float) -> None:
         """What the server says is left; it knows of other callers too."""
@@ -59,17 +60,21 @@ class Bucket:
 
 
 class Limiter:
-    """The buckets of a scan, by subscription."""
+    """The buckets of a scan, by subscription. `waited` is told of each wait, in seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        waited: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self._clock, self._waited = clock, waited
         self._buckets: dict[tuple[str, bool], Bucket] = {}
         self._graph = Bucket(GRAPH_BURST, GRAPH_RATE, clock)
 
     async def admit(self, path: str) -> None:
         """Wait until a call of this path may be made."""
-        for bucket in self.buckets(path):
-            await bucket.take()
+        if wait := sum([await bucket.take() for bucket in self.buckets(path)]):
+            self._waited(wait)
 
     def learn(self, path: str, headers: Mapping[str, str], retry_after: float | None) -> None:
         """Take from an answer what is left, and how long to wait."""

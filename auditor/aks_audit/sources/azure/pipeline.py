@@ -140,6 +140,7 @@ class Pipeline:
         scope: str,
         *,
         called: Callable[[str, str, int], None] = lambda _method, _url, _status: None,
+        waited: Callable[[float], None] = lambda _seconds: None,
         retries: int = RETRIES,
         posts: Collection[str] = (),
     ) -> None:
@@ -149,7 +150,7 @@ class Pipeline:
         self._credential = credential
         self._called = called
         self._retries = retries
-        self._limiter = Limiter()
+        self._limiter = Limiter(waited=waited)
 
     async def __aenter__(self) -> Self:
         from aiohttp import ClientSession, TCPConnector  # noqa: PLC0415 - the event loop must run
