@@ -35,6 +35,13 @@ def test_a_finding_at_the_threshold_is_1(tmp_path: Path) -> None:
     assert main(["scan", "--snapshot", str(weak), "--fail-on", "critical"]) == 0
 
 
+def test_where_no_failure_counts_only_what_could_not_be_read_does(tmp_path: Path) -> None:
+    weak = estate(tmp_path, set={"cluster properties.disableLocalAccounts": False})
+    assert main(["scan", "--snapshot", str(weak), "--fail-on", "none"]) == 0
+    both = estate(tmp_path, refuse=["routes"], set={"cluster properties.disableLocalAccounts": False})
+    assert main(["scan", "--snapshot", str(both), "--fail-on", "none"]) == 3
+
+
 def test_incomplete_is_3_and_a_finding_wins_over_it(tmp_path: Path) -> None:
     assert main(["scan", "--snapshot", str(estate(tmp_path, refuse=["routes"]))]) == 3
     both = estate(tmp_path, refuse=["routes"], set={"cluster properties.disableLocalAccounts": False})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aks_audit.commands import OK
 from aks_audit.commands.options import add_command
 from aks_audit.commands.output import FORMATS, print_bytes
-from aks_audit.commands.scan import SEVERITIES
+from aks_audit.commands.scan import NO_SEVERITY, SEVERITIES
 from aks_audit.progress import Progress
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _run(commands: "Commands", arguments: argparse.Namespace, _progress: Progres
         "scan": {
             "--checklist": [*(checklist.name for checklist in load_checklists()), EVERYTHING],
             "--format": [*FORMATS],
-            "--fail-on": [*SEVERITIES],
+            "--fail-on": [*SEVERITIES, NO_SEVERITY],
         },
     }
     places = list(_places(commands, "", named))

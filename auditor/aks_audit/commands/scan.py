@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
+NO_SEVERITY = "none"
 
 
 SCAN_EXAMPLES = """\
@@ -95,7 +96,7 @@ def add_reporting(scan: argparse.ArgumentParser) -> None:
         default=(False, "high"),
         metavar="[new:]SEVERITY",
         help=f"exit with 1 on failures this severe or worse: {', '.join(SEVERITIES)} (default: high); with new: before "
-        "it, on those alone that the baseline has not",
+        f"it, on those alone that the baseline has not; {NO_SEVERITY}, on no failure",
     )
     scan.add_argument(
         "--baseline",
@@ -121,8 +122,11 @@ def _formats() -> str:
 
 def _threshold(text: str) -> tuple[bool, str]:
     new, _, severity = text.rpartition(":")
+    if text == NO_SEVERITY:
+        return False, text
     if severity not in SEVERITIES or new not in {"", "new"}:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SEVERITIES)}, nor one of them after new:")
+        known = ", ".join(SEVERITIES)
+        raise argparse.ArgumentTypeError(f"{text!r} is not {NO_SEVERITY}, none of {known}, nor one of them after new:")
     return bool(new), severity
 
 
@@ -185,6 +189,8 @@ def _exit_code(document: "Report", wish: "Wish", fail_on: tuple[bool, str]) -> i
     from aks_audit.baseline import beyond  # noqa: PLC0415 - only a scan needs them
     from aks_audit.results import Severity  # noqa: PLC0415
 
+    if fail_on[1] == NO_SEVERITY:
+        return OK if document.scan.complete else INCOMPLETE
     only_new, threshold = fail_on[0], Severity(fail_on[1])
     failures = document.failures(threshold)
     if only_new and wish.before:
