@@ -161,7 +161,7 @@ def read(paths: Sequence[Path]) -> Snapshot:
     Raises:
         SnapshotError: there is no such file, or not one usable snapshot among them.
     """
-    files = list(_files(paths))
+    files = list(files_of(paths))
     read_files = [_read_file(file) for file in files]
     if not any(file.usable for file in read_files):
         raise SnapshotError(_unusable(read_files))
@@ -279,7 +279,12 @@ def _too_deep(data: bytes, value: object) -> bool:
     return True
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def files_of(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files named, and every snapshot in the folders named.
+
+    Raises:
+        SnapshotError: there is no such file, or a folder holds no snapshot.
+    """
     for path in paths:
         if path.is_dir():
             inside = sorted(

@@ -131,9 +131,19 @@ def add_shard(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shard",
         type=share,
+        default=_share_of_job(),
         metavar="K/N",
-        help="only the Kth of N shares of the subscriptions in scope, such as 3/8; `aks-audit merge` unites the shares",
+        help="only the Kth of N shares of the subscriptions in scope, such as 3/8; `aks-audit merge` unites the shares "
+        "(default: all, or in an Indexed Job share $AKS_AUDIT_SHARD_INDEX + 1 of $AKS_AUDIT_SHARDS)",
     )
+
+
+def _share_of_job() -> str | None:
+    """The share of a pod of an Indexed Job of Kubernetes, whose indexes begin with 0."""
+    index, of = (os.environ.get(f"AKS_AUDIT_{name}", "") for name in ("SHARD_INDEX", "SHARDS"))
+    if not index and not of:
+        return None
+    return f"{int(index) + 1 if index.isdecimal() else index}/{of}"
 
 
 def add_connection(live: "argparse._ArgumentGroup") -> None:
@@ -146,6 +156,18 @@ def add_connection(live: "argparse._ArgumentGroup") -> None:
         metavar="NAME",
         help="also read this (repeatable): " + ", ".join(f"{name} ({price})" for name, price in OPTIONAL_READS.items()),
     )
+    add_sign_in(live)
+    live.add_argument(
+        "--timeout",
+        type=seconds,
+        default=900.0,
+        metavar="SECONDS",
+        help="report what there is after this (default: 900)",
+    )
+
+
+def add_sign_in(live: "argparse._ArgumentGroup") -> None:
+    """Put on a command how to sign in, and where."""
     live.add_argument(
         "--auth", choices=AUTH, help="how to sign in (default: the first of azure-identity's credentials that works)"
     )
@@ -155,13 +177,6 @@ def add_connection(live: "argparse._ArgumentGroup") -> None:
         metavar="CLOUD",
         help="AzureCloud, AzureUSGovernment, AzureChinaCloud or the https:// address of a Resource Manager "
         "(default: $AKS_AUDIT_CLOUD or AzureCloud)",
-    )
-    live.add_argument(
-        "--timeout",
-        type=seconds,
-        default=900.0,
-        metavar="SECONDS",
-        help="report what there is after this (default: 900)",
     )
 
 

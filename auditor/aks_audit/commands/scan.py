@@ -139,20 +139,23 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
         refuse_what_is_live(arguments)
     elif arguments.dry_run:
         return print_plan(arguments, progress)
-    return audit(arguments, progress, lambda: snapshot_of(arguments, progress))
+    return audit(arguments, progress, lambda _: snapshot_of(arguments, progress))
 
 
-def audit(arguments: argparse.Namespace, progress: Progress, read: "Callable[[], Snapshot]") -> int:
+def audit(arguments: argparse.Namespace, progress: Progress, read: "Callable[[StoredRun | None], Snapshot]") -> int:
     """Audit what is read as `add_reporting`'s options ask, report, and give the exit code.
 
-    What cannot be served is refused before anything is read.
+    What cannot be served is refused before anything is read. `read` is told of the run that is kept, if one is.
     """
     with notify.teller_of(arguments, progress) as teller:
         return _audit(arguments, progress, read, teller)
 
 
 def _audit(
-    arguments: argparse.Namespace, progress: Progress, read: "Callable[[], Snapshot]", teller: "Teller | Nobody"
+    arguments: argparse.Namespace,
+    progress: Progress,
+    read: "Callable[[StoredRun | None], Snapshot]",
+    teller: "Teller | Nobody",
 ) -> int:
     from aks_audit.scan import scan  # noqa: PLC0415
 
@@ -161,7 +164,7 @@ def _audit(
     _check_folders(arguments)
     run = stored.begin(arguments, progress)
     wish = _wish(arguments, run)
-    recorded = read()
+    recorded = read(run)
     document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
     _warn_of_decisions(document, progress)
     code = _exit_code(document, wish, arguments.fail_on)

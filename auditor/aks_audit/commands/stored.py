@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from aks_audit.report import Report
     from aks_audit.snapshot import Snapshot
-    from aks_audit.store.runs import Run
+    from aks_audit.store.runs import Run, UnitedShard
     from aks_audit.store.store import Store
 
-PLACE = "this folder"
+PLACE = "a folder, or https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
 
 
 def add_store(command: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def open_store(arguments: argparse.Namespace, progress: Progress) -> "Store":
     """The store that the arguments name, signed in to as they say."""
     from aks_audit.store.places import opened  # noqa: PLC0415 - only where it was asked for
 
-    return opened(arguments.store, progress.warn)
+    return opened(arguments.store, arguments.auth, arguments.cloud, progress.warn)
 
 
 class StoredRun:
@@ -102,6 +102,7 @@ class StoredRun:
             shard,
             progress.scan_id if shard else "",
         )
+        self.shards: tuple[UnitedShard, ...] = ()
         self._draft = Draft(self.store, self.place)
         self._keep, self._started, self._progress = arguments.keep, started, progress
 
@@ -156,11 +157,24 @@ class StoredRun:
             complete=document.scan.complete,
             exit_code=code,
             files=(),
+            shards=self.shards,
         )
         run = self._draft.finish(manifest)
+        self._warn_if_late()
         self._progress.note(f"kept as {run.place.folder} in {self.store.place}")
         self._prune(run)
         return run
+
+    def _warn_if_late(self) -> None:
+        """Say where a shard ended after its run was merged, which is a report without it."""
+        from aks_audit.store.runs import Place, at  # noqa: PLC0415
+
+        whole = Place(self.place.scope, self.place.run)
+        if self.place.shard and at(self.store, whole, self._progress.warn):
+            again = f"aks-audit merge --store {self.store.place} --scope {whole.scope} --run {whole.run}"
+            self._progress.warn(
+                f"{whole.folder} was merged before shard {self.place.shard} ended; unite it by: {again}"
+            )
 
     def _prune(self, run: "Run") -> None:
         from aks_audit.store.retention import prune  # noqa: PLC0415 - only where it was asked for

@@ -39,10 +39,18 @@ class StoredFile(Record, frozen=True):
     sha256: str
 
 
+class UnitedShard(Record, frozen=True):
+    """A shard that a run was united from: `K/N`, and the scan id of the process that read it."""
+
+    shard: str
+    scan: str
+
+
 class Manifest(Record, frozen=True):
     """What a run is: `scan` is the random id of the process that read, `shard` is `K/N` or null.
 
-    `started` and `finished` are RFC 3339. `complete` is false where something in scope could not be read.
+    `started` and `finished` are RFC 3339. `complete` is false where something in scope could not be read. `shards` are
+    those that the run was united from, none where it was read by one process.
     """
 
     schema: str
@@ -56,6 +64,7 @@ class Manifest(Record, frozen=True):
     complete: bool
     exit_code: int
     files: tuple[StoredFile, ...]
+    shards: tuple[UnitedShard, ...] = ()
 
 
 class Place(NamedTuple):
@@ -154,6 +163,19 @@ def shards(store: Store, scope: str, run: str, warn: Warn) -> list[Run]:
     there = _manifests(store, f"{scope}/{run}/{SHARDS}")
     found = [usable(store, place, entry, warn) for place, entry in there]
     return sorted(filter(None, found), key=lambda run: (run.manifest.finished, run.manifest.scan))
+
+
+def last_sharded(store: Store, scope: str) -> str | None:
+    """The name of the last run of a scope of which some shard has ended."""
+    return max((place.run for place, _ in _manifests(store, scope) if place.shard), default=None)
+
+
+def at(store: Store, place: Place, warn: Warn) -> Run | None:
+    """The finished run of a place, None where there is none that can be used."""
+    try:
+        return _read(store, place, warn)
+    except NotThereError:
+        return None
 
 
 def complete(store: Store, scope: str, before: str | None, warn: Warn) -> Iterator[Run]:
