@@ -6,6 +6,7 @@ https://docs.slack.dev/reference/block-kit/blocks and
 https://docs.slack.dev/messaging/formatting-message-text for Slack.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -106,7 +107,7 @@ def _runs(*runs: Json) -> Json:
 
 def _run(text: str, **style: object) -> Json:
     """A piece of text; `{{`, with which Teams begins its dates and times, is parted."""
-    return {"type": "TextRun", "text": text.replace("{{", "{\u200b{"), **style}
+    return {"type": "TextRun", "text": re.sub(r"\{(?=\{)", "{ ", text), **style}
 
 
 # --- Slack

@@ -73,9 +73,11 @@ class News(NamedTuple):
         about = f"AKS audit of {self.run.scope}"
         if self.first:
             return f"{about}, the first: {count(sum(self.failures.values()), 'failure')}{self._incomplete()}"
-        moved = [f"{number(len(self.new))} new failure{'s' * (len(self.new) != 1)}{_of_worst(self.new)}"] * bool(
-            self.new
-        )
+        moved: list[str] = []
+        if self.new:
+            of_worst = sum(item.severity is self.new[0].severity for item in self.new)
+            worst = f"{number(of_worst)} {self.new[0].severity}"
+            moved.append(f"{count(len(self.new), 'new failure')} ({worst})")
         moved += [f"{number(len(self.fixed))} fixed"] * bool(self.fixed)
         moved += [f"{number(len(self.unknown))} not known any more"] * bool(self.unknown)
         return f"{about}: {', '.join(moved) or 'nothing new'}{self._incomplete()}"
@@ -163,9 +165,3 @@ def _told(hostile: str, longest: int) -> str:
     """A text from a cluster on one line, short, and without what looks like a secret."""
     line = " ".join("".join(c if c.isprintable() else " " for c in scrub_message(hostile)).split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
-def _of_worst(items: tuple[Item, ...]) -> str:
-    worst = items[0].severity
-    of_worst = sum(item.severity is worst for item in items)
-    return f" ({number(of_worst)} {worst})"
