@@ -2,6 +2,7 @@
 
 import argparse
 import gzip
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 
     from aks_audit.report import Report
     from aks_audit.snapshot import Snapshot
+    from aks_audit.store.lock import Lock
     from aks_audit.store.runs import Run, UnitedShard
     from aks_audit.store.store import Store
+
+_DIGITS = 8
+"""Of the minutes since 1970, from 1989 to 2160."""
 
 PLACE = "a folder, or https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
 
@@ -35,8 +40,10 @@ def add_store(command: argparse.ArgumentParser) -> None:
         "--run",
         type=_name,
         dest="run_name",
+        default=_run_of_job(),
         metavar="NAME",
-        help="what the run is called (default: its start, as 20261122T020000Z)",
+        help="what the run is called (default: its start, as 20261122T020000Z; in a Job that a CronJob of Kubernetes "
+        "made, and that $AKS_AUDIT_JOB names, when that was scheduled)",
     )
     stored.add_argument(
         "--keep",
@@ -44,6 +51,18 @@ def add_store(command: argparse.ArgumentParser) -> None:
         metavar="DAYS",
         help="delete the scope's runs that are older, but never its last complete one (default: all are kept)",
     )
+
+
+def _run_of_job() -> str | None:
+    """The run that a pod of a CronJob is part of: its Job's name ends in the minute, since 1970, it was scheduled for."""
+    minutes = os.environ.get("AKS_AUDIT_JOB", "").rpartition("-")[2]
+    if len(minutes) != _DIGITS or not (minutes.isascii() and minutes.isdigit()):
+        return None
+    from datetime import UTC, datetime  # noqa: PLC0415 - only in a Job
+
+    from aks_audit.store.runs import run_name  # noqa: PLC0415
+
+    return run_name(datetime.fromtimestamp(int(minutes) * 60, UTC))
 
 
 def _name(text: str) -> str:
@@ -105,6 +124,8 @@ class StoredRun:
         self.shards: tuple[UnitedShard, ...] = ()
         self._draft = Draft(self.store, self.place)
         self._keep, self._started, self._progress = arguments.keep, started, progress
+        self.lock: Lock | None = None
+        """What keeps other runs out; without it nobody is kept out."""
 
     def baseline(self) -> "Report | None":
         """The report of the last complete run of the scope before this one; a shard has none."""
@@ -159,6 +180,8 @@ class StoredRun:
             files=(),
             shards=self.shards,
         )
+        if self.lock:
+            self.lock.must_hold()
         run = self._draft.finish(manifest)
         self._warn_if_late()
         self._progress.note(f"kept as {run.place.folder} in {self.store.place}")
