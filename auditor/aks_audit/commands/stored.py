@@ -54,7 +54,7 @@ def add_store(command: argparse.ArgumentParser) -> None:
 
 
 def _run_of_job() -> str | None:
-    """The run that a pod of a CronJob is part of: its Job's name ends in the minute, since 1970, it was scheduled for."""
+    """The run of a pod of a CronJob, whose Jobs' names end in the minute they were scheduled for, counted from 1970."""
     minutes = os.environ.get("AKS_AUDIT_JOB", "").rpartition("-")[2]
     if len(minutes) != _DIGITS or not (minutes.isascii() and minutes.isdigit()):
         return None
