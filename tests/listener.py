@@ -52,7 +52,7 @@ class Listener:
             do_PUT = do_POST  # noqa: N815 - as above
             do_GET = do_POST  # noqa: N815 - as above
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as http.server calls it
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

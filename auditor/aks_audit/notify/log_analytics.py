@@ -45,7 +45,7 @@ COLUMNS: Mapping[str, str] = {
     "Unknown": "int",
     "Change": "string",
     "Rule": "string",
-    "Title": "string",
+    "RuleTitle": "string",
     "Severity": "string",
     "Resource": "string",
     "ClusterIds": "dynamic",
@@ -121,7 +121,7 @@ def _of_finding(move: FindingMove) -> Row:
     return {
         "Change": move.move,
         "Rule": _text(move.rule),
-        "Title": _text(move.title),
+        "RuleTitle": _text(move.title),
         "Severity": move.severity,
         "Resource": _text(move.resource),
         "ClusterIds": [one[:_LONGEST_ID] for one in move.clusters[:_MOST_CLUSTERS]],
