@@ -11,11 +11,11 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from aks_audit.progress import Progress, unobeyed
+from aks_audit.progress import EventName, Progress, unobeyed
 from cases import CLUSTER, Case, records_of
 from live import Done, environment, run
 from resource_manager import Answer, Fault, Hang, ResourceManager
@@ -41,10 +41,19 @@ def said(err: str) -> list[dict[str, Any]]:
     """The objects on standard error, where there is nothing else."""
     objects: list[dict[str, Any]] = [json.loads(line) for line in err.splitlines()]
     for line in objects:
-        assert {"time", "level", "message"} <= set(line)
+        assert {"time", "level", "scan", "event", "message"} <= set(line)
+        assert line["event"] in get_args(EventName)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
         assert line["level"] in {"debug", "info", "warning", "error"}
+    assert len({line["scan"] for line in objects}) <= 1
     return objects
+
+
+def between(err: str) -> list[dict[str, Any]]:
+    """What was said between the beginning and the end of a command."""
+    first, *lines, last = said(err)
+    assert (first["event"], last["event"]) == ("started", "finished")
+    return lines
 
 
 def levels(done: Done) -> set[str]:
@@ -79,7 +88,7 @@ def test_who_is_not_signed_in_gets_one_object(tmp_path: Path) -> None:
     with ResourceManager(records_of(BASE)) as server:
         done = run(server, tmp_path, "scan", "--log-format", "json")
     assert done.code == 2
-    (line,) = said(done.err)
+    (line,) = between(done.err)
     assert line["level"] == "error"
     assert line["message"].startswith("cannot sign in: ")
 
@@ -102,7 +111,7 @@ def test_wrong_usage_is_one_error(arguments: list[str], tmp_path: Path) -> None:
         quiet = run(server, tmp_path, *arguments, "--quiet")
     assert done.code == quiet.code == 2
     assert [line["level"] for line in said(done.err)].count("error") == 1
-    assert said(done.err)[-1]["level"] == "error"
+    assert between(done.err)[-1]["level"] == "error"
     assert quiet.err.startswith("aks-audit: error: ")
 
 
@@ -131,7 +140,8 @@ def test_a_fault_and_the_warnings_of_packages_are_objects_too(tmp_path: Path) ->
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
     )
-    lines = said(done.stderr)
+    first, *lines = said(done.stderr)
+    assert first["event"] == "started"
     assert done.returncode == 3
     assert [line["level"] for line in lines] == ["warning", "warning", "warning", "error"]
     for line, word in zip(lines, ("old", "Task exception", "lost", "ZeroDivisionError"), strict=True):

@@ -13,6 +13,7 @@ from aks_audit import __version__
 from aks_audit.commands import (
     EXIT_CODES,
     INCOMPLETE,
+    LOCKED,
     OK,
     UNUSABLE,
     collect,
@@ -29,8 +30,8 @@ from aks_audit.commands import (
     snapshot,
 )
 from aks_audit.commands.output import reader_left
-from aks_audit.errors import AuditError
-from aks_audit.progress import Progress
+from aks_audit.errors import AuditError, BusyError
+from aks_audit.progress import Progress, event
 
 if TYPE_CHECKING:
     from aks_audit.commands.options import Run
@@ -49,7 +50,7 @@ def command() -> int:
         arguments = parser().parse_args()
         progress = _progress(arguments)
         progress.hear()
-        return _run(arguments, progress)
+        return _told(arguments, progress)
     except Exception:  # noqa: BLE001 - whatever it is, it must not look like a finding
         fault = _scrubbed("\n".join(traceback.format_exc().splitlines()[-_LAST_LINES:]))
         progress.error(f"{fault}\na fault of aks-audit, or of a package installed beside it; please report it")
@@ -95,6 +96,16 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _told(arguments: argparse.Namespace, progress: Progress) -> int:
+    """Run what was asked for; a job's log has where it begins, and how it ends."""
+    name = arguments.run.__module__.rpartition(".")[2]
+    version = f"aks-audit {__version__}"
+    progress.record(event("started", f"{version}: {name}", command=name, version=__version__))
+    code = _run(arguments, progress)
+    progress.record(event("finished", f"{name} ends with exit code {code}", **{**progress.state, "exit_code": code}))
+    return code
+
+
 def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     run: Run = arguments.run
     try:
@@ -104,6 +115,9 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
         return OK
     except KeyboardInterrupt:
         progress.error("interrupted")
+    except BusyError as error:
+        progress.error(str(error))
+        return LOCKED
     except (AuditError, OSError) as error:
         progress.error(str(error))
     return UNUSABLE

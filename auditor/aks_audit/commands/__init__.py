@@ -6,7 +6,7 @@ the help needs; what a command needs is imported when it runs.
 
 from aks_audit.errors import AuditError
 
-OK, FINDINGS, UNUSABLE, INCOMPLETE = range(4)
+OK, FINDINGS, UNUSABLE, INCOMPLETE, LOCKED = range(5)
 """The exit codes, as `EXIT_CODES` tells them."""
 
 EXIT_CODES = """\
@@ -15,6 +15,7 @@ exit codes:
   1  findings at or over the threshold
   2  wrong usage, or input that cannot be read
   3  incomplete: a rule or the program crashed, or something in scope could not be read (wins over 0, not over 1)
+  4  another run is under way, of the same scope or shard of a store or into the same file; nothing was written
 """
 
 

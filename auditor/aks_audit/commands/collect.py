@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import INCOMPLETE, OK
 from aks_audit.commands.live import lost, print_plan, read_live
+from aks_audit.commands.operating import add_operating, operated
 from aks_audit.commands.options import add_command, add_live, add_shard
 from aks_audit.progress import Progress
 
@@ -35,10 +36,12 @@ def add(commands: "Commands") -> None:
     collect.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the snapshot to write")
     add_live(collect)
     add_shard(collect)
+    add_operating(collect)
 
 
 def _run(arguments: "Namespace", progress: Progress) -> int:
     if arguments.dry_run:
         return print_plan(arguments, progress)
-    records = read_live(arguments, arguments.output, progress)
+    with operated(arguments, progress) as operation:
+        records = read_live(arguments, arguments.output, progress, operation, beside=arguments.output)
     return INCOMPLETE if lost(records) else OK

@@ -6,23 +6,24 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import INCOMPLETE, OK, UsageError
 from aks_audit.commands.output import must_hold
-from aks_audit.progress import Progress, one_line, printable
+from aks_audit.progress import Progress, event, one_line, printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
+    from aks_audit.commands.operating import Operation
     from aks_audit.snapshot import Collected, Gap, Snapshot
     from aks_audit.sources.live import Request
 
 
-def snapshot_of(arguments: "Namespace", progress: Progress) -> "Snapshot":
+def snapshot_of(arguments: "Namespace", progress: Progress, operation: "Operation | None" = None) -> "Snapshot":
     """What is recorded, or is read live."""
     from aks_audit import snapshot  # noqa: PLC0415
 
     if is_recorded(arguments):
         return snapshot.read([demo()] if arguments.demo else arguments.snapshot)
-    records = read_live(arguments, arguments.keep_snapshot, progress)
+    records = read_live(arguments, arguments.keep_snapshot, progress, operation)
     return snapshot.of(records, arguments.keep_snapshot or _in_store(arguments))
 
 
@@ -40,7 +41,18 @@ def is_recorded(arguments: "Namespace") -> bool:
 
 def refuse_what_is_live(arguments: "Namespace") -> None:
     """Refuse what a recorded estate cannot be asked: nobody is to believe that it was narrowed, or kept again."""
-    live = ("subscription", "resource_group", "cluster", "tag", "shard", "read", "source", "keep_snapshot", "dry_run")
+    live = (
+        "subscription",
+        "resource_group",
+        "cluster",
+        "tag",
+        "shard",
+        "read",
+        "source",
+        "keep_snapshot",
+        "max_age",
+        "dry_run",
+    )
     if given := [*options_given(arguments, *live), *of_inside(arguments)]:
         raise UsageError(f"{given[0]} is of live scans; with --snapshot or --demo the whole estate is audited")
 
@@ -82,24 +94,41 @@ def request_of(arguments: "Namespace") -> "Request":
     )
 
 
-def read_live(arguments: "Namespace", keep: Path | None, progress: Progress) -> "Sequence[Collected]":
-    """Read live state, keep it where that is asked for, and say what was lost."""
+def read_live(
+    arguments: "Namespace",
+    keep: Path | None,
+    progress: Progress,
+    operation: "Operation | None" = None,
+    beside: Path | None = None,
+) -> "Sequence[Collected]":
+    """Read live state, keep it where that is asked for, and say what was lost.
+
+    An `operation` ends it in order, and has a journal of it in its store, or `beside` a file.
+    """
     from aks_audit.snapshot import write  # noqa: PLC0415
     from aks_audit.sources.live import collect  # noqa: PLC0415
 
     if keep:
         must_hold(keep.parent, keep.name)
+    request = request_of(arguments)
+    journal = operation.journal(beside) if operation else None
+    complete = False
     try:
-        records = collect(request_of(arguments), progress)
+        records = collect(request, progress, operation.signals if operation else None, journal)
+        complete = not any(gap.cause == "not-read" for gap in lost(records))
     finally:
         progress.close()
-    progress.note(f"read {progress.counted}")
+        if journal:
+            journal.end(complete=complete)
+    progress.enter("auditing")
+    progress.note(event("read", f"read {progress.counted}", **progress.state))
     if gaps := lost(records):
         first = f"{one_line(gaps[0].type)} in {one_line(gaps[0].id)}: {one_line(gaps[0].reason)}"
-        progress.warn(f"{len(gaps)} of what was asked for could not be read and is unknown; the first: {first}")
+        told = f"{len(gaps)} of what was asked for could not be read and is unknown; the first: {first}"
+        progress.warn(event("incomplete", told, gaps=len(gaps)))
     if keep:
         write(keep, records)
-        progress.note(f"wrote {keep}")
+        progress.note(event("wrote", f"wrote {keep}", file=str(keep)))
     return records
 
 

@@ -1,7 +1,6 @@
 """`aks-audit merge`: make of the shards of a fleet the report that one scan of it would have made."""
 
 import argparse
-import re
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, UsageError, stored
+from aks_audit.commands.operating import add_heartbeat, age, operated
 from aks_audit.commands.options import add_command, add_log, add_sign_in
 from aks_audit.commands.output import must_hold
 from aks_audit.commands.scan import add_reporting, audit
@@ -36,8 +36,6 @@ A shard that is missing leaves its subscriptions unknown, and the report incompl
 counts once: the last that is complete. One of another scan, or read long before the others, is left out. Each is said.
 
 """
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def add(commands: "Commands") -> None:
@@ -68,15 +66,9 @@ def add(commands: "Commands") -> None:
     add_reporting(merge)
     stored.add_store(merge)
     add_sign_in(merge.add_argument_group("signing in to the store"))
-    add_log(merge.add_argument_group("what is said"))
-
-
-def age(text: str) -> timedelta:
-    """Read a time as a number of minutes, hours or days: 90m, 12h, 2d."""
-    found = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write a number and m, h or d, such as 12h")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    said = merge.add_argument_group("what is said")
+    add_log(said)
+    add_heartbeat(said)
 
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> int:
@@ -84,7 +76,8 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
         must_hold(arguments.keep_snapshot.parent, arguments.keep_snapshot.name)
     if not arguments.shards:
         arguments.run_name = _run_to_merge(arguments, progress)
-    return audit(arguments, progress, lambda run: _united(arguments, progress, run))
+    with operated(arguments, progress) as operation:
+        return audit(arguments, progress, lambda run: _united(arguments, progress, run), operation)
 
 
 def _run_to_merge(arguments: argparse.Namespace, progress: Progress) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import UsageError
-from aks_audit.progress import unobeyed
+from aks_audit.progress import event, unobeyed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,6 +145,6 @@ def deliver(
         if output:
             path = output / reporter.file_name
             write_atomically(path, data)
-            progress.note(f"wrote {path}")
+            progress.note(event("wrote", f"wrote {path}", file=str(path)))
     for problem in problems:
         raise problem

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError, notify, stored
 from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
+from aks_audit.commands.operating import add_operating, operated
 from aks_audit.commands.options import add_command, add_estate, add_rules, add_shard
 from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
 from aks_audit.progress import Progress, one_line
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aks_audit.commands.notify import Nobody, Teller
+    from aks_audit.commands.operating import Operation
     from aks_audit.commands.options import Commands
     from aks_audit.commands.stored import StoredRun
-    from aks_audit.report import Report
+    from aks_audit.report import Report, Reporter
     from aks_audit.scan import Wish
     from aks_audit.snapshot import Snapshot
 
@@ -58,6 +60,7 @@ def add(commands: "Commands") -> None:
     add_shard(scan)
     add_reporting(scan)
     stored.add_store(scan)
+    add_operating(scan)
 
 
 def add_reporting(scan: argparse.ArgumentParser) -> None:
@@ -139,35 +142,45 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
         refuse_what_is_live(arguments)
     elif arguments.dry_run:
         return print_plan(arguments, progress)
-    return audit(arguments, progress, lambda _: snapshot_of(arguments, progress))
+    with operated(arguments, progress) as operation:
+        return audit(arguments, progress, lambda _: snapshot_of(arguments, progress, operation), operation)
 
 
-def audit(arguments: argparse.Namespace, progress: Progress, read: "Callable[[StoredRun | None], Snapshot]") -> int:
+def audit(
+    arguments: argparse.Namespace,
+    progress: Progress,
+    read: "Callable[[StoredRun | None], Snapshot]",
+    operation: "Operation",
+) -> int:
     """Audit what is read as `add_reporting`'s options ask, report, and give the exit code.
 
     What cannot be served is refused before anything is read. `read` is told of the run that is kept, if one is.
     """
     with notify.teller_of(arguments, progress) as teller:
-        return _audit(arguments, progress, read, teller)
+        _must_know_what_is_new(arguments)
+        reporters = reporters_of(arguments.format, arguments.output, stored=arguments.store is not None)
+        _check_folders(arguments)
+        run = stored.begin(arguments, progress)
+        with operation.alone(run):
+            return _audit(arguments, progress, lambda: read(run), reporters, run, teller)
 
 
-def _audit(
+def _audit(  # noqa: PLR0913, PLR0917 - what there is by then
     arguments: argparse.Namespace,
     progress: Progress,
-    read: "Callable[[StoredRun | None], Snapshot]",
+    read: "Callable[[], Snapshot]",
+    reporters: "list[Reporter]",
+    run: "StoredRun | None",
     teller: "Teller | Nobody",
 ) -> int:
     from aks_audit.scan import scan  # noqa: PLC0415
 
-    _must_know_what_is_new(arguments)
-    reporters = reporters_of(arguments.format, arguments.output, stored=arguments.store is not None)
-    _check_folders(arguments)
-    run = stored.begin(arguments, progress)
     wish = _wish(arguments, run)
-    recorded = read(run)
+    recorded = read()
     document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
     _warn_of_decisions(document, progress)
     code = _exit_code(document, wish, arguments.fail_on)
+    progress.enter("reporting")
     with stored.kept(run, recorded, document, code):
         deliver(document, reporters, arguments.output, progress, run.add if run else None)
     if arguments.evidence:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import UNUSABLE, UsageError
+from aks_audit.commands.options import seconds
 from aks_audit.progress import Progress, one_line
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def add_store(command: argparse.ArgumentParser) -> None:
         metavar="DAYS",
         help="delete the scope's runs that are older, but never its last complete one (default: all are kept)",
     )
+    stored.add_argument(
+        "--wait",
+        type=seconds,
+        metavar="SECONDS",
+        help="wait so long for another run of the scope, or of the shard, to end (default: give up when that lives)",
+    )
 
 
 def _run_of_job() -> str | None:
@@ -84,7 +91,12 @@ def begin(arguments: argparse.Namespace, progress: Progress) -> "StoredRun | Non
     from datetime import UTC, datetime  # noqa: PLC0415
 
     if arguments.store is None:
-        options = {"--scope": arguments.scope, "--run": arguments.run_name, "--keep": arguments.keep}
+        options = {
+            "--scope": arguments.scope,
+            "--run": arguments.run_name,
+            "--keep": arguments.keep,
+            "--wait": arguments.wait,
+        }
         if given := [option for option, value in options.items() if value is not None]:
             raise UsageError(f"{given[0]} is of runs that are kept; name their place with --store PLACE")
         return None

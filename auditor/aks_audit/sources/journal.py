@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Protocol, Self, TypeAlias
+from typing import Annotated, Protocol
 
 import msgspec
 
 from aks_audit import __version__
-from aks_audit.errors import AuditError
+from aks_audit.errors import AuditError, BusyError
 from aks_audit.progress import Progress, event, one_line
 from aks_audit.results import ENOUGH
 from aks_audit.snapshot import Collected, Gap, Packed, Record, Resource, lines
@@ -35,24 +35,20 @@ class JournalError(AuditError):
     """A journal that cannot be written."""
 
 
-class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="journal"):
-    """What the lines after it were read by: a version of aks-audit, of a cloud."""
-
-    schema: str
-    tool: str
-    cloud: str
+class CollectingError(BusyError):
+    """A journal that another process is writing."""
 
 
-class Unit(msgspec.Struct, frozen=True, tag_field="kind", tag="unit"):
-    """What one read gave to its end; `key` tells this read from all others."""
+class Unit(msgspec.Struct, frozen=True):
+    """What one read gave to its end. `key` tells it from all others, `by` which aks-audit read which cloud."""
 
+    by: str
     key: str
     read: Annotated[datetime, msgspec.Meta(tz=True)]
     records: list[msgspec.Raw]
 
 
-_Line: TypeAlias = Header | Unit
-_lines: msgspec.json.Decoder[_Line] = msgspec.json.Decoder(_Line)
+_units: msgspec.json.Decoder[Unit] = msgspec.json.Decoder(Unit)
 _records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -95,13 +91,12 @@ class Journal:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kept, self._progress, self._clock = kept, progress, clock
-        self._own = Header(SCHEMA, f"aks-audit {__version__}", cloud)
+        self._by = f"{SCHEMA} aks-audit {__version__} {cloud.rstrip('/').lower()}"
         self._fresh: dict[str, tuple[datetime, bytes]] = {}
-        self._writing = True
+        self._writing, self._holds = True, False
         self.since: str | None = None
         """When the earliest of what was taken from it was read, None where nothing was."""
         self._left(max_age)
-        self._append(_encoder.encode(self._own))
 
     def take(self, key: str) -> list[Record] | None:
         """What a read gave earlier, where that is fresh."""
@@ -121,7 +116,7 @@ class Journal:
         """Keep what a read gave that began then, unless something of it is missing."""
         if self._writing and not any(isinstance(one, Gap) and one.cause not in ENOUGH for one in records):
             raw = [msgspec.Raw(one.line if isinstance(one, Packed) else _encoder.encode(one)) for one in records]
-            self._append(_encoder.encode(Unit(key, began, raw)))
+            self._append(_encoder.encode(Unit(self._by, key, began, raw)))
 
     def end(self, *, complete: bool) -> None:
         """Let go of the journal: nothing of it is needed where the collection is complete."""
@@ -130,23 +125,23 @@ class Journal:
                 self._kept.clear()
             self._kept.close()
         except (OSError, AuditError) as problem:
-            self._progress.warn(f"{self._kept.place}: the journal stays as it is: {problem}")
+            self._progress.warn(f"{self._kept.place}: the journal stays as it is: {one_line(str(problem))}")
+        if self._holds and not complete:
+            told = f"{self._kept.place} keeps what was read; the same again with --max-age 6h reads only the rest"
+            self._progress.note(event("journal-left", told))
 
     def _left(self, max_age: timedelta | None) -> None:
         """Find out what is left of an earlier run, and say what becomes of it."""
-        now, there, usable = self._clock(), 0, False
+        now, there = self._clock(), 0
         for line in self._kept.lines():
             try:
-                found = _lines.decode(line)
+                found = _units.decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue  # cut off when its writer ended
-            if isinstance(found, Header):
-                usable = found == self._own
-                continue
             there += 1
-            age = now - found.read
-            if usable and max_age is not None and timedelta() <= age <= max_age:
+            if max_age is not None and found.by == self._by and timedelta() <= now - found.read <= max_age:
                 self._remember(found, line)
+        self._holds = bool(self._fresh)
         if self._fresh:
             told = f"{len(self._fresh):,} of {there:,} reads are fresh, and are not made again"
             self._progress.note(event("resumed", f"{self._kept.place}: {told}", fresh=len(self._fresh), reads=there))
@@ -166,15 +161,15 @@ class Journal:
         if key not in self._fresh:
             return None
         read, line = self._fresh.pop(key)
-        unit = _lines.decode(line)
         at = read.astimezone(UTC).strftime(TIME)
         self.since = min(at, self.since or at)
-        return unit.records if isinstance(unit, Unit) else None
+        return _units.decode(line).records
 
     def _append(self, line: bytes) -> None:
         """Write a line; where that fails, reading goes on without a journal."""
         try:
             self._kept.append(line + b"\n")
+            self._holds = True
         except (OSError, AuditError) as problem:
             self._writing = False
             self._progress.warn(f"{self._kept.place}: no journal is kept from here on: {one_line(str(problem))}")
@@ -197,12 +192,6 @@ class JournalFile:
         size = os.fstat(self._handle).st_size
         if size and os.pread(self._handle, 1, size - 1) != b"\n":
             os.write(self._handle, b"\n")  # its writer ended within a line
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def lines(self) -> Iterator[bytes]:
         """The lines that are left."""
@@ -243,7 +232,7 @@ class JournalFile:
             os.close(self._handle)
             target = str(self._path).removesuffix(SUFFIX)
             told = f"{target}: another aks-audit is collecting into it"
-            raise JournalError(f"{told}; let it end, or name another file") from None
+            raise CollectingError(f"{told}; let it end, or name another file") from None
 
 
 def begin(path: Path, cloud: str, progress: Progress, max_age: timedelta | None) -> Journal:

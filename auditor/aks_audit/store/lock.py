@@ -15,7 +15,7 @@ from typing import Self
 
 import msgspec
 
-from aks_audit.errors import AuditError
+from aks_audit.errors import BusyError
 from aks_audit.progress import Progress, event, now, one_line
 from aks_audit.results import Record
 from aks_audit.store.store import NotThereError, Store, StoreError
@@ -29,11 +29,11 @@ LOOKS = 12
 """A lock that was seen unchanged so many times in a row was left behind."""
 
 
-class LockedError(AuditError):
+class LockedError(BusyError):
     """Another process holds the lock; the message says which, since when, and what to do."""
 
 
-class LockLostError(AuditError):
+class LockLostError(BusyError):
     """Another process took the lock over, so that nothing may be written."""
 
 
@@ -81,7 +81,7 @@ class Lock:
     ) -> None:
         self._store, self._progress, self._wait, self._lost, self._ended = store, progress, wait, lost, ended
         self._pause, self._clock = pause, clock
-        self.name = f"{scope}/.locks/{shard.replace('/', '-of-') if shard else 'whole'}.json"
+        self.name = f"{scope}/.lock-{shard.replace('/', '-of-') if shard else 'whole'}.json"
         self._what = f"shard {shard} of scope {scope}" if shard else f"scope {scope}"
         self._own = Holder(SCHEMA, progress.scan_id, socket.gethostname(), os.getpid(), now(), 0)
         self._version, self._turn, self._over = "", threading.Lock(), threading.Event()
