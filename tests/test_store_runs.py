@@ -11,7 +11,7 @@ import pytest
 from aks_audit.store import runs
 from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.runs import MANIFEST, REPORT, SCHEMA, SNAPSHOT, Draft, Manifest, Place
-from aks_audit.store.store import NotThereError, StoreError
+from aks_audit.store.store import NotThereError, Store, StoreError
 
 BEFORE, LAST, NOW = "20261120T020000Z", "20261121T020000Z", "20261122T020000Z"
 
@@ -24,7 +24,7 @@ def manifest(place: Place, **more: Any) -> Manifest:  # noqa: ANN401 - any field
     )
 
 
-def keep(store: DirectoryStore, place: Place, report: bytes = b"{}", **more: Any) -> runs.Run:  # noqa: ANN401 - as above
+def keep(store: Store, place: Place, report: bytes = b"{}", **more: Any) -> runs.Run:  # noqa: ANN401 - as above
     draft = Draft(store, place)
     draft.add(REPORT, gzip.compress(report, mtime=0))
     return draft.finish(manifest(place, **more))

@@ -15,14 +15,22 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def opened(place: str, warn: Callable[[str], None]) -> "Store":
-    """The store of a place.
+def opened(place: str, auth: str | None, cloud: str, warn: Callable[[str], None]) -> "Store":
+    """The store of a place. `auth` and `cloud` are how to sign in, as for Azure itself.
 
     Raises:
-        StoreError: it is none.
+        StoreError: it is none, or what it needs is not installed.
+        SignInError: the way to sign in is not known.
     """
+    if place.lower().startswith("https://"):
+        from aks_audit.store.blob import blob_store  # noqa: PLC0415 - imports Azure's SDK, an extra
+
+        return blob_store(place, auth, cloud, warn)
     if _ADDRESS.match(place):
-        raise StoreError(f"{one_line(place.partition('?')[0])}: is no store; name a folder")
+        raise StoreError(
+            f"{one_line(place.partition('?')[0])}: is no store; name a folder, or a container as "
+            "https://ACCOUNT.blob.core.windows.net/CONTAINER"
+        )
     folder = Path(place)
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: is a file; name a folder for --store")

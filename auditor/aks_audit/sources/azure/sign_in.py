@@ -8,6 +8,8 @@ AKS_AUDIT_GRAPH.
 import asyncio
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 from azure.core.credentials import AccessToken
@@ -77,8 +79,10 @@ def cloud(name: str) -> Cloud:
     )
 
 
-def credential(auth: str | None, where: Cloud) -> Any:  # noqa: ANN401 - one of several kinds, all asynchronous
+def credential(auth: str | None, where: Cloud, *, threads: bool = False) -> Any:  # noqa: ANN401 - one of several kinds
     """A credential of azure-identity; without `auth`, those that DefaultAzureCredential tries in turn.
+
+    It is asynchronous, or with `threads` as SDKs for threads want it.
 
     Raises:
         SignInError: there is no such way to sign in, or what it needs is not there.
@@ -86,27 +90,29 @@ def credential(auth: str | None, where: Cloud) -> Any:  # noqa: ANN401 - one of 
     authority = os.environ.get("AZURE_AUTHORITY_HOST") or where.authority
     options = {"authority": authority} if authority else {}
     try:
-        return _credential(auth, options)
+        return _credential(auth, options, threads=threads)
     except ValueError as problem:  # of azure-identity, where its variables are missing or wrong
         raise _not_signed_in(problem) from None
 
 
-def _credential(auth: str | None, options: dict[str, str]) -> Any:  # noqa: ANN401 - one of several kinds, all asynchronous
-    from azure.identity import aio  # noqa: PLC0415 - only a live scan signs in
+def _credential(auth: str | None, options: dict[str, str], *, threads: bool) -> Any:  # noqa: ANN401 - as above
+    from azure import identity  # noqa: PLC0415 - only a live scan signs in
+    from azure.identity import aio  # noqa: PLC0415 - as above
 
+    kinds = identity if threads else aio
     match auth:
         case None:
-            return aio.DefaultAzureCredential(**options)
+            return kinds.DefaultAzureCredential(**options)
         case "cli":
-            return aio.AzureCliCredential()
+            return kinds.AzureCliCredential()
         case "workload":
-            return aio.WorkloadIdentityCredential(**options)
+            return kinds.WorkloadIdentityCredential(**options)
         case "managed":
-            return aio.ManagedIdentityCredential(client_id=os.environ.get("AZURE_CLIENT_ID"))
+            return kinds.ManagedIdentityCredential(client_id=os.environ.get("AZURE_CLIENT_ID"))
         case "environment":
-            return aio.EnvironmentCredential(**options)
+            return kinds.EnvironmentCredential(**options)
         case "browser":
-            return _Browser(options)
+            return identity.InteractiveBrowserCredential(**options) if threads else _Browser(options)
         case _:
             raise SignInError(f"no way to sign in {auth!r}; there are {', '.join(AUTH)}")
 
@@ -117,9 +123,26 @@ async def sign_in(signed_in: Any, scope: str) -> None:  # noqa: ANN401 - one of 
     Raises:
         SignInError: no token is given; the message says why, in the words of azure-identity.
     """
+    with _refusals():
+        await signed_in.get_token(scope)
+
+
+def sign_in_threads(signed_in: Any, scope: str) -> None:  # noqa: ANN401 - one of several kinds, none asynchronous
+    """The same with a credential for threads.
+
+    Raises:
+        SignInError: no token is given; the message says why, in the words of azure-identity.
+    """
+    with _refusals():
+        signed_in.get_token(scope)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Tell in words why no token is given."""
     logging.getLogger("azure").addHandler(logging.NullHandler())  # what it would print is in the error
     try:
-        await signed_in.get_token(scope)
+        yield
     except (AzureError, OSError, ValueError) as problem:
         raise _not_signed_in(problem) from None
 
