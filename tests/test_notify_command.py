@@ -10,7 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as older_text
 
 from aks_audit.cli import main
-from aks_audit.commands import FINDINGS, INCOMPLETE, OK, UNUSABLE
+from aks_audit.commands import FINDINGS, INCOMPLETE, LOCKED, OK, UNUSABLE
+from aks_audit.progress import Progress
+from aks_audit.store.directory import DirectoryStore
+from aks_audit.store.lock import Lock
 from listener import Answer, Listener, listening
 from live import environment
 
@@ -210,6 +213,13 @@ def test_a_scan_that_fails_says_so_by_its_gauges(tmp_path: Path, store: Path, ho
     assert not hook.sent, "there is no report of which something could be told"
 
 
+def test_a_scan_that_another_keeps_out_tells_nothing(tmp_path: Path, store: Path) -> None:
+    held = Lock(DirectoryStore(store), "production", None, Progress(quiet=True))
+    with listening() as gateway, held:
+        assert scanned(estate(tmp_path), store, "1", "--pushgateway", gateway.url) == LOCKED
+    assert not gateway.sent, "the other one tells"
+
+
 def test_a_gateway_that_refuses_is_told_of_by_the_exit_code(tmp_path: Path, store: Path) -> None:
     with listening(Answer(400, body=b"no")) as gateway:
         assert scanned(estate(tmp_path), store, "1", "--pushgateway", gateway.url) == INCOMPLETE
@@ -229,7 +239,9 @@ def test_rows_are_sent_with_the_token_that_azure_is_read_with(
     assert {request.path for request in server.sent} == {
         "/dataCollectionRules/dcr-0123/streams/Custom-AksAudit_CL?api-version=2023-01-01"
     }
-    first, second = ([(row["Kind"], row.get("Rule"), row.get("Change")) for row in one] for one in told(server))
+    first, second = (
+        [(row["Kind"], row.get("Rule"), row.get("Change")) for row in request.json] for request in server.sent
+    )
     assert ("finding", "AKS-IAM-04", "came") in first
     assert second == [("run", None, None), ("finding", "AKS-IAM-04", "went")]
 

@@ -14,7 +14,7 @@ exit codes:
   0  no finding at or over the threshold (--fail-on), and everything in scope was read
   1  findings at or over the threshold
   2  wrong usage, or input that cannot be read
-  3  incomplete: a rule or the program crashed, or something in scope could not be read (wins over 0, not over 1)
+  3  incomplete: a rule or the program crashed, not all could be read, or somebody not be told (wins over 0, not over 1)
   4  another run is under way, of the same scope or shard of a store or into the same file; nothing was written
 """
 

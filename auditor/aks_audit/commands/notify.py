@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from aks_audit.commands import INCOMPLETE, OK, UNUSABLE, UsageError
 from aks_audit.commands.live import options_given
 from aks_audit.commands.output import must_hold
-from aks_audit.errors import AuditError
+from aks_audit.errors import AuditError, BusyError
 from aks_audit.progress import one_line
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ class Teller:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: "TracebackType | None"
     ) -> None:
-        """Set the gauges of a run that failed before it had a report."""
-        if problem is not None and not self._done and not isinstance(problem, KeyboardInterrupt):
+        """Set the gauges of a run that failed before it had a report, unless another is under way, which sets them."""
+        if problem is not None and not self._done and not isinstance(problem, (BusyError, KeyboardInterrupt)):
             code = UNUSABLE if isinstance(problem, (AuditError, OSError)) else INCOMPLETE
             self._set_gauges(None, self._ended(code, complete=False))
 
