@@ -50,6 +50,8 @@ def _commented(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         if line.strip().startswith("# -- "):
             says = line.strip().removeprefix("# -- ")
+        elif says and line.strip().startswith("# "):
+            says += line.strip().removeprefix("#")
         elif found := _LINE.fullmatch(line):
             above = [*above[: len(found["indent"]) // 2], found["key"]]
             if says:

@@ -69,23 +69,58 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.config }}
 - --config=/etc/aks-audit/aks-audit.toml
 {{- end }}
-{{- with .Values.store.keepDays }}
-- --keep={{ . }}
-{{- end }}
-- --fail-on=never
+- --fail-on=none
 - --log-format=json
+{{- end }}
+
+{{/* Arguments of what has the whole: the merge of a fleet, else the scan. It tells others, and ends old runs. */}}
+{{- define "aks-audit.wholeArgs" -}}
+{{- $notify := .Values.notify -}}
+{{- with .Values.store.keepDays }}
+- --keep={{ int . }}
+{{- end }}
+{{- with $notify.webhook }}
+- {{ printf "--webhook=%s" . | quote }}
+{{- with $notify.reportUrl }}
+- {{ printf "--report-url=%s" . | quote }}
+{{- end }}
+{{- end }}
+{{- with $notify.pushgateway }}
+- {{ printf "--pushgateway=%s" . | quote }}
+{{- end }}
+{{- with $notify.logAnalytics.url }}
+- {{ printf "--log-analytics=%s" . | quote }}
+- {{ printf "--dcr-id=%s" $notify.logAnalytics.dcrId | quote }}
+- {{ printf "--stream=%s" $notify.logAnalytics.stream | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Where what has the whole finds its secrets: files, as every process that it starts could read its environment. */}}
+{{- define "aks-audit.wholeEnv" -}}
+{{- if .Values.notify.webhook }}
+- name: AKS_AUDIT_WEBHOOK_URL_FILE
+  value: /etc/aks-audit/secrets/webhook-url
+{{- end }}
+{{- if .Values.notify.pushgatewayPassword }}
+- name: AKS_AUDIT_PUSHGATEWAY_USER_FILE
+  value: /etc/aks-audit/secrets/pushgateway-user
+- name: AKS_AUDIT_PUSHGATEWAY_PASSWORD_FILE
+  value: /etc/aks-audit/secrets/pushgateway-password
+{{- end }}
 {{- end }}
 
 {{- define "aks-audit.scanArgs" -}}
 {{- $scan := .Values.scan -}}
 - scan
 {{ include "aks-audit.commonArgs" . }}
-- --run=$(AKS_AUDIT_RUN)
 - {{ printf "--cloud=%s" $scan.cloud | quote }}
 - {{ printf "--source=%s" $scan.source | quote }}
 - {{ printf "--in-cluster=%s" $scan.inCluster | quote }}
 - --timeout={{ int $scan.timeout }}
 - --cluster-timeout={{ int $scan.clusterTimeout }}
+{{- with $scan.maxAge }}
+- --max-age={{ . }}
+{{- end }}
 {{- range $scan.subscriptions }}
 - {{ printf "--subscription=%s" . | quote }}
 {{- end }}
@@ -108,12 +143,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/*
 The template of a Job's pods. `root` is the chart's own scope; `args`, `env` and `resources` are the container's, and
-`component` says in a label what the pods do.
+`component` says in a label what the pods do, and `whole` whether they tell others of the whole.
 */}}
 {{- define "aks-audit.pod" -}}
 {{- $values := .root.Values -}}
 {{- $inside := eq $values.scan.inCluster "service-account" -}}
 {{- $claim := include "aks-audit.claim" .root -}}
+{{- $secret := ternary $values.notify.existingSecret "" .whole -}}
 metadata:
   labels:
     {{- include "aks-audit.labels" .root | nindent 4 }}
@@ -177,6 +213,11 @@ spec:
         {{- with .env }}
         {{- . | nindent 8 }}
         {{- end }}
+        {{- if .whole }}
+        {{- with include "aks-audit.wholeEnv" .root | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- end }}
         - name: HOME
           value: /tmp
         {{- range $name, $value := $values.env }}
@@ -204,7 +245,7 @@ spec:
           subPath: aks-audit.toml
           readOnly: true
         {{- end }}
-        {{- if $values.existingSecret }}
+        {{- if $secret }}
         - name: secrets
           mountPath: /etc/aks-audit/secrets
           readOnly: true
@@ -223,7 +264,7 @@ spec:
       configMap:
         name: {{ include "aks-audit.fullname" .root }}
     {{- end }}
-    {{- with $values.existingSecret }}
+    {{- with $secret }}
     - name: secrets
       secret:
         secretName: {{ . }}
@@ -242,11 +283,11 @@ failedJobsHistoryLimit: {{ .Values.failedJobsHistoryLimit }}
 {{- end }}
 
 {{/*
-What the pods of one Job share names the run: the Job's name, which for a CronJob ends in the scheduled minute. The
-container takes its place among the shards from the index that the Job gave its pod.
+What the pods of one Job share names the run: the Job's name, which for a CronJob ends in the scheduled minute. Each pod
+takes its place among the shards from the index that the Job gave it.
 */}}
 {{- define "aks-audit.runEnv" -}}
-- name: AKS_AUDIT_RUN
+- name: AKS_AUDIT_JOB
   valueFrom:
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/job-name']
