@@ -62,6 +62,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - {{ printf "--store=%s" (include "aks-audit.store" .) | quote }}
 - {{ printf "--scope=%s" $scan.scope | quote }}
 - {{ printf "--auth=%s" $scan.auth | quote }}
+- {{ printf "--cloud=%s" $scan.cloud | quote }}
 - {{ printf "--format=%s" (join "," $scan.formats) | quote }}
 {{- range $scan.checklists }}
 - {{ printf "--checklist=%s" . | quote }}
@@ -113,7 +114,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $scan := .Values.scan -}}
 - scan
 {{ include "aks-audit.commonArgs" . }}
-- {{ printf "--cloud=%s" $scan.cloud | quote }}
 - {{ printf "--source=%s" $scan.source | quote }}
 - {{ printf "--in-cluster=%s" $scan.inCluster | quote }}
 - --timeout={{ int $scan.timeout }}
