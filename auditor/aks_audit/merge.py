@@ -328,9 +328,9 @@ class _Whole:
             if not standing or len({_content(found.packed) for _, found in some}) > 1:
                 differing.append(key)
         if differing:
-            many = f"{len(differing):,} resource{'s' * (len(differing) != 1)}"
+            many = "1 resource differs" if len(differing) == 1 else f"{len(differing):,} resources differ"
             first = one_line(min(differing))
-            note(f"{many} differ between shards, as {first}; taken is what came with its subscription, or last")
+            note(f"{many} between shards, as {first}; taken is what came with its subscription, or last")
 
     def _is_overruled(self, part: Part, kind: str, key: str) -> bool:
         """Whether a list that another shard speaks for holds something of a type, or would."""
