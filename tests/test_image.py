@@ -136,6 +136,19 @@ def test_what_is_built_runs_from_where_nothing_can_be_written(built: Path, tmp_p
     assert {path: path.stat().st_mtime_ns for path in packages.rglob("*")} == before
 
 
+def test_every_pinned_version_has_a_wheel_for_the_python_of_the_image(built: Path, tmp_path: Path) -> None:
+    (wheel,) = (built / "wheels").iterdir()
+    arguments = pairs(named(steps(), "ARG"))
+    (version,) = re.findall(r"python:(3\.\d+)-", arguments["BUILDER"])
+    platforms = [f"--platform=manylinux_2_{glibc}_x86_64" for glibc in (28, 17)]
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--only-binary", ":all:", *platforms]
+    command += ["--python-version", version, "--target", str(tmp_path), "--constraint", str(ROOT / "constraints.txt")]
+    done = subprocess.run(
+        [*command, f"{wheel}[{arguments['EXTRAS']}]"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr
+
+
 def test_what_is_built_is_compiled_and_does_not_look_at_the_time_of_sources(built: Path) -> None:
     sources = [*(built / "packages" / "aks_audit").rglob("*.py")]
     assert sources
