@@ -93,6 +93,36 @@ def test_nights_that_stay_incomplete_are_told_once(tmp_path: Path, store: Path, 
     assert told(hook)[2]["changes"]["new"]["count"] == 0, "it was told when it was new"
 
 
+def test_what_could_not_be_told_is_told_by_the_next_run_that_can(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--webhook", "generic"]
+    mark = store / "production" / ".untold-webhook.json"
+    with listening(Answer(404), Answer(404), Answer(), Answer(404), Answer(404), Answer()) as server:
+        monkeypatch.setenv("AKS_AUDIT_WEBHOOK_URL", server.url + SECRET)
+        for run in ("1", "2"):
+            assert scanned(estate(tmp_path), store, run, *options) == INCOMPLETE
+        assert scanned(estate(tmp_path), store, "3", *options) == OK
+        assert [message["first"] for message in told(server)] == [True] * 3, "until it was told"
+        assert not mark.exists()
+        for run in ("4", "5"):
+            assert scanned(estate(tmp_path, local_accounts=True), store, run, *options) == INCOMPLETE
+        assert json.loads(mark.read_text())["since"] == "3"
+        assert scanned(estate(tmp_path, local_accounts=True), store, "6", *options) == OK
+        assert [item["rule"] for item in told(server)[5]["changes"]["new"]["items"]] == ["AKS-IAM-04"]
+        assert scanned(estate(tmp_path, local_accounts=True), store, "7", *options) == OK
+    assert len(server.sent) == 6
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("damaged", ["", "{}", '{"schema": "other/1", "since": null}', "\xff"])
+def test_a_damaged_mark_is_passed_over(tmp_path: Path, store: Path, hook: Listener, damaged: str) -> None:
+    scanned(estate(tmp_path), store, "1", "--webhook", "generic")
+    (store / "production" / ".untold-webhook.json").write_text(damaged, encoding="latin-1")
+    scanned(estate(tmp_path), store, "2", "--webhook", "generic")
+    assert len(hook.sent) == 1
+
+
 @pytest.mark.parametrize(("kind", "key"), [("teams", "attachments"), ("slack", "blocks"), ("generic", "schemaVersion")])
 def test_each_format_is_sent_as_json(tmp_path: Path, store: Path, hook: Listener, kind: str, key: str) -> None:
     assert scanned(estate(tmp_path), store, "1", "--webhook", kind) == OK

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from aks_audit.notify import messages
 from aks_audit.notify.messages import FORMATS, LARGEST_CARD, LARGEST_SECTION
-from aks_audit.notify.news import News, Run, news
+from aks_audit.notify.news import News, Run, news, since
 from aks_audit.report import Report
 from aks_audit.results import Exemption, Finding, Outcome, Severity
 from aks_audit.snapshot import Gap
@@ -38,7 +38,7 @@ CARD = json.loads(files("adaptive_cards").joinpath("schemas", "schema-1.2.json")
 
 def told(before: Report | None, *findings: Finding, complete: bool = True) -> News:
     """The news of a run with these findings."""
-    return news(before, one(*findings, complete=complete), RUN)
+    return news(since(before, one(*findings, complete=complete)), RUN)
 
 
 def one(*findings: Finding, complete: bool = True) -> Report:
@@ -254,6 +254,6 @@ def test_any_text_makes_messages_that_are_whole(name: str, message: str) -> None
 
 
 def test_how_long_it_took_is_of_the_run() -> None:
-    told_ = json.loads(messages.generic(news(None, one(FAILS), RUN)))
+    told_ = json.loads(messages.generic(news(since(None, one(FAILS)), RUN)))
     began, ended = (datetime.fromisoformat(told_[key]) for key in ("started", "finished"))
     assert ended - began == timedelta(minutes=5)

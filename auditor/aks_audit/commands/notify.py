@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from aks_audit.commands.stored import StoredRun
     from aks_audit.notify.gauges import Ended
     from aks_audit.notify.log_analytics import Row, Stream
-    from aks_audit.notify.news import Run
+    from aks_audit.notify.news import Run, Since
     from aks_audit.notify.secrets import Address
     from aks_audit.progress import Progress
     from aks_audit.report import Report
+    from aks_audit.store.runs import Run as StoredAs
 
 WEBHOOK_URL = "AKS_AUDIT_WEBHOOK_URL"
 WEBHOOKS = ("teams", "slack", "generic")
@@ -157,10 +158,14 @@ class Teller:
         """Tell of a report and the one before it, and give the exit code: 3 for 0 where somebody was not told."""
         self._done = True
         run = self._run(code, kept)
-        before = self._before(baseline, kept)
-        reached = [self._send_webhook(now, before, run), self._send_rows(now, before, run)]
+        past = _Past(now, baseline, None if self._arguments.baseline else kept, self._progress)
+        reached: list[bool] = []
+        if webhook := self._webhook:
+            reached.append(past.told("webhook", lambda since: self._send_webhook(webhook, since, run)))
+        if stream := self._stream:
+            reached.append(past.told("log-analytics", lambda since: self._send_rows(stream, since, run)))
         code = code if all(reached) else _not_told(code)
-        reached = self._set_gauges(now, self._ended(code, complete=now.scan.complete))
+        reached += self._set_gauges(now, self._ended(code, complete=now.scan.complete))
         return code if all(reached) else _not_told(code)
 
     def _run(self, code: int, kept: "StoredRun | None") -> "Run":
@@ -170,54 +175,29 @@ class Teller:
         link = self._link.replace("{scope}", self._scope).replace("{run}", name)
         return Run(self._scope, name, self._progress.scan_id, self._started, datetime.now(UTC), code, link)
 
-    def _before(self, baseline: "Report | None", kept: "StoredRun | None") -> "Report | None":
-        """The report since which is told: the baseline that was named, else the run before, complete or not.
-
-        An incomplete run was told of, and the next is not to tell the same again since the last complete one.
-        """
-        if kept is None or self._arguments.baseline or not (self._webhook or self._stream):
-            return baseline
-        from aks_audit.commands.stored import report_of  # noqa: PLC0415 - only where there is a store
-        from aks_audit.store.runs import REPORT, runs  # noqa: PLC0415
-
-        try:
-            found = runs(kept.store, kept.place.scope, self._progress.warn)
-            earlier = [run for run in found if run.place.run < kept.place.run and REPORT in run.files]
-            if earlier and not earlier[-1].manifest.complete:
-                return report_of(kept.store, earlier[-1])
-        except AuditError as problem:
-            self._progress.warn(f"{one_line(str(problem))}; what is told is since the last complete run")
-        return baseline
-
     def _ended(self, code: int, *, complete: bool) -> "Ended":
         from aks_audit.notify.gauges import Ended  # noqa: PLC0415 - only who tells needs it
 
         return Ended(self._scope, self._started, datetime.now(UTC), code, complete)
 
-    def _send_webhook(self, now: "Report", before: "Report | None", run: "Run") -> bool:
+    def _send_webhook(self, webhook: "Address", since: "Since", run: "Run") -> bool:
         """Whether nobody waits for a message that did not arrive."""
-        if self._webhook is None:
-            return True
         from aks_audit.notify.client import Message, send  # noqa: PLC0415 - only who tells needs it
         from aks_audit.notify.messages import FORMATS  # noqa: PLC0415
         from aks_audit.notify.news import news  # noqa: PLC0415
 
-        found = news(before, now, run)
+        found = news(since, run)
         if not (found.anything or self._arguments.webhook_always):
             self._progress.note("nothing changed: no message is sent")
             return True
         body = FORMATS[self._arguments.webhook](found)
         message = Message("POST", body, {"Content-Type": "application/json; charset=utf-8"})
-        webhook = self._webhook
         return self._did(f"told {webhook.called}", lambda: asyncio.run(send(webhook, message)))
 
-    def _send_rows(self, now: "Report", before: "Report | None", run: "Run") -> bool:
-        if self._stream is None:
-            return True
+    def _send_rows(self, stream: "Stream", since: "Since", run: "Run") -> bool:
         from aks_audit.notify.log_analytics import rows  # noqa: PLC0415 - only who tells it needs it
 
-        uploading = self._upload(self._stream, rows(before, now, run))
-        return self._did("told Log Analytics", lambda: asyncio.run(uploading))
+        return self._did("told Log Analytics", lambda: asyncio.run(self._upload(stream, rows(since, run))))
 
     async def _upload(self, stream: "Stream", found: "Iterable[Row]") -> None:
         from aks_audit.notify.log_analytics import upload  # noqa: PLC0415 - only who tells it needs it
@@ -250,6 +230,72 @@ class Teller:
             return False
         self._progress.note(what)
         return True
+
+
+class _Past:
+    """What was before: the baseline that was named, else the run before in the store, complete or not.
+
+    An incomplete run was told of, and the next is not to tell the same since the last complete one. Who could not be
+    told of runs is told since the last of which they were.
+    """
+
+    def __init__(
+        self, now: "Report", baseline: "Report | None", kept: "StoredRun | None", progress: "Progress"
+    ) -> None:
+        self._now, self._baseline, self._kept, self._progress = now, baseline, kept, progress
+        self._since: dict[str | None, Since] = {}
+
+    def told(self, whom: str, tell: "Callable[[Since], bool]") -> bool:
+        """Whether somebody was told of what moved; else there is a mark of it in the store."""
+        from aks_audit.notify.untold import Untold  # noqa: PLC0415 - only who tells needs it
+
+        earlier = self._earlier(self._kept) if self._kept else None
+        if self._kept is None or earlier is None:
+            return tell(self._from(_GIVEN, self._baseline))
+        untold = Untold(self._kept.store, self._kept.place.scope, whom, self._progress.warn)
+        name = untold.mark.since if untold.mark else next(reversed(earlier), None)
+        reached = tell(self._from(name, self._report(self._kept, earlier, name)))
+        if reached:
+            untold.forget()
+        else:
+            untold.keep(name)
+        return reached
+
+    def _from(self, name: str | None, before: "Report | None") -> "Since":
+        from aks_audit.notify.news import since  # noqa: PLC0415 - only who tells needs it
+
+        if name not in self._since:
+            self._since[name] = since(before, self._now)
+        return self._since[name]
+
+    def _earlier(self, kept: "StoredRun") -> "dict[str, StoredAs] | None":
+        """The runs of the scope before this one that have a report, in order of time; None: the store does not say."""
+        from aks_audit.store.runs import REPORT, runs  # noqa: PLC0415 - only where there is a store
+
+        try:
+            found = runs(kept.store, kept.place.scope, self._progress.warn)
+        except AuditError as problem:
+            self._progress.warn(f"{one_line(str(problem))}; what is told is since the last complete run")
+            return None
+        return {run.place.run: run for run in found if run.place.run < kept.place.run and REPORT in run.files}
+
+    def _report(self, kept: "StoredRun", earlier: "dict[str, StoredAs]", name: str | None) -> "Report | None":
+        """The report of an earlier run, or the baseline, where that is the same or the run's is gone."""
+        from aks_audit.commands.stored import report_of  # noqa: PLC0415 - only where there is a store
+
+        complete = [run for run, told in earlier.items() if told.manifest.complete]
+        if name is None:
+            return None
+        if name not in earlier or complete[-1:] == [name]:
+            return self._baseline
+        try:
+            return report_of(kept.store, earlier[name])
+        except AuditError as problem:
+            self._progress.warn(f"{one_line(str(problem))}; what is told is since the last complete run")
+            return self._baseline
+
+
+_GIVEN = "--baseline"
 
 
 def _not_told(code: int) -> int:

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from aks_audit.drift import Audit, FindingMove, Move, compare
+from aks_audit.drift import FindingMove
 from aks_audit.notify import NotifyError
 from aks_audit.notify.client import Message, send
-from aks_audit.notify.news import Run
+from aks_audit.notify.news import Run, Since
 from aks_audit.notify.secrets import Address
 from aks_audit.report import Report
 from aks_audit.results import Outcome, Severity
@@ -84,8 +84,9 @@ def audience(endpoint: str) -> str:
     return f"https://monitor.azure.{cloud}/.default"
 
 
-def rows(before: Report | None, now: Report, run: Run) -> Iterator[Row]:
+def rows(told: Since, run: Run) -> Iterator[Row]:
     """The row of the run, and those of the findings that moved; where there is no report before, of all failures."""
+    now = told.now
     common = {
         "TimeGenerated": run.finished.isoformat(),
         "Scope": run.scope,
@@ -95,8 +96,7 @@ def rows(before: Report | None, now: Report, run: Run) -> Iterator[Row]:
         "Complete": now.scan.complete,
     }
     yield {**common, "Kind": "run", **_of_run(now, run)}
-    moves = compare(Audit(before), Audit(now), now.tool).findings if before else _all_came(now)
-    for move in moves:
+    for move in told.moves if told.before else _all_came(now):
         yield {**common, "Kind": "finding", **_of_finding(move)}
 
 
@@ -137,11 +137,10 @@ def _of_finding(move: FindingMove) -> Row:
 
 def _all_came(now: Report) -> Iterator[FindingMove]:
     titles = {rule.id: rule.title for rule in now.rules}
-    came: Move = "came"
     for found in now.findings:
         if found.outcome is Outcome.FAIL:
             yield FindingMove(
-                move=came,
+                move="came",
                 rule=found.rule,
                 title=titles.get(found.rule, found.rule),
                 severity=found.severity,

@@ -112,10 +112,23 @@ class News(NamedTuple):
                 yield title, items
 
 
-def news(before: Report | None, now: Report, run: Run) -> News:
+class Since(NamedTuple):
+    """A report, the one before it if there was one, and what moved between them."""
+
+    before: Report | None
+    now: Report
+    moves: tuple[FindingMove, ...]
+
+
+def since(before: Report | None, now: Report) -> Since:
+    """What moved from one report to the next."""
+    return Since(before, now, compare(Audit(before), Audit(now), now.tool).findings if before else ())
+
+
+def news(told: Since, run: Run) -> News:
     """What a report tells that the one before it did not."""
+    before, now, moves = told
     failures = Counter(failure.severity for failure in now.failures())
-    moves = compare(Audit(before), Audit(now), now.tool).findings if before else ()
     return News(
         run=run,
         first=before is None,
