@@ -1,7 +1,7 @@
 """The time that a scan has, and that a cluster in it has: when it is up, what was read until then is kept."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Self, TypeVar
 
@@ -42,7 +42,11 @@ class Deadline:
             self._inner.remove(inner)
 
     async def bound(self, reading: Awaitable[list[_T]], scope: str, kind: str) -> list[_T | Gap]:
-        """What a read gives, or the gap that says that it did not come to its end."""
+        """What a read gives, or the gap that says that it did not come to its end; it is not begun after ours."""
+        if self._ended.is_set():
+            if isinstance(reading, Coroutine):
+                reading.close()
+            return [self._gap(scope, kind)]
         read = asyncio.ensure_future(reading)
         ended = asyncio.ensure_future(self._ended.wait())
         await asyncio.wait({read, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -51,4 +55,7 @@ class Deadline:
             return [*read.result()]
         read.cancel()
         await asyncio.gather(read, return_exceptions=True)
-        return [Gap(id=scope, type=kind, reason=scrub_message(self.reason), cause="not-read")]
+        return [self._gap(scope, kind)]
+
+    def _gap(self, scope: str, kind: str) -> Gap:
+        return Gap(id=scope, type=kind, reason=scrub_message(self.reason), cause="not-read")
