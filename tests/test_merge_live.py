@@ -7,8 +7,14 @@ import pytest
 
 from aks_audit import snapshot
 from aks_audit.shards import number_of
+from compose.azure import Subscription, guid
+from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay, user_assigned
+from compose.data_services import key_vault
 from compose.estates import dns_resolver, shared_hub, virtual_wan
 from compose.hubs import Sizes, hubs
+from compose.nodes import NodeGroup
+from compose.services import role_assignment, user_assigned_identity
+from compose.snapshots import recorded
 from live import run
 from resource_manager import ResourceManager
 
@@ -73,12 +79,46 @@ def test_a_shard_reads_its_subscriptions_and_what_leads_from_them(tmp_path: Path
         assert networks, "a cluster or its network is peered with a hub of the other shard"
 
 
+def services_elsewhere() -> list[snapshot.Record]:
+    """A cluster whose identity has a role on a key vault in a subscription of another share of two."""
+    own = [Subscription(guid("elsewhere", str(number))) for number in range(8)]
+    here, there = (next(one for one in own if number_of(one.id, 2) == number) for number in (1, 2))
+    group, node_group = here.group("rg-aks"), "MC_rg-aks_aks_westeurope"
+    identity = user_assigned_identity(group, "id-aks")
+    outbound = load_balancer_outbound(group, "aks", node_group)
+    cluster = managed_cluster(
+        group,
+        "aks",
+        [agent_pool("nodepool1", 3)],
+        networkProfile=overlay(**outbound),
+        identity=user_assigned([identity]),
+    )
+    vault = key_vault(there.group("rg-shared"), "kv-shared")
+    role = role_assignment(identity, "4633458b-17de-408a-b874-0445c86b69e6", vault["id"])
+    return recorded([here, there], [cluster, identity, vault, role, *NodeGroup(cluster, outbound="20.1.1.10").bodies()])
+
+
+def test_a_service_is_followed_to_by_a_role_that_another_shard_lists(tmp_path: Path) -> None:
+    with ResourceManager(services_elsewhere()) as server:
+        run(server, tmp_path, "collect", "-o", KEPT)
+        for number in (1, 2):
+            run(server, tmp_path, "collect", "--shard", f"{number}/2", "-o", f"{number}.jsonl")
+        run(server, tmp_path, "merge", "1.jsonl", "2.jsonl", "--keep-snapshot", "merged.jsonl")
+    kinds = {one.type for one, _ in snapshot.read([tmp_path / KEPT]).resources}
+    assert "Microsoft.KeyVault/vaults" in kinds
+    assert timeless(tmp_path / "merged.jsonl") == timeless(tmp_path / KEPT)
+
+
 def test_a_dry_run_of_a_shard_tells_what_it_alone_would_read(tmp_path: Path) -> None:
     with ResourceManager(hubs(6, 3, SMALL)) as server:
         whole = run(server, tmp_path, "collect", "-o", "x.jsonl", "--dry-run")
         parts = [run(server, tmp_path, "collect", "-o", "x.jsonl", "--dry-run", "--shard", f"{n}/2") for n in (1, 2)]
     told = re.compile(r"^\d+ calls: (/subscriptions/.*)$", re.MULTILINE)
     assert sorted(one for part in parts for one in told.findall(part.out)) == told.findall(whole.out)
+    assert "subscription of other shards" not in whole.out
+    for part in parts:
+        others = 6 - len(told.findall(part.out))
+        assert f"1 call a subscription of other shards, of which there are {others}: GET" in part.out
 
 
 def test_a_shard_without_what_was_asked_for_is_no_error_and_all_of_them_are(tmp_path: Path) -> None:

@@ -127,9 +127,8 @@ def test_a_shard_that_is_not_what_was_written_is_lost(merge: Any, tmp_path: Path
 
 
 def test_a_shard_that_was_not_finished_is_lost(merge: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a fixture
-    for number in (1, 2, 3):
-        folder = keep(tmp_path, number)
-    (folder / MANIFEST).unlink()
+    folders = [keep(tmp_path, number) for number in (1, 2, 3)]
+    (folders[2] / MANIFEST).unlink()
     code, err = merge()
     assert code == 3
     assert f"shard 3/{OF} is missing" in err

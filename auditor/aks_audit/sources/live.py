@@ -107,7 +107,9 @@ def plan(request: Request, progress: Progress) -> Plan:
     async def told(session: _Session) -> Plan:
         subscriptions, lost = await session.collector.subscriptions()
         gaps = [f"not read: {one_line(gap.reason)}\n" for gap in lost if isinstance(gap, Gap)]
-        text = describe([one_line(one) for one in subscriptions], request.scope.optional, graph=request.graph)
+        elsewhere = len(session.collector.elsewhere) if request.scope.share else None
+        named = [one_line(one) for one in subscriptions]
+        text = describe(named, request.scope.optional, graph=request.graph, elsewhere=elsewhere)
         return Plan("".join([*gaps, text, "\n", in_clusters(request.inside, os.environ)]), not gaps)
 
     return asyncio.run(_signed_in(request, progress, told))

@@ -37,6 +37,7 @@ from aks_audit.sources.azure.plan import (
     POLICY_READS,
     POLICY_STATES,
     REGION,
+    ROLE_ASSIGNMENTS,
     STATES,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
@@ -141,6 +142,7 @@ class Collector:
         self._queries = Graph(query, self._reader) if query else None
         self._indexed: set[Listing] = set()
         self._elsewhere: set[str] = set()
+        self._roles: dict[str, Resource] = {}
         self._scope, self._deadline, self._note, self._read = scope, deadline, note, read
         self._left, self._journal = left, journal
         self._asked: set[str] = set()
@@ -158,11 +160,11 @@ class Collector:
         started = _now()
         seen, lost = await self._in_scope()
         subscriptions = self._shared(seen)
-        self._elsewhere = {one.lower() for one in seen}.difference(one.lower() for one in subscriptions)
         told = f"reading {len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}"
         self._note(event("reading", told, subscriptions=len(subscriptions)))
         by_graph = await self._by_graph(self._graph, subscriptions) if self._graph else []
         records = self._narrowed([*lost, *await self._lists(subscriptions, by_graph)])
+        self._roles = await self._roles_elsewhere(records)
         records += await self._beyond(records)
         more = (self._parts(records), self._of_subscriptions(subscriptions), self._if_seen(subscriptions, records))
         parts = _flat(await asyncio.gather(*more, self._of_regions(records), self._of_directory(records)))
@@ -234,8 +236,17 @@ class Collector:
         seen, lost = await self._in_scope()
         return self._shared(seen), lost
 
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The ids, in lower case, of the subscriptions of the scope that other shares read, once they were listed."""
+        return tuple(sorted(self._elsewhere))
+
     def _shared(self, seen: list[str]) -> list[str]:
-        return self._scope.share.part(seen) if self._scope.share else seen
+        if self._scope.share is None:
+            return seen
+        mine = self._scope.share.part(seen)
+        self._elsewhere = {one.lower() for one in seen}.difference(one.lower() for one in mine)
+        return mine
 
     async def _in_scope(self) -> tuple[list[str], list[Record]]:
         """The ids of the subscriptions of the scope, those of other shares too, and the gaps of their list.
@@ -334,7 +345,7 @@ class Collector:
         # Resource Graph may not have heard yet of what a cluster leads to; Azure Resource Manager knows.
         sure = _places(one for one in records if isinstance(one, Listing) and one not in self._indexed)
         found: list[Record] = []
-        services = served(resources, self._asked)
+        services = served({**self._roles, **resources}, self._asked)
         hops = _HOPS
         while hops:
             new = (one for one in services if one.lower() not in self._asked)
@@ -352,6 +363,14 @@ class Collector:
             resources.update((record.id.lower(), record) for record in read if isinstance(record, Resource))
             found += read
         return [one for one in found if not self._gone(one)]
+
+    async def _roles_elsewhere(self, records: Iterable[Record]) -> dict[str, Resource]:
+        """The roles in the subscriptions of other shares, by lower-case id: some may be on services of our clusters."""
+        if not any(isinstance(one, Resource) and one.type.lower() == _CLUSTERS for one in records):
+            return {}
+        lists = (self._list(one, ROLE_ASSIGNMENTS, LISTED[ROLE_ASSIGNMENTS]) for one in self.elsewhere)
+        found = _flat(await asyncio.gather(*lists))
+        return {one.id.lower(): one for one in found if isinstance(one, Resource)}
 
     def _is_another_share_s(self, resource_id: str) -> bool:
         """Whether another share of the fleet has a resource in its lists."""

@@ -335,14 +335,19 @@ def optional(names: Iterable[str]) -> tuple[Read, ...]:
     return tuple(read for name in names for read in OPTIONAL[name])
 
 
-def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool = False) -> str:
-    """The plan of a scan in words, with what it costs in calls; `names`: the optional reads, `graph`: its source."""
+def describe(
+    subscriptions: Sequence[str], names: Sequence[str], *, graph: bool = False, elsewhere: int | None = None
+) -> str:
+    """The plan of a scan in words, with what it costs in calls; `names`: the optional reads, `graph`: its source.
+
+    `elsewhere` is how many subscriptions other shares of the fleet have, None where it is not shared out.
+    """
     lines = [
         *(_by_graph(subscriptions) if graph else _by_lists(subscriptions)),
         f"{len(ZONE_READS)} calls a private DNS zone that is relevant: {', '.join(r.path for r in ZONE_READS)}",
         f"{len(POLICY_READS)} call a firewall policy: {', '.join(r.path for r in POLICY_READS)}",
         f"{len(GATEWAY_READS)} call a virtual network gateway: {', '.join(r.path for r in GATEWAY_READS)}",
-        *(f"1 call a subscription, where {told}: GET providers/{kind}" for told, kind in _IF_SEEN),
+        *_by_signs(elsewhere),
         *(f"{read.price}: {read.path}" for read in (*RESOLVER_READS, *HUB_READS, *SERVER_READS)),
         "1 call a resource that a cluster leads to beyond these subscriptions, and a vault, a storage account",
         "  or a SQL server that it leads to anywhere",
@@ -351,6 +356,15 @@ def describe(subscriptions: Sequence[str], names: Sequence[str], *, graph: bool 
         asked = "asked for" if name in names else f"not asked for; --read {name}"
         lines += [f"{read.price}: {read.path}{', by POST' if read.of == (BATCH,) else ''} ({asked})" for read in reads]
     return "\n".join(lines) + "\n"
+
+
+def _by_signs(elsewhere: int | None) -> Iterator[str]:
+    if elsewhere is None:
+        yield from (f"1 call a subscription, where {told}: GET providers/{kind}" for told, kind in _IF_SEEN)
+        return
+    told = "as a network of another shard may call for it"
+    yield from (f"1 call a subscription, {told}: GET providers/{kind}" for _, kind in _IF_SEEN)
+    yield f"1 call a subscription of other shards, of which there are {elsewhere:,}: GET providers/{ROLE_ASSIGNMENTS}"
 
 
 def _by_lists(subscriptions: Sequence[str]) -> Iterator[str]:
