@@ -7,15 +7,17 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from aks_audit import snapshot
 from aks_audit.cli import main
-from aks_audit.progress import Progress
+from aks_audit.commands import EXIT_CODES
+from aks_audit.progress import EventName, Progress
 from aks_audit.snapshot import Snapshot
 from aks_audit.sources.azure.plan import LISTED
-from cases import Case, records_of
+from cases import ROOT, Case, records_of
 from jobs import Job, events, lines_of
 from kubernetes_api import AUDITOR_TOKEN, KubernetesApi, kubeconfig
 from live import Done, run
@@ -345,3 +347,11 @@ def test_max_age_without_a_journal_is_refused(tmp_path: Path) -> None:
     assert (done.code, recorded.code) == (2, 2)
     assert "--store" in done.err
     assert "--max-age is of live scans" in recorded.err
+
+
+def test_the_runbook_tells_of_every_event_and_every_exit_code() -> None:
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
+    assert set(get_args(EventName)) <= told
+    for code in re.findall(r"^  (\d)  ", EXIT_CODES, re.MULTILINE):
+        assert re.search(rf"^\| {code} \|", page, re.MULTILINE)
