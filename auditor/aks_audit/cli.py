@@ -21,6 +21,7 @@ from aks_audit.commands import (
     config,
     diff,
     due,
+    history,
     merge,
     path,
     permissions,
@@ -91,7 +92,21 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aks-audit {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (scan, rules, path, reach, due, collect, merge, snapshot, permissions, config, diff, completion):
+    for command in (
+        scan,
+        rules,
+        path,
+        reach,
+        due,
+        collect,
+        merge,
+        history,
+        snapshot,
+        permissions,
+        config,
+        diff,
+        completion,
+    ):
         command.add(commands)
     return parser
 

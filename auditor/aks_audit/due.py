@@ -102,6 +102,24 @@ def span(text: str) -> Callable[[dt.date], dt.date]:
     return last
 
 
+def back(text: str, day: dt.date) -> dt.date:
+    """The day that is so long before another: a span as above.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    number, unit = int(found[1]), found[2]
+    try:
+        if unit in "dw":
+            return day - dt.timedelta(days=number * (7 if unit == "w" else 1))
+        return _months_on(day, -number * (_MONTHS if unit == "y" else 1))
+    except (OverflowError, ValueError):
+        return dt.date.min
+
+
 def _months_on(day: dt.date, months: int) -> dt.date:
     """The same day so many months later, or the last one of a month that is shorter."""
     year, month = divmod(day.month - 1 + months, _MONTHS)

@@ -35,11 +35,14 @@ def add_store(command: argparse.ArgumentParser) -> None:
         help=f"keep the snapshot and the reports in {PLACE}; the baseline is the last complete run that is there",
     )
     stored.add_argument(
-        "--scope", type=_name, metavar="NAME", help="what the run is one of, such as production (default: default)"
+        "--scope",
+        type=scope_or_run,
+        metavar="NAME",
+        help="what the run is one of, such as production (default: default)",
     )
     stored.add_argument(
         "--run",
-        type=_name,
+        type=scope_or_run,
         dest="run_name",
         default=_run_of_job(),
         metavar="NAME",
@@ -72,7 +75,8 @@ def _run_of_job() -> str | None:
     return run_name(datetime.fromtimestamp(int(minutes) * 60, UTC))
 
 
-def _name(text: str) -> str:
+def scope_or_run(text: str) -> str:
+    """Read the name of a scope or of a run."""
     from aks_audit.store.runs import is_scope_or_run  # noqa: PLC0415 - only where it was asked for
 
     if not is_scope_or_run(text):

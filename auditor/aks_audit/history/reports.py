@@ -1,0 +1,168 @@
+"""What a history asks of a report, and no more of it: reports of whole fleets are large, and there are many."""
+
+from collections.abc import Iterator
+from datetime import UTC
+from typing import NamedTuple
+
+import msgspec
+
+from aks_audit.history.model import HistoryError
+from aks_audit.report import SCHEMA_VERSION
+from aks_audit.results import Outcome, Severity
+from aks_audit.snapshot import instant
+from aks_audit.store.runs import REPORT, Run, fetch, unpacked
+from aks_audit.store.store import Store
+
+
+class _Part(msgspec.Struct, frozen=True, rename="camel"):
+    """A part of a report; what else stands there is passed over."""
+
+
+class _Scored(_Part, frozen=True):
+    value: float | None
+    low: float | None
+    high: float | None
+    unknown: int
+
+
+class _Cluster(_Scored, frozen=True):
+    id: str
+
+
+class _Scores(_Part, frozen=True):
+    overall: _Scored
+    clusters: tuple[_Cluster, ...]
+
+
+class _Finding(_Part, frozen=True):
+    clusters: tuple[str, ...]
+    outcome: Outcome
+    severity: Severity
+    exception: msgspec.Raw | None = None
+    change: str | None = None
+
+
+class _Fixed(_Part, frozen=True):
+    severity: Severity
+
+
+class _Comparison(_Part, frozen=True):
+    fixed: tuple[_Fixed, ...]
+
+
+class _Report(_Part, frozen=True):
+    schema_version: str
+    score: _Scores
+    findings: tuple[_Finding, ...]
+    comparison: _Comparison | None = None
+
+
+_decoder = msgspec.json.Decoder(_Report)
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """A run, as a row of the database."""
+
+    scope: str
+    run: str
+    finished: str
+    complete: bool
+    value: float | None
+    low: float | None
+    high: float | None
+    unknown: int
+    compared: bool
+
+
+class ClusterRow(msgspec.Struct, frozen=True):
+    """A cluster's score in a run; `cluster` is its id in lower case."""
+
+    scope: str
+    run: str
+    cluster: str
+    id: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class FailureRow(msgspec.Struct, frozen=True):
+    """A failure in a run."""
+
+    scope: str
+    run: str
+    severity: str
+    accepted: bool
+    new: bool
+    clusters: list[str]
+
+
+class MendedRow(msgspec.Struct, frozen=True):
+    """A failure of the baseline that a run saw mended."""
+
+    scope: str
+    run: str
+    severity: str
+
+
+class Rows(NamedTuple):
+    """What a report gives."""
+
+    run: RunRow
+    clusters: list[ClusterRow]
+    failures: list[FailureRow]
+    mended: list[MendedRow]
+
+
+def rows(store: Store, run: Run) -> Rows:
+    """What a run's report gives.
+
+    Raises:
+        StoreError, HistoryError: it is not there, or is damaged, or of a later version.
+    """
+    path = f"{store.place}: {run.place.folder}/{REPORT}"
+    report = _decoded(unpacked(fetch(store, run, REPORT), path), path)
+    scope, name = run.place.scope, run.place.run
+    score, compared = report.score.overall, report.comparison is not None
+    clusters = {one.id.lower(): one for one in report.score.clusters}
+    return Rows(
+        RunRow(
+            scope,
+            name,
+            finished(run),
+            run.manifest.complete,
+            score.value,
+            score.low,
+            score.high,
+            score.unknown,
+            compared,
+        ),
+        [ClusterRow(scope, name, key, one.id, one.value, one.low, one.high) for key, one in clusters.items()],
+        list(_failures(report, scope, name)),
+        [MendedRow(scope, name, one.severity) for one in (report.comparison.fixed if report.comparison else ())],
+    )
+
+
+def finished(run: Run) -> str:
+    """The end of a run, RFC 3339 in UTC, so that texts sort as times do."""
+    try:
+        return instant(run.manifest.finished).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except OverflowError:
+        return run.manifest.finished  # within a day of the end of time
+
+
+def _failures(report: _Report, scope: str, run: str) -> Iterator[FailureRow]:
+    for one in report.findings:
+        if one.outcome is Outcome.FAIL:
+            clusters = sorted({cluster.lower() for cluster in one.clusters})
+            yield FailureRow(scope, run, one.severity, one.exception is not None, one.change == "new", clusters)
+
+
+def _decoded(data: bytes, path: str) -> _Report:
+    try:
+        report = _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise HistoryError(f"{path}: is no report of aks-audit ({problem}); delete that run") from None
+    if report.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise HistoryError(f"{path}: is of schema {report.schema_version!r}, this is {SCHEMA_VERSION}; renew aks-audit")
+    return report
