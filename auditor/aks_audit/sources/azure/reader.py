@@ -17,6 +17,7 @@ from aks_audit.sources.scrub import scrub
 MOST_PAGES = 10_000
 """How many pages a list may have; more is a server that goes round in a circle."""
 
+_CIRCLE = "the list leads back to a page that was read, and has no end"
 _OK = 200
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """How times of reading are written: RFC 3339, in UTC."""
@@ -89,7 +90,11 @@ class Reader:
         """All resources of a type in a scope and the listing that says so; or what came, and the gap that says why."""
         found: list[Record] = []
         link: str | None = url
+        passed = set[str | None]()
         for _ in range(MOST_PAGES):
+            if link in passed:
+                return [*found, errors.failed(scope, kind, _CIRCLE)]
+            passed.add(link)
             answer = await self._answer(link, scope, kind)
             if isinstance(answer, Gap):
                 return [*found, answer]
@@ -174,7 +179,11 @@ class Reader:
         """The items of a list to its last page, scrubbed; or the gap that says why it is not whole."""
         items: list[Any] = []
         link: str | None = url
+        passed = set[str | None]()
         for _ in range(MOST_PAGES):
+            if link in passed:
+                return errors.failed(about, kind, _CIRCLE)
+            passed.add(link)
             answer = await self._answer(link, about, kind)
             if isinstance(answer, Gap):
                 return answer

@@ -21,6 +21,10 @@ class UnreachableError(AuditError):
     gap: "Gap | None" = None
 
 
+class TooLargeError(UnreachableError):
+    """An answer is larger than what is read of one."""
+
+
 class Getter(Protocol):
     """Whatever reads a path of an API server."""
 
@@ -28,6 +32,7 @@ class Getter(Protocol):
         """GET a path with its query.
 
         Raises:
+            TooLargeError: the answer is too large to be read.
             UnreachableError: no answer came.
         """
         ...

@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING, Self
 
-from aiohttp import ClientError, ClientTimeout, TraceConfig
+from aiohttp import ClientError, ClientResponse, ClientTimeout, TraceConfig
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from aks_audit import __version__
 from aks_audit.sources.azure.pipeline import FAREWELL
-from aks_audit.sources.kubernetes.api import Answer, UnreachableError
+from aks_audit.sources.kubernetes.api import Answer, TooLargeError, UnreachableError
 
 if TYPE_CHECKING:
     from aks_audit.sources.kubernetes.access import Access, ClientCertificate
@@ -25,6 +25,9 @@ CONNECTIONS = 8
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 """Seconds to reach the server, and to wait for the next byte of an answer."""
+
+LARGEST_ANSWER = 32 * 2**20
+"""How many bytes an answer may have, unpacked. A page of pods has some five million; objects have two at the most."""
 
 TRIES = 4
 LONGEST_WAIT = 30.0
@@ -76,6 +79,7 @@ class Client:
         """GET a path with its query, again where the server asks for patience.
 
         Raises:
+            TooLargeError: the answer is larger than `LARGEST_ANSWER`.
             UnreachableError: no answer came.
         """
         async with self._room:
@@ -100,7 +104,7 @@ class Client:
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, connect=None, sock_read=READ_TIMEOUT)
         response = await self._rest.request("GET", url, headers, _request_timeout=timeout)  # type: ignore[no-untyped-call] # of the SDK
         async with response.response:
-            answer = Answer(response.status, await response.read())
+            answer = Answer(response.status, await _content(response.response))
         self._called("GET", url, answer.status)
         return answer, _seconds(response.headers)
 
@@ -110,6 +114,17 @@ class Client:
             f"the API server {self._host} did not answer: {why}; "
             "is it private, or are its authorized IP ranges without this machine?"
         )
+
+
+async def _content(response: ClientResponse) -> bytes:
+    """The body of an answer, of which no more is taken into memory than is read of one."""
+    parts = bytearray()
+    async for part in response.content.iter_any():
+        parts += part
+        if len(parts) > LARGEST_ANSWER:
+            response.close()
+            raise TooLargeError(f"the answer is larger than {LARGEST_ANSWER:,} bytes, and was not read")
+    return bytes(parts)
 
 
 def _passing(problem: Exception) -> bool:

@@ -5,7 +5,7 @@ on it is told 403 and not 404, so only discovery can say that it is absent.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -13,10 +13,10 @@ from urllib.parse import quote
 import msgspec
 
 from aks_audit.facts.estate import INSIDE
-from aks_audit.snapshot import Collected, Gap, Listing, Resource, decode, pack
+from aks_audit.snapshot import Collected, Gap, Header, Listing, Packed, Resource, decode, pack
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import discovery, kubelets
-from aks_audit.sources.kubernetes.api import Answer, Getter, UnreachableError
+from aks_audit.sources.kubernetes.api import Answer, Getter, TooLargeError, UnreachableError
 from aks_audit.sources.kubernetes.discovery import Served
 from aks_audit.sources.kubernetes.plan import CORE, GROUPS, PAGE, VERSION, Kind, Named, kinds, named
 from aks_audit.sources.kubernetes.trim import trim
@@ -24,6 +24,13 @@ from aks_audit.sources.scrub import scrub_message
 
 MOST_PAGES = 10_000
 """How many pages a list may have; more is a server that goes round in a circle."""
+
+LARGEST_CLUSTER = 2**29
+"""How many bytes are kept of a cluster, of which a pod takes some three thousand: one that makes up more without an
+end must not take the memory that the others need."""
+
+SIZES = (PAGE, 50, 5, 1)
+"""How many objects a page is asked to hold: fewer, where one of so many is too large to be read."""
 
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE = 200, 401, 403, 404, 410
 _LONGEST_REASON = 600
@@ -65,6 +72,7 @@ class Reader:
     ) -> None:
         self._api, self._cluster, self._deadline, self._now = get, cluster, deadline, now
         self._optional = optional
+        self._left = LARGEST_CLUSTER
 
     async def read(self) -> list[Collected]:
         """Everything that is read inside a cluster. One that does not answer at all is one gap."""
@@ -140,23 +148,37 @@ class Reader:
     async def listing(self, kind: Kind, version: str) -> list[Collected]:
         """All objects of a kind and the listing that says so; or what came, and the gap that says why."""
         found: list[Collected] = []
-        proceed, restarted = "", False
+        proceed, restarted, passed = "", False, set[str]()
         for _ in range(MOST_PAGES):
-            page = await self.page(kind, version, proceed)
+            page = await self._fitting(kind, version, proceed)
             if isinstance(page, Gap):
-                return [*found, page]
+                return [*found, _placed(page, found)]
             if page is None:
                 if restarted:
                     return [*found, self._failed(kind.type, "the list expired twice before its end was read")]
                 found, proceed, restarted = [], "", True
                 continue
-            found += [self._object(kind, version, _json(item)) for item in page.items]
+            found += self._objects(kind, version, page.items)
             proceed = page.proceed
+            if self._left < 0 or proceed in passed:
+                full = f"more than {LARGEST_CLUSTER:,} bytes came of the cluster, and the rest was not read"
+                circle = "the list leads back to a page that was read, and has no end"
+                return [*found, self._failed(kind.type, full if self._left < 0 else circle)]
+            passed.add(proceed)
             if not proceed:
                 # Something without a name may be what a rule asks for.
                 whole = not any(isinstance(record, Gap) for record in found)
                 return [*found, Listing(type=kind.type, scope=self._cluster)] if whole else found
         return [*found, self._failed(kind.type, f"the list did not end after {MOST_PAGES:,} pages")]
+
+    async def _fitting(self, kind: Kind, version: str, proceed: str) -> Page | Gap | None:
+        """A page; of fewer objects, where so many are too large to be read."""
+        page: Page | Gap | None = None
+        for size in SIZES:
+            page = await self.page(kind, version, proceed, size)
+            if not isinstance(page, Gap) or page.cause != "malformed":
+                break
+        return page
 
     async def page(self, kind: Kind, version: str, proceed: str = "", limit: int = PAGE) -> Page | Gap | None:
         """A page; None where the list expired, and has to be read from its beginning."""
@@ -211,7 +233,25 @@ class Reader:
         except UnreachableError as problem:
             if problem.gap:
                 return msgspec.structs.replace(problem.gap, id=f"{self._cluster}{own}", type=kind)
-            return self._failed(kind, str(problem), own)
+            failed = self._failed(kind, str(problem), own)
+            large = isinstance(problem, TooLargeError)
+            return msgspec.structs.replace(failed, cause="malformed") if large else failed
+
+    def _objects(self, kind: Kind, version: str, items: Iterable[msgspec.Raw]) -> Iterator[Collected]:
+        """The objects of a page while there is room for them; what is wrong in the same way is told once."""
+        told = set[Gap]()
+        for item in items:
+            if self._left < 0:
+                return
+            record = self._object(kind, version, _json(item))
+            if isinstance(record, Packed):
+                self._left -= len(record.line)
+            elif isinstance(record, Gap):
+                if record in told:
+                    continue
+                told.add(record)
+                self._left -= len(record.reason)
+            yield record
 
     def _object(self, kind: Kind, version: str, item: Any) -> Collected:  # noqa: ANN401 - any JSON value
         name, namespace = _metadata(item).get("name"), _metadata(item).get("namespace")
@@ -247,6 +287,14 @@ class Reader:
     def _failed(self, kind: str, reason: str, path: str = "") -> Gap:
         told = scrub_message(f"{kind}: {reason}")[:_LONGEST_REASON]
         return Gap(id=f"{self._cluster}{path}", type=kind, reason=told, cause="not-read")
+
+
+def _placed(gap: Gap, found: Sequence[Collected]) -> Gap:
+    """The gap of an object that is too large, with the name of the one before it, for its own was not read."""
+    if gap.cause != "malformed" or not found or isinstance(found[-1], Header | Listing):
+        return gap
+    after = found[-1].id.rpartition("/")[2]
+    return msgspec.structs.replace(gap, reason=f"{gap.reason}; it is the object after {after}"[:_LONGEST_REASON])
 
 
 def _json(data: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON value

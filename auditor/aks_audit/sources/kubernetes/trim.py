@@ -16,6 +16,10 @@ _TOO_LONG = f"{_LEFT_OUT} (longer than {LONGEST_TEXT:,} characters)"
 _WITH_VALUES = frozenset({"env", "httpHeaders"})
 _COMMANDS = frozenset({"args", "command"})
 _SHORT = 80
+_MANY = 200
+_LONGEST_NAME = 1024
+"""How many properties an object may have whose shape is remembered, and how many characters their names: what nobody
+would send but to fill our memory is not remembered. Of what has a longer name no text is kept."""
 _DROPPED = frozenset({"binaryData", "caBundle"})
 _MANAGED = "managedFields"
 _VERSION = re.compile(
@@ -88,7 +92,11 @@ def trim(body: dict[str, Any]) -> dict[str, Any]:
 
 def _trim_object(node: dict[str, Any], inner: list[Any]) -> None:
     """Trim the strings of an object; the objects and lists in it go to `inner`."""
-    if not _ordinary(tuple(node)):
+    try:
+        ordinary = _ordinary(tuple(node))
+    except _OddError:
+        ordinary = False
+    if not ordinary:
         _trim_by_name(node)
     for key, value in node.items():
         kind = type(value)
@@ -124,7 +132,7 @@ def _trim_by_name(node: dict[str, Any]) -> None:
             node[key] = _list(key, value)
         elif isinstance(value, dict) and key in _WITH_VALUES:
             node[key] = {name: item for name, item in value.items() if not isinstance(item, str)}
-        if key in node and (name := _short(key)) != key:
+        if key in node and (name := _short(key) if len(key) <= _LONGEST_NAME else _TOO_LONG) != key:
             node[name] = node.pop(key)
 
 
@@ -155,14 +163,29 @@ def _list(key: str, items: list[Any]) -> list[Any]:
 
 @lru_cache(maxsize=4096)
 def _ordinary(keys: tuple[str, ...]) -> bool:
-    """Whether no property so named is trimmed by its name; objects have the same few shapes."""
+    """Whether no property so named is trimmed by its name; objects have the same few shapes.
+
+    Raises:
+        _OddError: it is none of these shapes. What raises is not remembered.
+    """
+    if len(keys) > _MANY or any(len(key) > _LONGEST_NAME for key in keys):
+        raise _OddError
     return not any(key in _NAMES or _is_secret(key) or _short(key) != key for key in keys) and not (
         "name" in keys and "value" in keys
     )
 
 
-@lru_cache(maxsize=4096)
+class _OddError(Exception):
+    """An object has more properties, or longer names of them, than those of Kubernetes have."""
+
+
 def _is_secret(key: str) -> bool:
+    """Whether a string so called is never kept."""
+    return len(key) > _LONGEST_NAME or _is_named_secret(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_named_secret(key: str) -> bool:
     """Whether a string so called is never kept. An object so called, such as a volume's, only points to a Secret."""
     return bool(_APPLIED.search(key)) or (is_secret(key) and not _REFERENCE.search(key))
 
