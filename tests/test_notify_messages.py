@@ -83,7 +83,7 @@ def test_new_failures_are_told_worst_first() -> None:
 
 def test_a_failure_that_could_not_be_told_before_is_new() -> None:
     (item,) = told(one(UNKNOWN), FAILS).new
-    assert item.why == "it could not be told before"
+    assert item.why == "it was not known before"
 
 
 def test_what_people_accept_is_no_news_until_they_do_not() -> None:
@@ -204,6 +204,36 @@ def test_however_much_changed_a_message_is_as_small_as_it_has_to_be() -> None:
     assert "and 4,985 more" in said(everything)
     assert len(messages.generic(everything)) <= 200_000
     assert sum(block["text"]["text"].count("•") for block in blocks(everything)) == 15
+
+
+def test_of_each_kind_less_is_told_where_all_three_are_too_many_for_teams() -> None:
+    long = "名" * 300
+    kinds = {
+        "new": (Outcome.PASS, Outcome.FAIL),
+        "fixed": (Outcome.FAIL, Outcome.PASS),
+        "lost": (Outcome.FAIL, Outcome.UNKNOWN),
+    }
+    sides = [
+        [
+            finding(f"{kind}-{n}-{long}", outcome=outcomes[side], message=long)
+            for kind, outcomes in kinds.items()
+            for n in range(20)
+        ]
+        for side in (0, 1)
+    ]
+    found = told(one(*sides[0]), *sides[1])
+    assert (len(found.new), len(found.fixed), len(found.unknown)) == (20, 20, 20)
+    assert len(messages.teams(found)) <= LARGEST_CARD
+    texts = "".join(runs(card(found)))
+    assert len(re.findall(r"and (?:10|12|14) more", texts)) == 3
+    assert said(found).count("and 5 more") == 3
+
+
+def test_code_ends_where_it_ends_in_slack() -> None:
+    (line,) = (line for line in said(many(1, name="a`b", message="` <!here> *x* `")).split("\n") if line[0] == "•")
+    tick = "\N{MODIFIER LETTER GRAVE ACCENT}"
+    code = f"`AKS-TST-00000` `a{tick}b`: `{tick} &lt;!here&gt; *x* {tick}`"
+    assert line == f"• *high* {code} (it was not known before)"
 
 
 def test_a_name_of_ampersands_fits_into_a_block() -> None:

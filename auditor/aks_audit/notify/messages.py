@@ -20,7 +20,7 @@ Json: TypeAlias = dict[str, Any]
 
 SCHEMA_VERSION = "1.0"
 
-MOST = (15, 8, 4, 2, 1, 0)
+MOST = (15, 10, 8, 6, 4, 2, 1, 0)
 """How many items of a kind are told: the first of these with which a message is small enough."""
 
 LARGEST_CARD = 24_000

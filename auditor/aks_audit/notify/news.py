@@ -164,7 +164,7 @@ def _new(move: FindingMove) -> Iterator[Item]:
     if move.outcomes[1] is not Outcome.FAIL or accepted_now:
         return
     if move.move in {"came", "known"}:
-        yield _item(move, move.messages[1], "" if move.move == "came" else "it could not be told before")
+        yield _item(move, move.messages[1], "" if move.move == "came" else "it was not known before")
     elif accepted_before:
         yield _item(move, move.messages[1], "nobody accepts it any more")
 
