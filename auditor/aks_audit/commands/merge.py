@@ -12,7 +12,7 @@ from aks_audit.commands.operating import add_heartbeat, age, operated
 from aks_audit.commands.options import add_command, add_log, add_sign_in
 from aks_audit.commands.output import must_hold
 from aks_audit.commands.scan import add_reporting, audit
-from aks_audit.progress import Progress
+from aks_audit.progress import Progress, event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,10 +74,11 @@ def add(commands: "Commands") -> None:
 def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     if arguments.keep_snapshot:
         must_hold(arguments.keep_snapshot.parent, arguments.keep_snapshot.name)
+    named = arguments.run_name is not None
     if not arguments.shards:
         arguments.run_name = _run_to_merge(arguments, progress)
     with operated(arguments, progress) as operation:
-        return audit(arguments, progress, lambda run: _united(arguments, progress, run), operation)
+        return audit(arguments, progress, lambda run: _united(arguments, progress, run, again=named), operation)
 
 
 def _run_to_merge(arguments: argparse.Namespace, progress: Progress) -> str:
@@ -94,7 +95,8 @@ def _run_to_merge(arguments: argparse.Namespace, progress: Progress) -> str:
     return name
 
 
-def _united(arguments: argparse.Namespace, progress: Progress, run: "StoredRun | None") -> "Snapshot":
+def _united(arguments: argparse.Namespace, progress: Progress, run: "StoredRun | None", *, again: bool) -> "Snapshot":
+    """What was united; `again` lets a run be merged that no shard came to since it was."""
     from aks_audit import merge, snapshot  # noqa: PLC0415 - only a merge needs them
     from aks_audit.store.runs import SNAPSHOT  # noqa: PLC0415
 
@@ -103,13 +105,14 @@ def _united(arguments: argparse.Namespace, progress: Progress, run: "StoredRun |
         found = merge.usable(loads, progress.warn)
     parts = merge.chosen(found, arguments.max_age, progress.note, progress.warn)
     if run:
-        _tell_of_run(run, parts, progress)
+        _tell_of_run(run, parts, progress, again=again)
     records = merge.unite(parts, progress.note, progress.warn)
     of = parts[0].shard.of
-    progress.note(f"united {len(parts):,} of {of:,} shard{'s' * (of != 1)}")
+    told = f"united {len(parts):,} of {of:,} shard{'s' * (of != 1)}"
+    progress.note(event("united", told, shards=len(parts), of=of))
     if arguments.keep_snapshot:
         snapshot.write(arguments.keep_snapshot, records)
-        progress.note(f"wrote {arguments.keep_snapshot}")
+        progress.note(event("wrote", f"wrote {arguments.keep_snapshot}", file=str(arguments.keep_snapshot)))
     return snapshot.of(records, arguments.keep_snapshot or (Path(SNAPSHOT) if run else None))
 
 
@@ -139,12 +142,17 @@ def _fetched(store: "Store", run: "Run", folder: Path) -> "Part":
     return load(file, run.place.folder, run.manifest.scan)
 
 
-def _tell_of_run(run: "StoredRun", parts: "Sequence[Part]", progress: Progress) -> None:
+def _tell_of_run(run: "StoredRun", parts: "Sequence[Part]", progress: Progress, *, again: bool) -> None:
     """Let the run's manifest tell which shards it was united from, and say which came after it was last merged."""
     from aks_audit.store.runs import UnitedShard, at  # noqa: PLC0415 - as above
 
     run.shards = tuple(UnitedShard(f"{part.shard.number}/{part.shard.of}", part.scan) for part in parts)
     before = at(run.store, run.place, progress.warn)
+    if before and not again and set(run.shards) <= set(before.manifest.shards):
+        raise UsageError(
+            f"the run {run.place.folder} is merged, and no shard came since: if a later run was meant, none of its "
+            f"shards has ended; --run {run.place.run} merges this one again"
+        )
     for shard in run.shards if before else ():
         if before and shard not in before.manifest.shards:
             progress.note(f"shard {shard.shard} came after this run was last merged, and is taken now")

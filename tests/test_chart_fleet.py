@@ -1,0 +1,134 @@
+"""What a fleet's CronJobs leave in a store night after night: the merge of the chart is run upon it."""
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from aks_audit import __version__, snapshot
+from aks_audit.cli import main
+from aks_audit.commands import INCOMPLETE, OK, UNUSABLE
+from aks_audit.shards import Share
+from aks_audit.sources.azure.collect import not_asked
+from aks_audit.sources.azure.plan import OPTIONAL
+from aks_audit.store.directory import DirectoryStore
+from aks_audit.store.runs import SCHEMA, SNAPSHOT, Draft, Manifest, Place, run_name
+from aks_audit.store.store import Store
+from charts import MINUTE, made, of_kind
+from compose.azure import Subscription, guid
+from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay
+from compose.nodes import NodeGroup
+from compose.snapshots import recorded
+from shared_out import Whole, whole
+
+OF = 8
+SCOPE = "production"
+FIRST = datetime.fromtimestamp(MINUTE * 60, UTC)
+
+
+def estate() -> Whole:
+    """A cluster in each of some subscriptions, so many that no shard is empty."""
+    own = [Subscription(guid("fleet", str(number))) for number in range(24)]
+    bodies = []
+    for number, one in enumerate(own):
+        group, name = one.group("rg-aks"), f"aks-{number:02}"
+        node_group = f"MC_{group.name}_{name}_{group.location}"
+        outbound = load_balancer_outbound(group, name, node_group)
+        cluster = managed_cluster(group, name, [agent_pool("nodepool1", 3)], networkProfile=overlay(**outbound))
+        bodies += [cluster, *NodeGroup(cluster, outbound=f"20.1.{number}.10").bodies([])]
+    return whole([*recorded(own, bodies), *not_asked(sorted(OPTIONAL))])
+
+
+WHOLE = estate()
+
+
+def end(store: Store, number: int, night: int = 0) -> None:
+    """Let a shard of a night have ended, as the pod with its index leaves it."""
+    started = FIRST + timedelta(days=night)
+    times = [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (started, started + timedelta(minutes=30))]
+    share, scan = Share(number, OF), guid(str(night), str(number))
+    run = run_name(started)
+    draft = Draft(store, Place(SCOPE, run, str(share), scan))
+    draft.add(SNAPSHOT, gzip.compress(snapshot.encode(WHOLE.shard(share)), mtime=0))
+    draft.finish(
+        Manifest(
+            schema=SCHEMA,
+            scope=SCOPE,
+            run=run,
+            scan=scan,
+            shard=str(share),
+            tool=__version__,
+            started=times[0],
+            finished=times[1],
+            complete=True,
+            exit_code=OK,
+            files=(),
+        )
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return DirectoryStore(tmp_path / "store")
+
+
+def merge(folder: Path, *more: str) -> int:
+    """Run what the chart's merge runs, upon the store in a folder, but tell nobody."""
+    (_, cron) = of_kind(made()["fleet"], "CronJob")
+    (container,) = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    told = ("--webhook", "--report-url", "--pushgateway", "--log-analytics", "--dcr-id", "--stream")
+    elsewhere = ("--store", "--config", "--auth")
+    arguments = [one for one in container["args"] if not one.startswith((*told, *elsewhere))]
+    assert arguments[0] == "merge"
+    return main([*arguments, f"--store={folder / 'store'}", *more])
+
+
+def told(folder: Path, night: int = 0) -> Manifest:
+    """The manifest of the merged run of a night."""
+    path = folder / "store" / SCOPE / run_name(FIRST + timedelta(days=night)) / "run.json"
+    return msgspec.json.decode(path.read_bytes(), type=Manifest)
+
+
+def test_a_night_of_all_shards_is_merged_whole(store: Store, tmp_path: Path) -> None:
+    for number in range(1, OF + 1):
+        end(store, number)
+    assert merge(tmp_path) == OK
+    assert told(tmp_path).run == "20261122T020000Z"
+    assert told(tmp_path).complete
+    assert [one.shard for one in told(tmp_path).shards] == [f"{number}/{OF}" for number in range(1, OF + 1)]
+
+
+def test_a_lost_shard_fails_the_job_and_is_named_and_taken_when_it_comes(
+    store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, OF):
+        end(store, number)
+    assert merge(tmp_path) == INCOMPLETE
+    assert f"{OF}/{OF}" in capfd.readouterr().err
+    end(store, OF)
+    assert merge(tmp_path) == OK
+    assert f"shard {OF}/{OF} came after this run was last merged" in capfd.readouterr().err
+
+
+def test_a_night_without_any_shard_is_not_passed_over(
+    store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, OF + 1):
+        end(store, number)
+    assert merge(tmp_path) == OK
+    before = told(tmp_path)
+    assert merge(tmp_path) == UNUSABLE  # it would merge the night before once more, and end well
+    assert "no shard came since" in capfd.readouterr().err
+    assert told(tmp_path) == before
+    assert merge(tmp_path, f"--run={before.run}") == OK
+
+
+def test_the_next_night_is_merged_for_itself(store: Store, tmp_path: Path) -> None:
+    for night in range(2):
+        for number in range(1, OF + 1):
+            end(store, number, night)
+        assert merge(tmp_path) == OK
+        assert told(tmp_path, night).complete
+    assert told(tmp_path, 1).run > told(tmp_path).run
