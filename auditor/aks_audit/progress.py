@@ -18,7 +18,9 @@ from aks_audit.errors import AuditError
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 EventName: TypeAlias = Literal[
+    "baseline",
     "call",
+    "deleted",
     "error",
     "finished",
     "following",
@@ -28,6 +30,7 @@ EventName: TypeAlias = Literal[
     "inside",
     "interrupted",
     "journal-left",
+    "kept",
     "listed",
     "lock-lost",
     "lock-taken",
@@ -38,6 +41,7 @@ EventName: TypeAlias = Literal[
     "reading",
     "resumed",
     "started",
+    "united",
     "warning",
     "wrote",
 ]

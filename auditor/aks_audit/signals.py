@@ -37,7 +37,7 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         for number, former in self._former.items():
-            signal.signal(number, former)
+            signal.signal(number, former or signal.SIG_DFL)  # None: whoever set it was no Python
 
     @contextmanager
     def meanwhile(self, end: Callable[[str], None]) -> Iterator[None]:

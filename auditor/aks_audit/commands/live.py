@@ -120,7 +120,7 @@ def read_live(
         progress.close()
         if journal:
             journal.end(complete=complete)
-    progress.enter("auditing")
+    progress.enter("writing")
     progress.note(event("read", f"read {progress.counted}", **progress.state))
     if gaps := lost(records):
         first = f"{one_line(gaps[0].type)} in {one_line(gaps[0].id)}: {one_line(gaps[0].reason)}"

@@ -177,6 +177,7 @@ def _audit(  # noqa: PLR0913, PLR0917 - what there is by then
 
     wish = _wish(arguments, run)
     recorded = read()
+    progress.enter("auditing")
     document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
     _warn_of_decisions(document, progress)
     code = _exit_code(document, wish, arguments.fail_on)

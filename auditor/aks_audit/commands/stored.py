@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import UNUSABLE, UsageError
 from aks_audit.commands.options import seconds
-from aks_audit.progress import Progress, one_line
+from aks_audit.progress import Progress, event, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,8 @@ class StoredRun:
             except AuditError as problem:
                 self._progress.warn(f"{problem}; it is no baseline, an earlier run is looked for")
                 continue
-            self._progress.note(f"the baseline is the run {run.place.folder} of {self.store.place}")
+            told = f"the baseline is the run {run.place.folder} of {self.store.place}"
+            self._progress.note(event("baseline", told, run=run.place.folder))
             return report
         self._progress.note(
             f"{self.store.place} has no complete run of {self.place.scope} before this one, and so no baseline"
@@ -196,13 +197,17 @@ class StoredRun:
             files=(),
             shards=self.shards,
         )
-        if self.lock:
-            self.lock.must_hold()
+        self.must_be_alone()
         run = self._draft.finish(manifest)
         self._warn_if_late()
-        self._progress.note(f"kept as {run.place.folder} in {self.store.place}")
+        self._progress.note(event("kept", f"kept as {run.place.folder} in {self.store.place}", run=run.place.folder))
         self._prune(run)
         return run
+
+    def must_be_alone(self) -> None:
+        """Raise LockLostError where another run took the lock over, so that nothing of that is written over."""
+        if self.lock:
+            self.lock.must_hold()
 
     def _warn_if_late(self) -> None:
         """Say where a shard ended after its run was merged, which is a report without it."""
@@ -227,7 +232,8 @@ class StoredRun:
             self._progress.warn(f"not all runs older than {self._keep} days could be deleted: {problem}")
             return
         for folder in ended:
-            self._progress.note(f"deleted {one_line(folder)}, which was older than {self._keep} days")
+            told = f"deleted {one_line(folder)}, which was older than {self._keep} days"
+            self._progress.note(event("deleted", told, run=folder))
 
 
 @contextmanager
@@ -235,6 +241,8 @@ def kept(run: StoredRun | None, recorded: "Snapshot", document: "Report", code: 
     """Let the reports be delivered, and finish the run, if there is one, even where one of them could not be made."""
     from aks_audit.report import ReportError  # noqa: PLC0415
 
+    if run:
+        run.must_be_alone()
     try:
         yield
     except ReportError:

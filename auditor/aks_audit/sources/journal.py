@@ -19,7 +19,7 @@ from aks_audit import __version__
 from aks_audit.errors import AuditError, BusyError
 from aks_audit.progress import Progress, event, one_line
 from aks_audit.results import ENOUGH
-from aks_audit.snapshot import Collected, Gap, Packed, Record, Resource, lines
+from aks_audit.snapshot import Collected, Gap, Packed, Record, Resource
 
 SCHEMA = "aks-audit/journal/1"
 SUFFIX = ".partial"
@@ -51,6 +51,7 @@ class Unit(msgspec.Struct, frozen=True):
 _units: msgspec.json.Decoder[Unit] = msgspec.json.Decoder(Unit)
 _records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _encoder = msgspec.json.Encoder(order="deterministic")
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Kept(Protocol):
@@ -100,13 +101,11 @@ class Journal:
 
     def take(self, key: str) -> list[Record] | None:
         """What a read gave earlier, where that is fresh."""
-        found = self._taken(key)
-        return None if found is None else [_records.decode(raw) for raw in found]
+        return None if (found := self._taken(key)) is None else [record for record, _ in found]
 
     def take_packed(self, key: str) -> list[Collected] | None:
         """What a read gave earlier, where that is fresh, with resources as they were packed."""
-        found = self._taken(key)
-        return None if found is None else [_packed(_records.decode(raw), bytes(raw)) for raw in found]
+        return None if (found := self._taken(key)) is None else [_packed(*one) for one in found]
 
     def now(self) -> datetime:
         """When a read begins, for `add`."""
@@ -136,7 +135,7 @@ class Journal:
         for line in self._kept.lines():
             try:
                 found = _units.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except _UNDECODABLE:
                 continue  # cut off when its writer ended
             there += 1
             if max_age is not None and found.by == self._by and timedelta() <= now - found.read <= max_age:
@@ -157,13 +156,18 @@ class Journal:
         if known is None or known[0] < unit.read:
             self._fresh[unit.key] = (unit.read, line)
 
-    def _taken(self, key: str) -> list[msgspec.Raw] | None:
+    def _taken(self, key: str) -> list[tuple[Record, bytes]] | None:
+        """The records of a read with their lines; None where it is not fresh, or is damaged."""
         if key not in self._fresh:
             return None
         read, line = self._fresh.pop(key)
+        try:
+            found = [(_records.decode(raw), bytes(raw)) for raw in _units.decode(line).records]
+        except _UNDECODABLE:
+            return None
         at = read.astimezone(UTC).strftime(TIME)
         self.since = min(at, self.since or at)
-        return _units.decode(line).records
+        return found
 
     def _append(self, line: bytes) -> None:
         """Write a line; where that fails, reading goes on without a journal."""
@@ -195,7 +199,8 @@ class JournalFile:
 
     def lines(self) -> Iterator[bytes]:
         """The lines that are left."""
-        return lines(self._path)
+        with self._path.open("rb") as file:
+            yield from file
 
     def append(self, line: bytes) -> None:
         """Write a line after the others."""
