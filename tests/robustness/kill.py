@@ -1,4 +1,6 @@
-"""Kills real runs at moments that chance chooses: `python tests/robustness/kill.py --times 100 collect|scan`.
+"""Kills real runs at moments that chance chooses: `python tests/robustness/kill.py --times 100 collect scan merge`.
+
+(`store` is a scan into a store, `resume` a live one that goes on by the journal of the killed one.)
 
 Each time a run is begun where the files of an earlier one stand, and after a while, anywhere between its first moment
 and its last, its whole process group gets SIGKILL. Then each file has to be the old one or the new one, to the byte
@@ -7,12 +9,13 @@ and whole; and the next run, over whatever was left behind, has to end as if not
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -25,12 +28,18 @@ import msgspec
 
 from aks_audit import snapshot
 from aks_audit.snapshot import Header, Record, Resource
+from aks_audit.store import runs
+from aks_audit.store.directory import DirectoryStore
 from cases import BASE, ROOT
 from live import environment
 from resource_manager import ResourceManager, load
 
 OLD = ROOT / "fixtures" / "estates" / "aks-create-defaults.jsonl"
 """What was there at the earlier run; now there is `BASE`."""
+
+
+ENDED = frozenset({0, 1, 3})
+"""The exit codes of audits that came to their end, whatever they found."""
 
 
 class BrokenError(Exception):
@@ -52,7 +61,7 @@ class Scenario(NamedTuple):
     `BrokenError` where that is nothing whole; `settled` is the word after a run that came to its end.
     """
 
-    arguments: tuple[str, ...]
+    arguments: Sequence[str]
     prepare: Callable[[Path], object]
     state: Callable[[Path], str]
     settled: str
@@ -87,7 +96,7 @@ def scanning(folder: Path) -> Iterator[Scenario]:
     variables = dict(os.environ)
     arguments = ("scan", "--snapshot", str(BASE), *formats, "out", "--quiet")
     _run(("scan", "--snapshot", str(OLD), *formats, "before", "--quiet"), folder, variables, {1})
-    _run((*arguments[:-2], "after", "--quiet"), folder, variables, {0, 1, 3})
+    _run((*arguments[:-2], "after", "--quiet"), folder, variables, ENDED)
     old, new = _files(folder / "before"), _files(folder / "after")
 
     def prepare(where: Path) -> None:
@@ -105,7 +114,91 @@ def scanning(folder: Path) -> Iterator[Scenario]:
     yield Scenario(arguments, prepare, state, "new", variables)
 
 
-SCENARIOS = {"collect": collecting, "scan": scanning}
+SCOPE = ("--scope", "fleet", "--quiet")
+_LIVE = ("--in-cluster", "none", "--auth", "cli")
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[Scenario]:
+    """An audit of a recorded estate into a store in which an earlier run is."""
+    arguments = ("scan", "--snapshot", str(BASE), "--store", "store", "--run", "now", *SCOPE)
+    earlier = ("scan", "--snapshot", str(OLD), "--store", "store", "--run", "before", *SCOPE)
+    yield _in_store(folder, arguments, [earlier], dict(os.environ))
+
+
+@contextmanager
+def resuming(folder: Path) -> Iterator[Scenario]:
+    """A live audit into a store in which an earlier run is, by a journal of what a killed one read."""
+    with ResourceManager(load(BASE), delay=0.02) as azure:
+        variables = environment(azure.url, azure.ca_file, folder)
+        arguments = ("scan", "--store", "store", "--run", "now", "--max-age", "1h", *SCOPE, *_LIVE)
+        earlier = ("scan", "--snapshot", str(OLD), "--store", "store", "--run", "before", *SCOPE)
+        yield _in_store(folder, arguments, [earlier], variables, exact=False)
+
+
+@contextmanager
+def merging(folder: Path) -> Iterator[Scenario]:
+    """Uniting the shards of a run, beside an earlier run."""
+    with ResourceManager(load(BASE)) as azure:
+        variables = environment(azure.url, azure.ca_file, folder)
+        shards = [("scan", "--store", "store", "--run", "now", "--shard", f"{one}/2", *SCOPE, *_LIVE) for one in (1, 2)]
+        earlier = ("scan", "--snapshot", str(OLD), "--store", "store", "--run", "before", *SCOPE)
+        arguments = ("merge", "--store", "store", "--run", "now", *SCOPE)
+        yield _in_store(folder, arguments, [earlier, *shards], variables)
+
+
+def _in_store(
+    folder: Path,
+    arguments: Sequence[str],
+    before: Sequence[Sequence[str]],
+    variables: Mapping[str, str],
+    *,
+    exact: bool = True,
+) -> Scenario:
+    """A run of the scope `fleet` into a store, which others made before; with `exact` it gives the same bytes again."""
+    for one in before:
+        _run(one, folder, variables, ENDED)
+    shutil.copytree(folder / "store", folder / "as it was")
+    _run(arguments, folder, variables, ENDED)
+    wanted = {**_kept(folder, exact=exact)}
+    old = {name: files for name, files in wanted.items() if name != "now"}
+
+    def prepare(where: Path) -> None:
+        shutil.rmtree(where / "store")
+        shutil.copytree(where / "as it was", where / "store")
+
+    def state(where: Path) -> str:
+        found = _kept(where, exact=exact)
+        if found not in (old, wanted):
+            raise BrokenError(f"the store has the runs {sorted(found)}, and they are not as they were written")
+        return "old" if found == old else "new"
+
+    return Scenario(arguments, prepare, state, "new", variables)
+
+
+def _kept(folder: Path, *, exact: bool) -> dict[str, dict[str, bytes]]:
+    """What readers find in the store: the files of each run, each as its manifest says.
+
+    Where they are not `exact`, the snapshot without its times stands for them all.
+    """
+    store = DirectoryStore(folder / "store", _unheard)
+    found: dict[str, dict[str, bytes]] = {}
+    for run in runs.runs(store, "fleet", _unheard):
+        files = {name: runs.fetch(store, run, name) for name in run.files}
+        if not exact:
+            (folder / "one.jsonl.gz").write_bytes(files[runs.SNAPSHOT])
+            files = {runs.SNAPSHOT: _told(_whole(folder / "one.jsonl.gz"))}
+        found[run.place.run] = files
+    return found
+
+
+def _unheard(warning: str) -> None:
+    """Unfinished files are told of, and expected here; what is damaged is not."""
+    if "damaged" in warning:
+        raise BrokenError(warning)
+
+
+SCENARIOS = {"collect": collecting, "scan": scanning, "store": storing, "resume": resuming, "merge": merging}
 
 
 def kill(name: str, times: int, seed: int) -> Iterator[Killed]:
@@ -124,7 +217,7 @@ def kill(name: str, times: int, seed: int) -> Iterator[Killed]:
             _kill_at(moment, scenario, folder)
             state = scenario.state(folder)
             yield Killed(moment, state, len(_hidden(folder)))
-            _run(scenario.arguments, folder, scenario.variables, {0, 1, 3})
+            _run(scenario.arguments, folder, scenario.variables, ENDED)
             if (after := scenario.state(folder)) != scenario.settled:
                 raise BrokenError(f"killed after {moment:.3f} s; the next run left {after}")
 
@@ -141,12 +234,12 @@ def _kill_at(moment: float, scenario: Scenario, folder: Path) -> None:
 def _takes(scenario: Scenario, folder: Path) -> float:
     scenario.prepare(folder)
     start = time.monotonic()
-    _run(scenario.arguments, folder, scenario.variables, {0, 1, 3})
+    _run(scenario.arguments, folder, scenario.variables, ENDED)
     return time.monotonic() - start
 
 
 def _run(
-    arguments: tuple[str, ...],
+    arguments: Sequence[str],
     folder: Path,
     variables: Mapping[str, str],
     codes: frozenset[int] | set[int] = frozenset({0}),
@@ -162,9 +255,9 @@ def _run(
         raise BrokenError(f"`aks-audit {' '.join(arguments)}` ended with {process.returncode}: {said}")
 
 
-def _begun(arguments: tuple[str, ...], folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+def _begun(arguments: Sequence[str], folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("aks-audit")), *arguments],
+        [sys.executable, str(Path(__file__).with_name("hasty.py")), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
