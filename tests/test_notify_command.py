@@ -168,8 +168,11 @@ REFUSED = {
     ("--dcr-id", "dcr-1"): "need --log-analytics",
     ("--log-analytics", "https://x.example"): "needs --dcr-id",
     ("--log-analytics", "http://x.example", "--dcr-id", "d"): "use https://",
+    ("--log-analytics", "https://x.example", "--dcr-id", "d"): "is no endpoint of logs ingestion",
+    ("--log-analytics", "https://x.example/.ingest.monitor.azure.com", "--dcr-id", "d"): "is no endpoint",
     ("--pushgateway", "http://push.example"): "use https://",
     ("--pushgateway", "https://me:hunter2@push.example"): "told by variables alone",
+    ("--pushgateway", "https://push.example/?hunter2=1"): "has a ? or #",
     ("--metrics-file", "gauges.txt"): "end with .prom",
 }
 
@@ -190,6 +193,7 @@ def test_what_cannot_be_told_is_refused_at_once(
     [
         ("https://x.example/?sig=verysecretpart", "holds a secret"),
         ("https://me:verysecretpart@x.example/", "holds a secret"),
+        ("https+x://me:verysecretpart@x.example/", "is no https:// address"),
         ("javascript:alert(1)", "is no https:// address"),
         ("https://x.example/>)[x](y", "is no https:// address"),
     ],

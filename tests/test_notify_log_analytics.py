@@ -14,7 +14,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
 from aks_audit.notify import NotifyError
-from aks_audit.notify.log_analytics import COLUMNS, LARGEST_BATCH, Stream, audience, batches, rows, upload
+from aks_audit.notify.log_analytics import COLUMNS, LARGEST_BATCH, Stream, audience, batches, endpoint, rows, upload
 from aks_audit.notify.news import Run, since
 from aks_audit.notify.secrets import address
 from aks_audit.results import Outcome
@@ -181,12 +181,13 @@ def test_who_is_not_signed_in_sends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "scope"),
+    ("url", "scope"),
     [
         ("https://dcr-a.westeurope-1.ingest.monitor.azure.com", "https://monitor.azure.com/.default"),
         ("https://dce-a.usgovvirginia-1.ingest.monitor.azure.us/", "https://monitor.azure.us/.default"),
         ("https://dce-a.chinaeast2-1.ingest.monitor.azure.cn:443", "https://monitor.azure.cn/.default"),
     ],
 )
-def test_the_token_is_of_the_cloud_of_the_endpoint(endpoint: str, scope: str) -> None:
-    assert audience(endpoint) == scope
+def test_the_token_is_of_the_cloud_of_the_endpoint(url: str, scope: str) -> None:
+    assert endpoint(url).url == url
+    assert audience(url) == scope

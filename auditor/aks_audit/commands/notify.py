@@ -330,7 +330,7 @@ def _link(url: str | None) -> str:
     if not url:
         return ""
     if not url.startswith(("https://", "http://")) or any(c in '<>"|\\`' or c.isspace() for c in url):
-        raise UsageError(f"--report-url {one_line(url)}: is no https:// address")
+        raise UsageError(f"--report-url {one_line(scrub_message(url))}: is no https:// address")
     if scrub_message(url) != url:
         raise UsageError("--report-url holds a secret, which everybody in the channel would read; name it without")
     return url
@@ -348,8 +348,6 @@ def _gateway(url: str | None) -> _Gateway | None:
 def _stream(arguments: argparse.Namespace) -> "Stream | None":
     if not arguments.log_analytics:
         return None
-    from aks_audit.notify.log_analytics import Stream  # noqa: PLC0415 - only who tells it needs it
-    from aks_audit.notify.secrets import address  # noqa: PLC0415
+    from aks_audit.notify.log_analytics import Stream, endpoint  # noqa: PLC0415 - only who tells it needs it
 
-    endpoint = address(arguments.log_analytics, "Log Analytics, of --log-analytics,", secret=False)
-    return Stream(endpoint, arguments.dcr_id, arguments.stream or DEFAULT_STREAM)
+    return Stream(endpoint(arguments.log_analytics), arguments.dcr_id, arguments.stream or DEFAULT_STREAM)

@@ -7,7 +7,7 @@ stream of a data collection rule, at most 1 MB a call, compressed or not, and 64
 import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -15,7 +15,8 @@ from aks_audit.drift import FindingMove
 from aks_audit.notify import NotifyError
 from aks_audit.notify.client import Message, send
 from aks_audit.notify.news import Run, Since
-from aks_audit.notify.secrets import Address
+from aks_audit.notify.secrets import Address, address, is_loopback
+from aks_audit.progress import one_line
 from aks_audit.report import Report
 from aks_audit.results import Outcome, Severity
 from aks_audit.sources.scrub import scrub_message
@@ -77,10 +78,29 @@ class Stream(NamedTuple):
     name: str
 
 
-def audience(endpoint: str) -> str:
+_CLOUDS = ("com", "us", "cn")
+
+
+def endpoint(url: str) -> Address:
+    """The address of an endpoint, which is Azure Monitor's: a token for it is not to come to others.
+
+    Raises:
+        NotifyError: it is another's, or no address.
+    """
+    found = address(url, "Log Analytics, of --log-analytics,", secret=False)
+    host = urlsplit(url).hostname or ""
+    if not host.endswith(tuple(f".ingest.monitor.azure.{cloud}" for cloud in _CLOUDS)) and not is_loopback(host):
+        raise NotifyError(
+            f"--log-analytics {one_line(url)}: is no endpoint of logs ingestion; the data collection rule has one, "
+            "such as https://….westeurope-1.ingest.monitor.azure.com"
+        )
+    return found
+
+
+def audience(url: str) -> str:
     """The scope of the token for an endpoint, which is its cloud's."""
-    host = endpoint.split("/")[2].partition(":")[0].lower()
-    cloud = next((end for end in ("us", "cn") if host.endswith(f".monitor.azure.{end}")), "com")
+    host = urlsplit(url).hostname or ""
+    cloud = next((cloud for cloud in _CLOUDS if host.endswith(f".monitor.azure.{cloud}")), _CLOUDS[0])
     return f"https://monitor.azure.{cloud}/.default"
 
 

@@ -71,14 +71,17 @@ def address(url: str, called: str, *, secret: bool = True) -> Address:
         raise NotifyError(f"{called} is no address") from None
     if not host or parsed.scheme not in {"https", "http"} or any(c.isspace() or not c.isprintable() for c in url):
         raise NotifyError(f"{called} is no https:// address")
-    if parsed.scheme == "http" and not _is_loopback(host):
+    if parsed.scheme == "http" and not is_loopback(host):
         raise NotifyError(f"{called} is an http:// address; use https://, since http is for this machine alone")
     if parsed.username is not None or parsed.password is not None:
         raise NotifyError(f"{called} has a name or password in it; they are told by variables alone")
+    if not secret and (parsed.query or parsed.fragment):
+        raise NotifyError(f"{called} has a ? or # in it; name the address before that")
     return Address(url, called, secret)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
     if host == "localhost":
         return True
     try:
