@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("azure", "kubernetes", "aiohttp", "requests")
+HEAVY = ("azure", "kubernetes", "aiohttp", "requests", "duckdb")
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -32,6 +32,7 @@ def imported_by(*arguments: str) -> set[str]:
         ["permissions", "--help"],
         ["config", "check", "--help"],
         ["diff", "--help"],
+        ["history", "--help"],
         ["completion", "--help"],
     ],
 )

@@ -82,9 +82,9 @@ def as_html(history: History) -> bytes:
 
 
 def _title(history: History) -> str:
-    if len(history.scopes) > 1:
+    scope, *others = history.scopes
+    if others:
         return f"{len(history.scopes)} scopes over time"
-    scope = history.scopes[0]
     return f"{scope.scope}: {percent(scope.runs[-1].score)} over time"
 
 

@@ -38,7 +38,7 @@ class _Finding(_Part, frozen=True):
     clusters: tuple[str, ...]
     outcome: Outcome
     severity: Severity
-    exception: msgspec.Raw | None = None
+    exception: dict[str, object] | None = None
     change: str | None = None
 
 
