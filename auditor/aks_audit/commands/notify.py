@@ -1,10 +1,9 @@
 """The options by which a run tells of itself, and the telling."""
 
 import argparse
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aks_audit.commands import INCOMPLETE, OK, UNUSABLE, UsageError
 from aks_audit.commands.live import options_given
@@ -13,7 +12,7 @@ from aks_audit.errors import AuditError, BusyError
 from aks_audit.progress import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
 
     from aks_audit.commands.stored import StoredRun
@@ -192,12 +191,12 @@ class Teller:
             return True
         body = FORMATS[self._arguments.webhook](found)
         message = Message("POST", body, {"Content-Type": "application/json; charset=utf-8"})
-        return self._did(f"told {webhook.called}", lambda: asyncio.run(send(webhook, message)))
+        return self._did(f"told {webhook.called}", lambda: _finished(send(webhook, message)))
 
     def _send_rows(self, stream: "Stream", since: "Since", run: "Run") -> bool:
         from aks_audit.notify.log_analytics import rows  # noqa: PLC0415 - only who tells it needs it
 
-        return self._did("told Log Analytics", lambda: asyncio.run(self._upload(stream, rows(since, run))))
+        return self._did("told Log Analytics", lambda: _finished(self._upload(stream, rows(since, run))))
 
     async def _upload(self, stream: "Stream", found: "Iterable[Row]") -> None:
         from aks_audit.notify.log_analytics import upload  # noqa: PLC0415 - only who tells it needs it
@@ -216,7 +215,7 @@ class Teller:
             reached.append(
                 self._did(
                     f"told {gateway.address.called}",
-                    lambda: asyncio.run(gauges.push(gateway.address, gateway.header, now, ended)),
+                    lambda: _finished(gauges.push(gateway.address, gateway.header, now, ended)),
                 )
             )
         return reached
@@ -230,6 +229,13 @@ class Teller:
             return False
         self._progress.note(what)
         return True
+
+
+def _finished(sending: "Coroutine[Any, Any, None]") -> None:
+    """Do it to its end."""
+    import asyncio  # noqa: PLC0415 - takes longer than all else that --help imports
+
+    asyncio.run(sending)
 
 
 class _Past:
