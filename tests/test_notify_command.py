@@ -16,6 +16,7 @@ from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.lock import Lock
 from listener import Answer, Listener, listening
 from live import environment
+from test_merge import OF, WHOLE, written
 
 BASE = Path(__file__).parent.parent / "auditor" / "aks_audit" / "cases" / "base.jsonl"
 SECRET = "/services/T0SECRET1/verysecretpart"  # noqa: S105 - of a listener here
@@ -286,3 +287,17 @@ def test_a_shard_tells_nobody(tmp_path: Path, store: Path, hook: Listener, capsy
     assert "give --webhook, --pushgateway to aks-audit merge" in capsys.readouterr().err
     assert not hook.sent
     assert not list(tmp_path.iterdir())
+
+
+def test_a_merge_tells_of_the_whole_fleet(tmp_path: Path, store: Path, hook: Listener) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    paths = written(shards, WHOLE.shards(OF))
+    to = ["--webhook", "generic", "--store", str(store), "--fail-on", "none"]
+    assert main(["merge", *map(str, paths), *to, "--run", "1"]) == OK
+    assert main(["merge", *map(str, paths), *to, "--run", "2"]) == OK
+    assert [message["first"] for message in told(hook)] == [True], "nothing changed"
+    assert main(["merge", *map(str, paths[1:]), *to, "--run", "3"]) == INCOMPLETE
+    assert "became incomplete" in told(hook)[1]["text"]
+    assert told(hook)[1]["changes"]["unknown"]["count"] > 0
+    assert told(hook)[1]["changes"]["fixed"]["count"] == 0, "nothing is by a shard that was lost"
