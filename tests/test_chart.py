@@ -13,10 +13,12 @@ from aks_audit import __version__, config, permissions
 from aks_audit.cli import parser
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE
 from aks_audit.commands.options import OPTIONAL_READS
+from aks_audit.progress import Progress
 from aks_audit.snapshot import Body
 from aks_audit.store.runs import run_name
 from chart_pages import values as described
 from charts import CHART, MINUTE, RELEASE, ask, made, of_kind, refused, render, variants
+from compose.azure import guid
 
 KUBERNETES = "1.37"
 NOT_ITS_OWN = {"CiliumNetworkPolicy"}
@@ -81,6 +83,7 @@ def test_our_own_parser_takes_what_the_pods_run(name: str, monkeypatch: pytest.M
                 for variable, value in environment(job, index).items():
                     patched.setenv(variable, value)
                 arguments = parser().parse_args(container(job)["args"])
+                assert Progress().scan_id == guid("pod", str(index))  # the log's name of the scan is the pod's
             assert container(job)["args"][0] == component
             assert set(getattr(arguments, "read", [])) <= set(OPTIONAL_READS)
             if component == "scan":
@@ -94,6 +97,7 @@ def environment(job: Body, index: int) -> dict[str, str]:
     fields = {
         "metadata.labels['batch.kubernetes.io/job-name']": f"{RELEASE}-{MINUTE}",
         "metadata.annotations['batch.kubernetes.io/job-completion-index']": str(index),
+        "metadata.uid": guid("pod", str(index)),
     }
     return {
         one["name"]: one["value"] if "value" in one else fields[one["valueFrom"]["fieldRef"]["fieldPath"]]
@@ -202,6 +206,10 @@ def test_the_configuration_is_one_that_aks_audit_takes(tmp_path: Any) -> None:  
         ({"store": {}}, "store.url: name the blob container"),
         ({"store": {**MINIMAL["store"], "volume": {"existingClaim": "runs"}}}, "runs are kept in one place"),
         ({"networkPolicy": {}}, "networkPolicy.cidrs: name the ranges"),
+        (
+            {"store": {"volume": {"create": True, "accessModes": ["ReadWriteOnce"]}}, "fleet": {"shards": 2}},
+            "shards run on several nodes",
+        ),
         ({"shards": 8}, "additional properties 'shards' not allowed"),
         ({"fleet": {"shards": 0}}, "/fleet/shards"),
         ({"schedule": "nightly"}, "/schedule"),

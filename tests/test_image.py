@@ -81,6 +81,14 @@ def test_the_builders_python_is_the_one_of_the_runtimes_debian() -> None:
     assert "debian13" in arguments["RUNTIME"]
 
 
+def test_the_builder_is_given_what_is_copied_and_nothing_else() -> None:
+    build, _ = stages()
+    copied = [name for line in named(build, "COPY") for name in line.split()[:-1]]
+    kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert kept[1] == "*"
+    assert sorted(line[1:] for line in kept if line.startswith("!")) == sorted(copied)
+
+
 def test_the_image_has_the_extras_that_a_run_in_a_cluster_needs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = pairs(named(steps(), "ARG"))["EXTRAS"].split(",")

@@ -70,6 +70,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.config }}
 - --config=/etc/aks-audit/aks-audit.toml
 {{- end }}
+- --wait={{ int $scan.wait }}
 - --fail-on=none
 - --log-format=json
 {{- end }}
@@ -210,6 +211,10 @@ spec:
       args:
         {{- .args | nindent 8 }}
       env:
+        - name: AKS_AUDIT_SCAN_ID
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.uid
         {{- with .env }}
         {{- . | nindent 8 }}
         {{- end }}
