@@ -471,6 +471,12 @@ def test_what_another_shard_followed_and_no_list_holds_is_kept(tmp_path: Path) -
     assert vault in both(tmp_path, [], [vault])
 
 
+def test_the_shard_that_read_a_subscription_speaks_for_what_no_list_holds(tmp_path: Path) -> None:
+    own, others = (hub("kv", told, of_two(1), VAULT) for told in ("own", "others"))
+    found = both(tmp_path, [own], [others])
+    assert [one for one in found if isinstance(one, Resource) and one.type == VAULT] == [own]
+
+
 def test_what_is_not_there_any_more_is_no_gap_where_a_list_says_so(tmp_path: Path) -> None:
     gone = Gap(id=hub("gone", "", of_two(1)).id, type=NETWORK, reason="404", cause="not-read", status=404)
     assert gone not in both(tmp_path, [], [gone])

@@ -315,7 +315,7 @@ class _Whole:
         if subscription:
             return self.owners.get(subscription) is not part
         # What was assigned above subscriptions is listed with each of them, by one scan of all of them, too.
-        return found.type in self._of_tenant or found.key.startswith(f"{DIRECTORY.lower()}/")
+        return found.key.startswith(f"{DIRECTORY.lower()}/")
 
     def _settled(self, copies: Mapping[str, Sequence[tuple[Part, _Found]]], note: Say) -> Iterator[Packed]:
         """Of each resource that several shards may speak for, the copy of the one that does."""
