@@ -113,20 +113,19 @@ def test_a_damaged_lock_is_taken_over_as_any(damage: bytes, tmp_path: Path) -> N
     assert clock.pauses == LOOKS - 1
 
 
-def test_of_two_who_take_it_over_at_once_one_succeeds(tmp_path: Path) -> None:
+def test_of_two_who_take_it_over_at_once_one_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock(tmp_path).acquire()
-    first = lock(tmp_path, Clock())
-    got: list[Lock] = []
+    first, second, replace = lock(tmp_path), lock(tmp_path), DirectoryStore.replace
 
-    def overtake() -> None:
-        if clock.pauses == LOOKS - 1:
-            first.acquire()
-            got.append(first)
+    def overtaken(store: DirectoryStore, name: str, data: bytes, version: str) -> bool:
+        """The other one is a moment faster."""
+        monkeypatch.setattr(DirectoryStore, "replace", replace)
+        first.acquire()
+        return replace(store, name, data, version)
 
-    clock = Clock(overtake)
-    with pytest.raises(LockedError):
-        lock(tmp_path, clock).acquire()
-    assert got
+    monkeypatch.setattr(DirectoryStore, "replace", overtaken)
+    with pytest.raises(LockedError, match="which lives"):
+        second.acquire()
     first.must_hold()
 
 
