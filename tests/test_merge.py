@@ -369,6 +369,16 @@ def test_a_shard_that_holds_what_is_anothers_is_left_out(run: Any, tmp_path: Pat
         merge.load(paths[LOST - 1])
 
 
+@pytest.mark.parametrize("strange", [{"number": 0}, {"number": 6}, {"number": -1, "of": -1}, {"of": 10**12}])
+def test_a_shard_that_can_be_none_is_left_out(strange: dict[str, int], run: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a fixture
+    header = changed(WHOLE.shards(OF)[0], scope=(), shard=strange)[0]
+    written(tmp_path / "shards", WHOLE.shards(OF))
+    (path,) = written(tmp_path / "strange", [[header]])
+    done = run(tmp_path / "shards", path)
+    assert done.code == 0
+    assert f"left out: {path}: says that it is shard" in done.err
+
+
 def test_nothing_to_merge_is_an_error(run: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a fixture
     assert "name the snapshots of shards, or their place with --store" in run().err
     assert run(tmp_path).code == 2
@@ -564,6 +574,14 @@ def test_the_snapshot_of_the_fleet_is_kept_and_scans_as_it_merged(run: Any, tmp_
     done = run(tmp_path / "shards", "--keep-snapshot", kept)
     assert snapshot.encode(WHOLE.all) == b"".join(snapshot.lines(kept))
     assert {finding["location"]["file"] for finding in done.report["findings"]} == {kept.as_posix()}
+
+
+def test_shards_that_are_scanned_and_not_merged_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, *_ = map(str, written(tmp_path, WHOLE.shards(OF)))
+    main(["scan", "--snapshot", first, second])
+    assert "these are 2 shards of a fleet; aks-audit merge also says which are missing" in capsys.readouterr().err
+    main(["scan", "--snapshot", first])
+    assert "shards" not in capsys.readouterr().err
 
 
 def test_parts_are_usable_one_by_one() -> None:

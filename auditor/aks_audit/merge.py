@@ -16,7 +16,7 @@ from aks_audit.errors import AuditError
 from aks_audit.facts.resource_id import fold, parse, scopes
 from aks_audit.progress import one_line
 from aks_audit.results import ENOUGH
-from aks_audit.shards import Share, number_of
+from aks_audit.shards import MOST, Share, number_of
 from aks_audit.snapshot import (
     SCHEMA,
     Collected,
@@ -129,7 +129,7 @@ def load(path: Path, name: str = "", scan: str = "") -> Part:
     (header,) = found.headers
     shard = found.headers[0].shard
     share = Share(shard.number, shard.of)
-    if not 1 <= share.number <= share.of or share.part(header.scope) != [*header.scope]:
+    if not 1 <= share.number <= share.of <= MOST or share.part(header.scope) != [*header.scope]:
         raise MergeError(f"{one_line(name)}: says that it is shard {share}, and holds what is another's; read it again")
     networks = [one.body for one, _ in found.resources if one.type.lower() == _NETWORKS]
     resources = tuple(_Found(fold(one.id), one.type.lower(), one.read or "", pack(one)) for one, _ in found.resources)

@@ -22,7 +22,11 @@ def snapshot_of(arguments: "Namespace", progress: Progress, operation: "Operatio
     from aks_audit import snapshot  # noqa: PLC0415
 
     if is_recorded(arguments):
-        return snapshot.read([demo()] if arguments.demo else arguments.snapshot)
+        found = snapshot.read([demo()] if arguments.demo else arguments.snapshot)
+        shards = [header.shard for header in found.headers if isinstance(header.shard, snapshot.Shard)]
+        if len(shards) > 1:
+            progress.warn(f"these are {len(shards)} shards of a fleet; aks-audit merge also says which are missing")
+        return found
     records = read_live(arguments, arguments.keep_snapshot, progress, operation)
     return snapshot.of(records, arguments.keep_snapshot or _in_store(arguments))
 
