@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from errno import EFBIG, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,7 +125,7 @@ def _told(arguments: argparse.Namespace, progress: Progress) -> int:
 def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     run: Run = arguments.run
     try:
-        return run(arguments, progress)
+        return _flushed(run(arguments, progress))
     except BrokenPipeError:
         reader_left()
         return OK
@@ -134,8 +135,22 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
         progress.error(str(error))
         return LOCKED
     except (AuditError, OSError) as error:
-        progress.error(str(error))
+        progress.error(_of_output(error) or str(error))
     return UNUSABLE
+
+
+def _flushed(code: int) -> int:
+    """The exit code, once all that was printed has left, for whoever prints learns only then that there is no room."""
+    sys.stdout.flush()
+    return code
+
+
+def _of_output(error: Exception) -> str | None:
+    """What to say of a full disk that standard output leads to: an error without a file, unlike those of files."""
+    if not isinstance(error, OSError) or error.filename or error.errno not in {ENOSPC, EFBIG}:
+        return None
+    reader_left()  # what is still to be written would be an error once more when Python ends
+    return f"standard output: cannot be written ({error.strerror}); make room"
 
 
 def _progress(arguments: argparse.Namespace) -> Progress:

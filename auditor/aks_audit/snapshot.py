@@ -206,7 +206,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         _replace(path, data)
     except OSError as problem:
-        raise SnapshotError(f"{path}: cannot be written ({problem.strerror or problem}); name another place") from None
+        reason = problem.strerror or problem
+        raise SnapshotError(f"{path}: cannot be written ({reason}); make room or name another place") from None
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -215,6 +216,8 @@ def _replace(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # else a machine that loses its power may keep the name and not the bytes
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

@@ -1,6 +1,7 @@
 """The report as an Excel workbook: summary, findings, fixes, checklists, rules. Needs XlsxWriter (extra `xlsx`)."""
 
 import io
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -42,17 +43,26 @@ class XlsxReporter:
             raise ReportError("the format xlsx needs XlsxWriter, which is not installed: pip install 'aks-audit[xlsx]'")
 
     def render(self, report: Report, *, colour: bool = False) -> bytes:
-        """The workbook. Every text is a text: no formula, no link, no number; it names no time but the scan's own."""
+        """The workbook. Every text is a text: no formula, no link, no number; it names no time but the scan's own.
+
+        Raises:
+            ReportError: XlsxWriter is not installed, or cannot write the files that it makes on the way.
+        """
         del colour  # a workbook has none
         self.check()
         import xlsxwriter  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra; it comes without types
 
         file = io.BytesIO()
-        with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
-            book.set_properties({"title": "AKS audit", "created": _created(report.scan.finished)})
-            bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
-            for name, columns, made in _sheets(report):
-                _write(book.add_worksheet(name), columns, made, bold, quoted)
+        try:
+            with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+                book.set_properties({"title": "AKS audit", "created": _created(report.scan.finished)})
+                bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
+                for name, columns, made in _sheets(report):
+                    _write(book.add_worksheet(name), columns, made, bold, quoted)
+        except (OSError, xlsxwriter.exceptions.FileCreateError) as problem:
+            folder = tempfile.gettempdir()
+            told = f"{folder}: the parts of aks-audit.xlsx cannot be written ({problem})"
+            raise ReportError(f"{told}; make room or name another folder by TMPDIR") from None
         return file.getvalue()
 
 
