@@ -195,6 +195,21 @@ def test_after_everything_was_read_a_signal_lets_the_report_be_made(tmp_path: Pa
     assert json.loads((tmp_path / "out" / "aks-audit.json").read_bytes())["findings"]
 
 
+def test_ctrl_c_ends_what_reads_nothing_at_once_and_gives_its_lock_up(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    slow = "import pathlib, time\npathlib.Path('there').touch()\ntime.sleep(600)\n"
+    (tmp_path / "rules" / "slow.py").write_text(slow, encoding="utf-8")
+    command = ("scan", "--demo", "--rules", "rules", "--store", "store")
+    with ResourceManager(records_of(BASE)) as server, Job(server, tmp_path, *command) as job:
+        job.wait_until((tmp_path / "there").exists)
+        assert (tmp_path / "store" / "default" / ".lock-whole.json").exists()
+        job.send(signal.SIGINT)
+        done = job.done()
+    assert done.code == 2
+    assert done.err.splitlines()[-1] == "aks-audit: error: interrupted"
+    assert not list((tmp_path / "store").rglob("*.json"))
+
+
 def test_a_run_that_is_kept_leaves_its_part_in_the_store_and_is_resumed_from_there(tmp_path: Path) -> None:
     with ResourceManager(records_of(BASE), faults=[HANGS]) as server:
         with Job(server, tmp_path, *STORE, "--run", "first") as job:

@@ -76,6 +76,13 @@ def test_who_waits_does_not_wait_for_ever(tmp_path: Path) -> None:
     assert clock.now == 60
 
 
+def test_who_waits_ends_with_a_signal(tmp_path: Path) -> None:
+    lock(tmp_path).acquire()
+    waiting = Lock(DirectoryStore(tmp_path), "prod", None, Progress(quiet=True), wait=600, ended=lambda: True)
+    with pytest.raises(LockedError, match="until this run was interrupted"):
+        waiting.acquire()
+
+
 def test_what_was_left_behind_is_taken_over_after_so_many_looks_and_its_holder_learns_it(tmp_path: Path) -> None:
     dead = lock(tmp_path)
     dead.acquire()

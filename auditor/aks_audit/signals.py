@@ -51,24 +51,20 @@ class Signals:
             self._end = None
 
     def stop(self, reason: str) -> None:
-        """End for another reason, as the first signal would; other threads may ask for it."""
+        """End for a reason of the caller's, as the first signal does; other threads may ask for it."""
         self.reason = self.reason or reason
         if self._end:
             self._end(reason)
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
         if self._heard:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        self._heard = True
-        what = "reading ends" if self._end else "what was read is written down"
-        told = f"{name}: {what}; a second signal ends this at once"
-        with suppress(RuntimeError):  # the signal came while something was being said
-            self._progress.warn(event("interrupted", told, signal=name))
-        self.reason = self.reason or f"the scan was interrupted by {name}"
-        if self._end:
-            self._end(self.reason)
-        elif number == signal.SIGINT:
+        if number == signal.SIGINT and not self._end:
             raise KeyboardInterrupt
+        self._heard, name = True, signal.Signals(number).name
+        what = "reading ends" if self._end else "what was begun is brought to its end"
+        with suppress(RuntimeError):  # the signal came while something was being said
+            self._progress.warn(event("interrupted", f"{name}: {what}; a second signal ends this at once", signal=name))
+        self.stop(f"the scan was interrupted by {name}")
