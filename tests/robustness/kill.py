@@ -95,7 +95,7 @@ def scanning(folder: Path) -> Iterator[Scenario]:
     formats = ("--format", "json,sarif,html,csv,markdown,junit,openmetrics,ocsf,xlsx", "--output")
     variables = dict(os.environ)
     arguments = ("scan", "--snapshot", str(BASE), *formats, "out", "--quiet")
-    _run(("scan", "--snapshot", str(OLD), *formats, "before", "--quiet"), folder, variables, {1})
+    _run(("scan", "--snapshot", str(OLD), *formats, "before", "--quiet"), folder, variables, ENDED)
     _run((*arguments[:-2], "after", "--quiet"), folder, variables, ENDED)
     old, new = _files(folder / "before"), _files(folder / "after")
 
