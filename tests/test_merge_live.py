@@ -7,11 +7,21 @@ import pytest
 
 from aks_audit import snapshot
 from aks_audit.shards import number_of
-from compose.azure import Subscription, guid
+from compose.azure import Subscription, guid, reference
 from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay, user_assigned
 from compose.data_services import key_vault
 from compose.estates import dns_resolver, shared_hub, virtual_wan
 from compose.hubs import Sizes, hubs
+from compose.landing_zone import occupy
+from compose.networks import (
+    firewall,
+    firewall_policy,
+    peer,
+    public_ip,
+    subnet,
+    subnet_id,
+    virtual_network,
+)
 from compose.nodes import NodeGroup
 from compose.services import role_assignment, user_assigned_identity
 from compose.snapshots import recorded
@@ -106,6 +116,52 @@ def test_a_service_is_followed_to_by_a_role_that_another_shard_lists(tmp_path: P
         run(server, tmp_path, "merge", "1.jsonl", "2.jsonl", "--keep-snapshot", "merged.jsonl")
     kinds = {one.type for one, _ in snapshot.read([tmp_path / KEPT]).resources}
     assert "Microsoft.KeyVault/vaults" in kinds
+    assert timeless(tmp_path / "merged.jsonl") == timeless(tmp_path / KEPT)
+
+
+def far_policy() -> tuple[list[str], list[snapshot.Record]]:
+    """A cluster from which five references lead on to a policy, of which each is in another subscription.
+
+    The cluster is in the first share of two, all else but the policy at the end in the second. These subscriptions are
+    the scope.
+    """
+    own = [Subscription(guid("far", str(number))) for number in range(40)]
+    shares = {number: [one for one in own if number_of(one.id, 2) == number] for number in (1, 2)}
+    here, (spoke, hub, rules, beyond, *_) = shares[1][0], shares[2]
+    network_groups = [one.group("rg-network") for one in (spoke, hub)]
+    names = [group.of("virtualNetworks", "vnet") for group in network_groups]
+    nodes = virtual_network(network_groups[0], "vnet", "10.1.0.0/16", [subnet(names[0], "snet-nodes", "10.1.0.0/22")])
+    firewalls = subnet(names[1], "AzureFirewallSubnet", "10.2.0.0/26")
+    middle = virtual_network(network_groups[1], "vnet", "10.2.0.0/16", [firewalls])
+    peer(nodes, middle)
+    address = public_ip(network_groups[1], "pip", "20.2.2.2")
+    policy, base = (one.group("rg-policies").of("firewallPolicies", "fwp") for one in (rules, beyond))
+    place = subnet_id(middle, "AzureFirewallSubnet"), ("10.2.0.4", address["id"])
+    wall = firewall(network_groups[1], "fw", *place, firewallPolicy=reference(policy))
+    occupy(middle, "AzureFirewallSubnet", [wall["properties"]["ipConfigurations"][0]["id"]])
+    policies = firewall_policy(rules.group("rg-policies"), "fwp", [wall["id"]], {}, basePolicy=reference(base))
+    bases = firewall_policy(beyond.group("rg-policies"), "fwp", [], {})
+    group = here.group("rg-aks")
+    outbound = load_balancer_outbound(group, "aks", "MC_rg-aks_aks_westeurope")
+    pools = [agent_pool("nodepool1", 3, vnetSubnetID=subnet_id(nodes, "snet-nodes"))]
+    cluster = managed_cluster(group, "aks", pools, networkProfile=overlay(**outbound))
+    bodies = [cluster, nodes, middle, address, wall, *policies, *bases]
+    return [one.subscription_id for one in (here, spoke, hub, rules)], recorded(
+        [here, spoke, hub, rules, beyond], bodies
+    )
+
+
+def test_what_is_far_beyond_the_scope_is_followed_to_through_other_shares(tmp_path: Path) -> None:
+    ids, records = far_policy()
+    scope = [part for one in ids for part in ("--subscription", one)]
+    with ResourceManager(records) as server:
+        run(server, tmp_path, "collect", "-o", KEPT, *scope)
+        for number in (1, 2):
+            run(server, tmp_path, "collect", "--shard", f"{number}/2", "-o", f"{number}.jsonl", *scope)
+        run(server, tmp_path, "merge", "1.jsonl", "2.jsonl", "--keep-snapshot", "merged.jsonl")
+    whole = snapshot.read([tmp_path / KEPT])
+    beyond = [one.id for one, _ in whole.resources if one.id.split("/")[2] not in ids]
+    assert [one.rpartition("/providers/")[2] for one in beyond] == ["Microsoft.Network/firewallPolicies/fwp"]
     assert timeless(tmp_path / "merged.jsonl") == timeless(tmp_path / KEPT)
 
 
