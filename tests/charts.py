@@ -17,6 +17,7 @@ import yaml
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Body, Resource
 from cases import CLUSTER, ROOT
+from compose.azure import guid
 
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "chart"
@@ -95,6 +96,33 @@ def _objects(texts: Mapping[str, str]) -> Iterator[Body]:
 def of_kind(objects: Iterable[Body], kind: str) -> list[Body]:
     """Those of the objects that are of a kind."""
     return [one for one in objects if one["kind"] == kind]
+
+
+def jobs(objects: list[Body]) -> dict[str, Body]:
+    """What each CronJob runs, by its component: `scan` and `merge`."""
+    crons = of_kind(objects, "CronJob")
+    specs = [cron["spec"]["jobTemplate"]["spec"] for cron in crons]
+    return {spec["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: spec for spec in specs}
+
+
+def container(job: Body) -> Body:
+    """The container of a Job's pods."""
+    only: Body
+    (only,) = job["template"]["spec"]["containers"]
+    return only
+
+
+def variables(job: Body, index: int) -> dict[str, str]:
+    """The variables of the pod of a Job with this index, as the kubelet resolves them."""
+    fields = {
+        "metadata.labels['batch.kubernetes.io/job-name']": f"{RELEASE}-{MINUTE}",
+        "metadata.annotations['batch.kubernetes.io/job-completion-index']": str(index),
+        "metadata.uid": guid("pod", str(index)),
+    }
+    return {
+        one["name"]: one["value"] if "value" in one else fields[one["valueFrom"]["fieldRef"]["fieldPath"]]
+        for one in container(job)["env"]
+    }
 
 
 def kept(objects: Iterable[Body]) -> list[Resource]:

@@ -17,7 +17,7 @@ from aks_audit.progress import Progress
 from aks_audit.snapshot import Body
 from aks_audit.store.runs import run_name
 from chart_pages import values as described
-from charts import CHART, MINUTE, RELEASE, ask, made, of_kind, refused, render, variants
+from charts import CHART, MINUTE, ask, container, jobs, made, of_kind, refused, render, variables, variants
 from compose.azure import guid
 
 KUBERNETES = "1.37"
@@ -25,19 +25,6 @@ NOT_ITS_OWN = {"CiliumNetworkPolicy"}
 """Kinds that Kubernetes has no schema of."""
 
 MINIMAL = variants()["default"]
-
-
-def jobs(objects: list[Body]) -> dict[str, Body]:
-    """What each CronJob runs, by its component: `scan` and `merge`."""
-    crons = of_kind(objects, "CronJob")
-    specs = [cron["spec"]["jobTemplate"]["spec"] for cron in crons]
-    return {spec["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: spec for spec in specs}
-
-
-def container(job: Body) -> Body:
-    only: Body
-    (only,) = job["template"]["spec"]["containers"]
-    return only
 
 
 def paths(tree: Any, above: str = "") -> Iterator[str]:  # noqa: ANN401 - any YAML value
@@ -80,7 +67,7 @@ def test_our_own_parser_takes_what_the_pods_run(name: str, monkeypatch: pytest.M
     for component, job in jobs(made()[name]).items():
         for index in range(job.get("completions", 1)):
             with monkeypatch.context() as patched:
-                for variable, value in environment(job, index).items():
+                for variable, value in variables(job, index).items():
                     patched.setenv(variable, value)
                 arguments = parser().parse_args(container(job)["args"])
                 assert Progress().scan_id == guid("pod", str(index))  # the log's name of the scan is the pod's
@@ -90,19 +77,6 @@ def test_our_own_parser_takes_what_the_pods_run(name: str, monkeypatch: pytest.M
                 of = job.get("completions", 1)
                 assert arguments.run_name == run_name(datetime.fromtimestamp(MINUTE * 60, UTC)) == "20261122T020000Z"
                 assert str(arguments.shard) == (f"{index + 1}/{of}" if of > 1 else "None")
-
-
-def environment(job: Body, index: int) -> dict[str, str]:
-    """The variables of the pod of a Job with this index, as the kubelet resolves them."""
-    fields = {
-        "metadata.labels['batch.kubernetes.io/job-name']": f"{RELEASE}-{MINUTE}",
-        "metadata.annotations['batch.kubernetes.io/job-completion-index']": str(index),
-        "metadata.uid": guid("pod", str(index)),
-    }
-    return {
-        one["name"]: one["value"] if "value" in one else fields[one["valueFrom"]["fieldRef"]["fieldPath"]]
-        for one in container(job)["env"]
-    }
 
 
 def test_a_fleet_is_an_indexed_job_of_shards_and_a_merge_that_has_the_whole() -> None:

@@ -1,6 +1,7 @@
 """What a fleet's CronJobs leave in a store night after night: the merge of the chart is run upon it."""
 
 import gzip
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,16 +12,20 @@ from aks_audit import __version__, snapshot
 from aks_audit.cli import main
 from aks_audit.commands import INCOMPLETE, OK, UNUSABLE
 from aks_audit.shards import Share
+from aks_audit.snapshot import Body
 from aks_audit.sources.azure.collect import not_asked
 from aks_audit.sources.azure.plan import OPTIONAL
 from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.runs import SCHEMA, SNAPSHOT, Draft, Manifest, Place, run_name
 from aks_audit.store.store import Store
-from charts import MINUTE, made, of_kind
+from charts import MINUTE, container, jobs, made, render, variables, variants
 from compose.azure import Subscription, guid
 from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay
+from compose.hubs import Sizes, hubs
 from compose.nodes import NodeGroup
 from compose.snapshots import recorded
+from jobs import Job
+from resource_manager import Answer, Fault, ResourceManager
 from shared_out import Whole, whole
 
 OF = 8
@@ -76,13 +81,11 @@ def store(tmp_path: Path) -> Store:
 
 def merge(folder: Path, *more: str) -> int:
     """Run what the chart's merge runs, upon the store in a folder, but tell nobody."""
-    (_, cron) = of_kind(made()["fleet"], "CronJob")
-    (container,) = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     told = ("--webhook", "--report-url", "--pushgateway", "--log-analytics", "--dcr-id", "--stream")
     elsewhere = ("--store", "--config", "--auth")
-    arguments = [one for one in container["args"] if not one.startswith((*told, *elsewhere))]
-    assert arguments[0] == "merge"
-    return main([*arguments, f"--store={folder / 'store'}", *more])
+    arguments = container(jobs(made()["fleet"])["merge"])["args"]
+    kept = [one for one in arguments if not one.startswith((*told, *elsewhere))]
+    return main([*kept, f"--store={folder / 'store'}", *more])
 
 
 def told(folder: Path, night: int = 0) -> Manifest:
@@ -132,3 +135,58 @@ def test_the_next_night_is_merged_for_itself(store: Store, tmp_path: Path) -> No
         assert merge(tmp_path) == OK
         assert told(tmp_path, night).complete
     assert told(tmp_path, 1).run > told(tmp_path).run
+
+
+def pods(objects: list[Body], component: str) -> list[str]:
+    """The arguments of pods, with Azure on loopback and the store in a folder."""
+    elsewhere = ("--store=", "--auth=", "--cloud=")
+    given: list[str] = container(jobs(objects)[component])["args"]
+    return [*(one for one in given if not one.startswith(elsewhere)), "--store=store", "--auth=cli"]
+
+
+def variables_of(objects: list[Body], index: int, scan: str) -> dict[str, str]:
+    found = variables(jobs(objects)["scan"], index)
+    return {**{name: value for name, value in found.items() if name != "HOME"}, "AKS_AUDIT_SCAN_ID": scan}
+
+
+def fleet_of(shards: int) -> list[Body]:
+    (objects,) = render({**variants()["default"], "fleet": {"shards": shards}, "scan": {"scope": SCOPE}})
+    return objects
+
+
+RECORDS = hubs(9, 2, Sizes(security_rules=2, routes=2, firewall_rules=10))
+"""Clusters whose hubs are in subscriptions of other shards."""
+
+
+def test_pods_of_the_chart_read_a_fleet_and_their_merge_has_it_whole(tmp_path: Path) -> None:
+    objects = fleet_of(3)
+    with ResourceManager(RECORDS) as server:
+        for attempt, index in enumerate((2, 0, 1, 0)):  # another pod took the place of the first shard's
+            given = variables_of(objects, index, guid("pod", str(attempt)))
+            with Job(server, tmp_path, *pods(objects, "scan"), **given) as job:
+                done = job.done()
+            assert done.code == OK, done.err  # though the hubs of its clusters are another shard's to list
+        with Job(server, tmp_path, *pods(objects, "merge")) as job:
+            done = job.done()
+    assert done.code == OK, done.err
+    assert [one.shard for one in told(tmp_path).shards] == ["1/3", "2/3", "3/3"]
+    assert {one.name for one in told(tmp_path).files} > {"aks-audit.html", "aks-audit.json.gz", SNAPSHOT}
+    folder = tmp_path / "store" / SCOPE / told(tmp_path).run
+    report = json.loads(gzip.decompress((folder / "aks-audit.json.gz").read_bytes()))
+    assert len(report["clusters"]) == 9
+    manifests = [json.loads(file.read_bytes()) for file in folder.glob("shards/*/*/run.json")]
+    assert [one["complete"] for one in manifests] == [True] * 4
+
+
+def test_a_shard_that_could_not_read_all_of_its_own_says_so(tmp_path: Path) -> None:
+    objects = fleet_of(3)
+    refused = Fault("routeTables", Answer(403, b"{}"), times=None)
+    given = variables_of(objects, 0, guid("pod"))
+    with (
+        ResourceManager(RECORDS, faults=[refused]) as server,
+        Job(server, tmp_path, *pods(objects, "scan"), **given) as job,
+    ):
+        done = job.done()
+    assert done.code == INCOMPLETE, done.err
+    (file,) = (tmp_path / "store" / SCOPE).glob("*/shards/*/*/run.json")
+    assert json.loads(file.read_bytes())["complete"] is False

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aks_audit.commands.operating import Operation
+    from aks_audit.report import Report
     from aks_audit.snapshot import Collected, Gap, Snapshot
     from aks_audit.sources.live import Request
 
@@ -142,6 +143,16 @@ def lost(records: "Sequence[Collected]") -> "list[Gap]":
     from aks_audit.snapshot import Gap  # noqa: PLC0415
 
     return [record for record in records if isinstance(record, Gap) and record.cause not in ENOUGH]
+
+
+def read_whole(document: "Report", recorded: "Snapshot", *, shard: bool) -> bool:
+    """Whether all that was asked for was read. A `shard` need not have what the others list: the merge has that."""
+    from aks_audit.results import ENOUGH  # noqa: PLC0415 - only where something was read
+
+    if document.scan.complete or not shard:
+        return document.scan.complete
+    missing = (one for finding in document.findings for one in finding.missing)
+    return not lost([gap for gap, _ in recorded.gaps]) and all(one.kind in {*ENOUGH, "not-read"} for one in missing)
 
 
 def print_plan(arguments: "Namespace", progress: Progress) -> int:

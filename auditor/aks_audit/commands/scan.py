@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import EXIT_CODES, FINDINGS, INCOMPLETE, OK, UsageError, notify, stored
-from aks_audit.commands.live import is_recorded, print_plan, refuse_what_is_live, snapshot_of
+from aks_audit.commands.live import is_recorded, print_plan, read_whole, refuse_what_is_live, snapshot_of
 from aks_audit.commands.operating import add_operating, operated
 from aks_audit.commands.options import add_command, add_estate, add_rules, add_shard
 from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
@@ -180,7 +180,8 @@ def _audit(  # noqa: PLR0913, PLR0917 - what there is by then
     progress.enter("auditing")
     document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
     _warn_of_decisions(document, progress)
-    code = _exit_code(document, wish, arguments.fail_on)
+    whole = read_whole(document, recorded, shard=getattr(arguments, "shard", None) is not None)
+    code = _exit_code(document, wish, arguments.fail_on, whole=whole)
     progress.enter("reporting")
     with stored.kept(run, recorded, document, code):
         deliver(document, reporters, arguments.output, progress, run.add if run else None)
@@ -202,19 +203,19 @@ def _must_know_what_is_new(arguments: argparse.Namespace) -> None:
         raise UsageError(f"a shard has no baseline; give --fail-on new:{threshold} to aks-audit merge")
 
 
-def _exit_code(document: "Report", wish: "Wish", fail_on: tuple[bool, str]) -> int:
+def _exit_code(document: "Report", wish: "Wish", fail_on: tuple[bool, str], *, whole: bool) -> int:
     from aks_audit.baseline import beyond  # noqa: PLC0415 - only a scan needs them
     from aks_audit.results import Severity  # noqa: PLC0415
 
     if fail_on[1] == NO_SEVERITY:
-        return OK if document.scan.complete else INCOMPLETE
+        return OK if whole else INCOMPLETE
     only_new, threshold = fail_on[0], Severity(fail_on[1])
     failures = document.failures(threshold)
     if only_new and wish.before:
         failures = tuple(beyond(wish.before, failures, threshold))
     if failures:
         return FINDINGS
-    return OK if document.scan.complete and not document.unsettled(threshold) else INCOMPLETE
+    return OK if whole and not document.unsettled(threshold) else INCOMPLETE
 
 
 def _check_folders(arguments: argparse.Namespace) -> None:

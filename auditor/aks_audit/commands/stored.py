@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aks_audit.commands import UNUSABLE, UsageError
+from aks_audit.commands.live import read_whole
 from aks_audit.commands.options import seconds
 from aks_audit.progress import Progress, event, one_line
 
@@ -192,7 +193,7 @@ class StoredRun:
             tool=__version__,
             started=_rfc3339(self._started),
             finished=_rfc3339(datetime.now(UTC)),
-            complete=document.scan.complete,
+            complete=read_whole(document, recorded, shard=self.place.shard is not None),
             exit_code=code,
             files=(),
             shards=self.shards,
