@@ -12,6 +12,7 @@ not asked it can only fail. With the weights of the questions' answers:
 A rule weighs by its severity, a checklist item by the checklist's own weight. Not applicable weighs nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -33,6 +34,7 @@ ByRule: TypeAlias = Mapping[str, Mapping[str, Outcome]]
 """The answers of each rule that was asked, by cluster id."""
 
 _WORST_FIRST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
+_RANKS: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(_WORST_FIRST)}
 
 
 class Score(Record, frozen=True):
@@ -51,22 +53,24 @@ def answers(findings: Iterable[Finding]) -> Answers:
     for finding in findings:
         for cluster in finding.clusters:
             question = (finding.rule, cluster.lower())
-            worst[question] = min(finding.outcome, worst.get(question, Outcome.NOT_APPLICABLE), key=_WORST_FIRST.index)
+            before = worst.setdefault(question, finding.outcome)
+            if _RANKS[finding.outcome] < _RANKS[before]:
+                worst[question] = finding.outcome
     return worst
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome | None:
     """The outcome that counts among several, or None among none."""
-    return min(outcomes, key=_WORST_FIRST.index, default=None)
+    return min(set(outcomes), key=_RANKS.__getitem__, default=None)
 
 
 def score(questions: Iterable[tuple[float, Outcome]]) -> Score:
     """Score weighted outcomes."""
     weight = dict.fromkeys(Outcome, 0.0)
     count = dict.fromkeys(Outcome, 0)
-    for weighs, outcome in questions:
-        weight[outcome] += weighs
-        count[outcome] += 1
+    for (weighs, outcome), times in Counter(questions).items():
+        weight[outcome] += weighs * times
+        count[outcome] += times
     passed, unknown = weight[Outcome.PASS], weight[Outcome.UNKNOWN]
     decided = passed + weight[Outcome.FAIL]
     return Score(
@@ -109,7 +113,7 @@ def of_item(found: ByRule, item: Item) -> tuple[Outcome, ...] | None:
     if not asked:
         return None
     clusters = dict.fromkeys(cluster for told in asked for cluster in told)
-    outcomes = tuple(min((t[c] for t in asked if c in t), key=_WORST_FIRST.index) for c in clusters)
+    outcomes = tuple(min((t[c] for t in asked if c in t), key=_RANKS.__getitem__) for c in clusters)
     if len(asked) == len(item.rules):
         return outcomes
     # What was not asked may fail, so that nothing else than a failure is known.
