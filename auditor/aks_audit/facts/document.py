@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,7 +23,7 @@ class Document:
     `index` is what the body was read from and when, where that was not the resource itself.
     """
 
-    __slots__ = ("_ambiguous", "_path", "_printed", "body", "id", "index", "location", "type")
+    __slots__ = ("_names", "_path", "_printed", "body", "id", "index", "location", "type", "views")
 
     def __init__(
         self,
@@ -37,17 +38,23 @@ class Document:
         self.body = body
         self.location = location
         self.index = index
+        self.views: dict[type[Any], Any] = {}
+        """What the resource is as a fact, by its kinds."""
         self._path = ""
-        self._ambiguous: bool | None = None
+        self._names: frozenset[str] | Literal[False] | None = False
         self._printed = ""
 
     @property
-    def ambiguous(self) -> bool:
-        """Whether some object in the body has two keys that differ in case alone, so that neither can be believed."""
-        if self._ambiguous is None:
+    def names(self) -> frozenset[str] | None:
+        """The keys of all objects in the body, in lower case: what is none of them is nowhere in it.
+
+        None where some object has two keys that differ in case alone, so that neither can be believed.
+        """
+        if self._names is False:
             keys = _keys(self.body)
-            self._ambiguous = len({key.lower() for key in keys}) < len(keys) and _has_twins(self.body)
-        return self._ambiguous
+            lower = _lower(keys)
+            self._names = None if len(lower) < len(keys) and _has_twins(self.body) else lower
+        return self._names
 
     def place(self, pointer: str) -> Place:
         """The line of a JSON pointer in the body printed with two spaces and sorted keys (from 1).
@@ -96,7 +103,13 @@ def _safe(part: str) -> str:
     return f"{cleaned[: _LONGEST_NAME // 2]}~{hashlib.sha256(part.encode()).hexdigest()[:32]}"
 
 
-def _keys(body: dict[str, Any]) -> set[str]:
+@lru_cache(maxsize=1024)
+def _lower(keys: frozenset[str]) -> frozenset[str]:
+    """Keys in lower case; resources of a type have much the same, and share them."""
+    return frozenset(map(str.lower, keys))
+
+
+def _keys(body: dict[str, Any]) -> frozenset[str]:
     """Every key in a body."""
     keys: set[str] = set()
     values: list[object] = [body]
@@ -106,7 +119,7 @@ def _keys(body: dict[str, Any]) -> set[str]:
             values += value.values()
         elif isinstance(value, list):
             values += value
-    return keys
+    return frozenset(keys)
 
 
 def _has_twins(value: object) -> bool:

@@ -1,0 +1,63 @@
+"""What could not be read, found by what it is about; ids and types are compared without case."""
+
+from collections.abc import Iterable, Iterator
+
+from aks_audit.facts.resource_id import parse
+from aks_audit.snapshot import Gap
+
+INSIDE = "kubernetes"
+"""The type of a gap that stands for everything inside a cluster."""
+
+
+class Gaps:
+    """The gaps of a snapshot. Looking one up costs the same whether there are ten or a hundred thousand."""
+
+    def __init__(self, gaps: Iterable[Gap]) -> None:
+        self.all = tuple(gaps)
+        self._by_id: dict[str, list[Gap]] = {}
+        self._in_scope: dict[tuple[str, str], Gap] = {}
+        for gap in self.all:
+            kind = type_of(gap).lower()
+            for scope in _around(gap.id):
+                self._in_scope.setdefault((kind, scope), gap)
+            self._by_id.setdefault(_key(gap.id), []).append(gap)
+
+    def within(self, kind: str, scope: str) -> Gap | None:
+        """The first gap of a type (in lower case) in a scope."""
+        return self._in_scope.get((kind, _key(scope)))
+
+    def nearest(self, about: str, kind: str) -> Gap | None:
+        """The nearest gap that stands for something of a type in a scope (or with an id)."""
+        wanted = kind.lower()
+        itself = parse(about).type.lower() == wanted
+        there = [gap for gap in self._by_id.get(_key(about), ()) if itself or _covers(gap, wanted)]
+        if not there:
+            found = (self._by_id.get(scope, ()) for scope in _around(about))
+            there = [gap for gaps in found for gap in gaps if _covers(gap, wanted)]
+        return max(there, key=lambda gap: (len(gap.id), gap.reason), default=None)
+
+
+def type_of(gap: Gap) -> str:
+    """The type of what a gap is about."""
+    return gap.type or parse(gap.id).type
+
+
+def _key(resource_id: str) -> str:
+    return resource_id.lower().rstrip("/")
+
+
+def _around(resource_id: str) -> Iterator[str]:
+    """The ids, in lower case, of a resource and of everything that it lies in."""
+    key = _key(resource_id)
+    yield key
+    while "/" in key:
+        key = key.rpartition("/")[0]
+        yield key
+
+
+def _covers(gap: Gap, wanted: str) -> bool:
+    """Whether a gap about a scope stands for a type (lower case): its own, one below it, or anything in a cluster."""
+    kind = type_of(gap).lower()
+    if kind == INSIDE:
+        return "/" not in wanted
+    return not kind or wanted == kind or wanted.startswith(f"{kind}/")
