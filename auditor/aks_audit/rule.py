@@ -32,6 +32,9 @@ PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
 OPTIONAL_PARTS = ("Disagreement", "Follows")
 
 
+_WORST_FIRST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
+
+
 class RuleError(AuditError):
     """A rule that is not well formed; for its author."""
 
@@ -141,12 +144,8 @@ def each(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     verdicts = [_judged(item, judge) for item in items]
     if not verdicts:
         return not_applicable("There is nothing to judge")
-    for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE):
-        worst = [verdict for verdict in verdicts if verdict.outcome is outcome]
-        if worst:
-            break
-    else:  # pragma: no cover - four outcomes, no fifth
-        raise AssertionError
+    outcome = min({verdict.outcome for verdict in verdicts}, key=_WORST_FIRST.index)
+    worst = [verdict for verdict in verdicts if verdict.outcome is outcome]
     severities = [verdict.severity for verdict in worst if verdict.severity]
     return Verdict(
         outcome=outcome,
