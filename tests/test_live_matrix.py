@@ -6,7 +6,7 @@ and whatever it asks for besides, through the SDK's pipeline to the server; the 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -254,12 +254,12 @@ def outcomes(report: Report) -> dict[tuple[str, str], Outcome]:
     return {(finding.rule, finding.resource.lower()): finding.outcome for finding in report.findings}
 
 
-def owners(findings: tuple[Finding, ...], rule: str, resource: str) -> set[str]:
+def owners(findings: Sequence[Finding], rule: str, resource: str) -> set[str]:
     about = [finding for finding in findings if finding.rule == rule and finding.resource.lower() == resource]
     return {cluster.lower() for finding in about for cluster in finding.clusters}
 
 
-def unknown_about(findings: tuple[Finding, ...], rule: str, cluster: str) -> bool:
+def unknown_about(findings: Sequence[Finding], rule: str, cluster: str) -> bool:
     return any(
         finding.rule == rule
         and finding.outcome is Outcome.UNKNOWN

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from aks_audit.checklist import EVERYTHING, Checklist, Item
+from aks_audit.findings import Head
 from aks_audit.results import Finding, Outcome, Record, RuleText, Severity
 
 WEIGHTS: Mapping[Severity, float] = {
@@ -47,7 +48,7 @@ class Score(Record, frozen=True):
     unknown: int
 
 
-def answers(findings: Iterable[Finding]) -> Answers:
+def answers(findings: Iterable[Head | Finding]) -> Answers:
     """The answer of every question that the findings are about; cluster ids in lower case."""
     worst: dict[tuple[str, str], Outcome] = {}
     for finding in findings:

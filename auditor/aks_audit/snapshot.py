@@ -182,7 +182,7 @@ def write(path: Path, records: Sequence[Collected]) -> None:
     write_atomically(path, data)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write `data` to `path` so that a reader sees the old file or the new one, never a part.
 
     Raises:
@@ -194,12 +194,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise SnapshotError(f"{path}: cannot be written ({problem.strerror or problem}); name another place") from None
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes | Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

@@ -116,12 +116,16 @@ def deliver(document: "Report", reporters: list["Reporter"], output: Path | None
     Raises:
         ReportError: one could not be made; the others are written.
     """
-    from aks_audit.report import ReportError  # noqa: PLC0415
+    from aks_audit.report import LongReporter, ReportError  # noqa: PLC0415
     from aks_audit.snapshot import write_atomically  # noqa: PLC0415
 
     colour = colours()
     problems: list[ReportError] = []
     for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
+        if output and reporter.file_name and isinstance(reporter, LongReporter):
+            write_atomically(output / reporter.file_name, reporter.parts(document))
+            progress.note(f"wrote {output / reporter.file_name}")
+            continue
         try:
             data = reporter.render(document, colour=colour and reporter.file_name is None)
         except ReportError as error:

@@ -160,7 +160,7 @@ class AgentPool(AzureResource):
         """The full id, made of the cluster's id and the pool's name (from its position where it has no name)."""
         if not self.pointer:
             return self.document.id
-        return f"{self.document.id}/agentPools/{self.written('name') or self.pointer.rsplit('/', 1)[-1]}"
+        return f"{self.document.id}/agentPools/{self.written_name or self.pointer.rsplit('/', 1)[-1]}"
 
     @property
     def cluster(self) -> "Link[ManagedCluster]":

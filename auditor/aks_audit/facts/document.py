@@ -23,7 +23,7 @@ class Document:
     `index` is what the body was read from and when, where that was not the resource itself.
     """
 
-    __slots__ = ("_names", "_path", "_printed", "body", "id", "index", "location", "type", "views")
+    __slots__ = ("_names", "_path", "_places", "_printed", "body", "id", "index", "location", "type", "views")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Document:
         self._path = ""
         self._names: frozenset[str] | Literal[False] | None = False
         self._printed = ""
+        self._places: dict[str, Place] = {}
 
     @property
     def names(self) -> frozenset[str] | None:
@@ -62,10 +63,23 @@ class Document:
         The path is stable for the resource: no version, time or machine is in it. A pointer to a value that the
         body does not hold gives the line of the nearest object around it.
         """
+        if pointer not in self._places:
+            self._places[pointer] = self._place(pointer)
+        return self._places[pointer]
+
+    def _place(self, pointer: str) -> Place:
         printed = self.printed()
         start = _start_of(self.body, pointer, printed)
         text = printed[start : printed.index("\n", start)].strip()
         return Place(path=self._path, line=printed.count("\n", 0, start) + 1, text=text[:LONGEST_TEXT])
+
+    def forget(self) -> None:
+        """Let go of all but the body."""
+        if self.views:
+            self.views = {}
+        if self._printed:
+            self._printed = ""
+            self._places = {}
 
     def printed(self) -> str:
         """The body printed with two spaces and sorted keys: the file that `place` counts the lines of."""

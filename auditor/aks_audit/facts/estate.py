@@ -51,6 +51,7 @@ class Estate:
                 self._by_scope.setdefault((document.type.lower(), scope), []).append(document)
         self._interface_groups: dict[str, frozenset[str]] = {}
         self._holdings: dict[tuple[type, str], Holding[Any]] = {}
+        self._holders: dict[str, Document | None] = {}
         self._once: dict[tuple[Callable[[Any], Any], str], Any] = {}
 
     def resource(self, kind: type[R], resource_id: str) -> R:
@@ -147,12 +148,26 @@ class Estate:
 
     def document(self, resource_id: str) -> Document | None:
         """The document that holds a resource: its own, or that of the nearest parent that was read."""
+        if resource_id not in self._holders:
+            self._holders[resource_id] = self._holder(resource_id)
+        return self._holders[resource_id]
+
+    def _holder(self, resource_id: str) -> Document | None:
         parent = resource_id
         while parent:
             if found := self._documents.get(fold(parent)):
                 return found
             parent = parse(parent).parent
         return None
+
+    def forget(self) -> None:
+        """Let go of what was worked out about single resources; it is worked out again where it is asked for."""
+        self._holdings.clear()
+        self._holders.clear()
+        self._interface_groups.clear()
+        self._once = {key: found for key, found in self._once.items() if not key[1]}
+        for document in self._documents.values():
+            document.forget()
 
     def gap_location(self, resource_id: str) -> Location | None:
         """The line of the snapshot that says why a resource was not read, if one does."""

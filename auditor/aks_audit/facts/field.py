@@ -43,14 +43,14 @@ class _UnknownValueError(Exception):
 class View:
     """A typed look at one JSON object inside a document: a whole resource or a part of it. Immutable."""
 
-    __slots__ = ("document", "estate", "node", "pointer", "values")
+    __slots__ = ("document", "estate", "node", "pointer", "read_fields")
 
     def __init__(self, estate: "Estate", document: "Document", node: Mapping[str, Any], pointer: str = "") -> None:
         self.estate = estate
         self.document = document
         self.node = node
         self.pointer = pointer
-        self.values: dict[Field[Any], Any] | None = None
+        self.read_fields: dict[Field[Any], Any] | None = None
         """The values of fields that were read, each of which many rules ask for."""
 
     def at(self, field: "Field[Any]") -> Evidence:
@@ -132,13 +132,13 @@ class Field(Generic[T]):
         """Read the value from the fact, or give the field."""
         if owner is None:
             return self
-        values = owner.values
-        if values is None:
-            values = owner.values = {}
-        elif self in values:
-            known: T | None = values[self]
+        read = owner.read_fields
+        if read is None:
+            read = owner.read_fields = {}
+        elif self in read:
+            known: T | None = read[self]
             return known
-        values[self] = found = self._value(owner)
+        read[self] = found = self._value(owner)
         return found
 
     def _value(self, owner: View) -> T | None:

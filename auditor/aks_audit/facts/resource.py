@@ -3,9 +3,22 @@
 from contextlib import suppress
 from typing import ClassVar
 
-from aks_audit.facts.field import View
+from aks_audit.facts.field import Field, View
 from aks_audit.facts.resource_id import ResourceId, parse
 from aks_audit.facts.unread import Malformed
+
+
+class _Written(Field[str]):
+    """A name or id that the body holds; None where it holds none that can be read, since a subject needs a name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, lambda _view, value, _pointer: value)
+
+    def _value(self, owner: View) -> str | None:
+        with suppress(Malformed):
+            value = super()._value(owner)
+            return value if isinstance(value, str) else None
+        return None
 
 
 class AzureResource(View):
@@ -15,18 +28,13 @@ class AzureResource(View):
 
     TYPE: ClassVar[str]
 
+    written_id = _Written("id")
+    written_name = _Written("name")
+
     @property
     def id(self) -> str:
         """The full ARM id, spelled as Azure sent it."""
-        own = self.written("id") if self.pointer else None
-        return own or self.document.id
-
-    def written(self, name: str) -> str | None:
-        """A name or id that the body holds; None where it holds none that can be read, since a subject needs a name."""
-        with suppress(Malformed):
-            value = self.find(name)[0]
-            return value if isinstance(value, str) and value else None
-        return None
+        return (self.written_id if self.pointer else None) or self.document.id
 
     @property
     def parsed(self) -> ResourceId:
