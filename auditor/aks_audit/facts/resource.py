@@ -21,6 +21,9 @@ class _Written(Field[str]):
         return None
 
 
+_ID, _NAME = _Written("id"), _Written("name")
+
+
 class AzureResource(View):
     """A resource with an ARM id of its own, standing alone or inside its parent's body."""
 
@@ -28,13 +31,15 @@ class AzureResource(View):
 
     TYPE: ClassVar[str]
 
-    written_id = _Written("id")
-    written_name = _Written("name")
-
     @property
     def id(self) -> str:
         """The full ARM id, spelled as Azure sent it."""
-        return (self.written_id if self.pointer else None) or self.document.id
+        return (_ID.__get__(self, AzureResource) if self.pointer else None) or self.document.id
+
+    @property
+    def written_name(self) -> str | None:
+        """The name that the body holds; None where it holds none that can be read."""
+        return _NAME.__get__(self, AzureResource)
 
     @property
     def parsed(self) -> ResourceId:
