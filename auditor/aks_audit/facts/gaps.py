@@ -1,6 +1,7 @@
 """What could not be read, found by what it is about; ids and types are compared without case."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 
 from aks_audit.facts.resource_id import parse
 from aks_audit.snapshot import Gap
@@ -46,13 +47,11 @@ def _key(resource_id: str) -> str:
     return resource_id.lower().rstrip("/")
 
 
-def _around(resource_id: str) -> Iterator[str]:
+@lru_cache(maxsize=8192)
+def _around(resource_id: str) -> tuple[str, ...]:
     """The ids, in lower case, of a resource and of everything that it lies in."""
-    key = _key(resource_id)
-    yield key
-    while "/" in key:
-        key = key.rpartition("/")[0]
-        yield key
+    parts = _key(resource_id).split("/")
+    return tuple("/".join(parts[:end]) for end in range(len(parts), 0, -1))
 
 
 def _covers(gap: Gap, wanted: str) -> bool:

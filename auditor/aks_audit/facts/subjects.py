@@ -563,11 +563,13 @@ def _merged(subjects: Iterable[Subject | UnreadSubject]) -> Iterator[Subject | U
     """The subjects, with what is unread about one id told once."""
     unread: dict[str, UnreadSubject] = {}
     for subject in subjects:
-        if isinstance(subject, UnreadSubject):
-            before = unread.get(subject.id.lower(), UnreadSubject(subject.id, (), ()))
+        if not isinstance(subject, UnreadSubject):
+            yield subject
+            continue
+        key = subject.id.lower()
+        if unread.get(key) != subject:
+            before = unread.get(key, UnreadSubject(subject.id, (), ()))
             missing = tuple(dict.fromkeys((*before.missing, *subject.missing)))
             clusters = _in_order((*before.clusters, *subject.clusters))
-            unread[subject.id.lower()] = UnreadSubject(before.id, clusters, missing)
-        else:
-            yield subject
+            unread[key] = UnreadSubject(before.id, clusters, missing)
     yield from unread.values()
