@@ -1,8 +1,9 @@
 """Times a part of the program in a process of its own, the best of several, and prints it as JSON.
 
 python benchmarks/inside.py decode FILE         a snapshot is read
-python benchmarks/inside.py sarif FAILURES    a report of so many failures is rendered as SARIF, whole
-python benchmarks/inside.py answers REPORT      not timed: how many questions a report answers, or says are unknown
+python benchmarks/inside.py sarif FAILURES      a report of so many failures is rendered as SARIF, whole
+python benchmarks/inside.py answers REPORT      not timed: how many questions a report answers, or says are unknown;
+                                                of ours, of checkov's or of prowler's (OCSF)
 """
 
 import json
@@ -23,8 +24,20 @@ class _Finding(msgspec.Struct):
     outcome: str
 
 
+class _Summary(msgspec.Struct):
+    passed: int
+    failed: int
+
+
+class _Checked(msgspec.Struct):
+    status_code: str
+
+
 class _Report(msgspec.Struct):
-    findings: list[_Finding]
+    """What is read of a report: of ours the findings, of checkov's the summary."""
+
+    findings: tuple[_Finding, ...] = ()
+    summary: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def best(work: Callable[[], object]) -> dict[str, float]:
@@ -58,8 +71,13 @@ def sarif(failures: str) -> dict[str, float]:
 
 def answers(file: str) -> dict[str, int]:
     """Count the questions that arose."""
-    found = msgspec.json.decode(Path(file).read_bytes(), type=_Report).findings
-    return {"answers": sum(finding.outcome != "not-applicable" for finding in found)}
+    report = msgspec.json.decode(Path(file).read_bytes(), type=_Report | tuple[_Checked, ...])
+    if isinstance(report, tuple):
+        return {"answers": sum(checked.status_code in {"PASS", "FAIL"} for checked in report)}
+    if report.findings:
+        return {"answers": sum(finding.outcome != "not-applicable" for finding in report.findings)}
+    summary = msgspec.json.decode(report.summary, type=_Summary)
+    return {"answers": summary.passed + summary.failed}
 
 
 PARTS: Mapping[str, Callable[[str], Mapping[str, float]]] = {"decode": decode, "sarif": sarif, "answers": answers}
