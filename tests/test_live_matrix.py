@@ -221,11 +221,11 @@ def unasked(clean: Clean, url: str, struck: Report) -> Iterator[str]:
     """The questions that a struck scan has lost; only with a list of clusters may it lose a cluster."""
     asked, still = answers(clean.report.findings), answers(struck.findings)
     clusters = {cluster.id.lower() for cluster in struck.clusters}
-    for (rule, cluster), outcome in asked.items():
+    for rule, cluster, outcome in ((rule, *told) for rule, of_rule in asked.items() for told in of_rule.items()):
         if cluster not in clusters:
             if about(url).type not in {CLUSTERS, "Microsoft.Resources/subscriptions"}:
                 yield f"{cluster} is gone"
-        elif (rule, cluster) not in still:
+        elif cluster not in still.get(rule, {}):
             yield f"{rule} is not asked of {cluster}, was {outcome}"
 
 

@@ -9,6 +9,7 @@ reader of the guide must know beside it.
 
 import importlib.metadata
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 
 import msgspec
@@ -87,7 +88,7 @@ def parse(name: str, toml: str) -> Checklist:
     return checklist
 
 
-def choose(checklists: tuple[Checklist, ...], names: tuple[str, ...]) -> tuple[Checklist, ...]:
+def choose(checklists: Sequence[Checklist], names: Sequence[str]) -> Sequence[Checklist]:
     """The checklists with these names; all where no name is given.
 
     Raises:

@@ -71,6 +71,7 @@ def audit(estate: Estate, rules: Iterable[Rule]) -> Sequence[Finding]:
     with _no_collections():
         left = {rule.subject: deque(subjects.of(rule.subject)) for rule in asked}
         del subjects
+        estate.forget()
         for end in _ends(estate):
             now = {kind: _up_to(end, of_kind) for kind, of_kind in left.items()}
             for rule in asked:

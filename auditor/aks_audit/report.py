@@ -16,12 +16,11 @@ from aks_audit.picture import ClusterPicture
 from aks_audit.results import ENOUGH, Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
 from aks_audit.score import (
-    ByRule,
+    Answers,
     Score,
     answers,
     by_checklist,
     by_cluster,
-    by_rule,
     by_severity,
     of_item,
     score,
@@ -330,7 +329,7 @@ def build(
     clusters = _clusters(snapshot, told)
     unread = _unread(snapshot, missing(findings), clusters)
     scored = by_cluster(found, texts)
-    asked = by_rule(found, (text.id for text in texts))
+    asked = {text.id: found.get(text.id, {}) for text in texts}
     outcomes = Counter(head.outcome for head in told)
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -373,9 +372,10 @@ def _clusters(snapshot: Snapshot, findings: Iterable[Head | Finding]) -> dict[st
     for finding in findings:
         for cluster in finding.clusters:
             key = cluster.lower()
-            spelled.setdefault(key, cluster)
-            counted.setdefault(key, Counter())[finding.outcome] += 1
-    for resource, _ in snapshot.resources:
+            if key not in counted:
+                spelled[key], counted[key] = cluster, Counter()
+            counted[key][finding.outcome] += 1
+    for resource in snapshot.entries:
         if resource.type.lower() == ManagedCluster.TYPE.lower():
             spelled.setdefault(resource.id.lower(), resource.id)
             counted.setdefault(resource.id.lower(), Counter())
@@ -393,7 +393,7 @@ def _cluster(cluster: str, counted: Counter[Outcome]) -> ClusterSummary:
     )
 
 
-def _checklist(found: ByRule, checklist: Checklist) -> ChecklistScore:
+def _checklist(found: Answers, checklist: Checklist) -> ChecklistScore:
     score = by_checklist(found, checklist)
     return ChecklistScore(
         name=checklist.name,
@@ -417,7 +417,7 @@ _STATES: Mapping[Outcome, ItemState] = {
 }
 
 
-def _item(found: ByRule, item: Item) -> ItemResult:
+def _item(found: Answers, item: Item) -> ItemResult:
     return ItemResult(
         rule=item.rule,
         sentence=item.sentence,
@@ -430,7 +430,7 @@ def _item(found: ByRule, item: Item) -> ItemResult:
     )
 
 
-def _state(found: ByRule, item: Item) -> ItemState:
+def _state(found: Answers, item: Item) -> ItemState:
     if item.manual:
         return "manual"
     outcomes = of_item(found, item)
@@ -440,7 +440,7 @@ def _state(found: ByRule, item: Item) -> ItemState:
 def _read(snapshot: Snapshot) -> tuple[ReadCount, ...]:
     spelled: dict[str, str] = {}
     counted: Counter[tuple[str, str]] = Counter()
-    for resource, _ in snapshot.resources:
+    for resource in snapshot.entries:
         spelled.setdefault(resource.type.lower(), resource.type)
         counted[parse(resource.id).subscription.lower(), resource.type.lower()] += 1
     return tuple(ReadCount(s, spelled[t], count) for (s, t), count in sorted(counted.items()))

@@ -17,6 +17,7 @@ import os
 import re
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import itemgetter
@@ -98,6 +99,21 @@ class Resource(msgspec.Struct, frozen=True, tag_field="kind", tag="resource", om
 
 
 Record: TypeAlias = Header | Listing | Gap | Resource
+
+
+class _Line(msgspec.Struct, frozen=True, tag_field="kind", tag="resource", gc=False):
+    """A resource whose body is JSON still."""
+
+    id: str
+    type: str
+    body: msgspec.Raw
+    source: str = "azure"
+    read: str | None = None
+
+    def unpack(self) -> Resource:
+        return Resource(self.id, self.type, _body(self.body), self.source, self.read)
+
+
 _KINDS = (Header, Listing, Gap, Resource)
 
 
@@ -114,9 +130,43 @@ class Packed(NamedTuple):
 
 Collected: TypeAlias = Record | Packed
 
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_decoder: msgspec.json.Decoder[Header | Listing | Gap | _Line] = msgspec.json.Decoder(Header | Listing | Gap | _Line)
 _resource_decoder = msgspec.json.Decoder(Resource)
 _encoder = msgspec.json.Encoder(order="deterministic")
+
+
+class Entry:
+    """A resource of a snapshot and its place; its body stays JSON, a tenth of the size, until it is asked for."""
+
+    __slots__ = ("_held", "location")
+
+    def __init__(self, held: Resource | _Line, location: Location | None) -> None:
+        self._held = held
+        self.location = location
+
+    @property
+    def id(self) -> str:
+        """As in `Resource`."""
+        return self._held.id
+
+    @property
+    def type(self) -> str:
+        """As in `Resource`."""
+        return self._held.type
+
+    @property
+    def source(self) -> str:
+        """As in `Resource`."""
+        return self._held.source
+
+    @property
+    def read(self) -> str | None:
+        """As in `Resource`."""
+        return self._held.read
+
+    def unpack(self) -> Resource:
+        """The resource; its body is made anew for each who asks."""
+        return self._held.unpack() if isinstance(self._held, _Line) else self._held
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -125,7 +175,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     headers: tuple[Header, ...]
     listings: tuple[Listing, ...]
     gaps: tuple[tuple[Gap, Location | None], ...]
-    resources: tuple[tuple[Resource, Location | None], ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def resources(self) -> Iterator[tuple[Resource, Location | None]]:
+        """The resources, each made as it is asked for."""
+        return ((entry.unpack(), entry.location) for entry in self.entries)
 
     @property
     def finished(self) -> str | None:
@@ -161,9 +216,9 @@ def pack(resource: Resource) -> Packed:
 def of(records: Iterable[Collected], file: Path | None = None) -> Snapshot:
     """Make a snapshot of records: of those that `write` wrote to `file`, as `read` does; else without lines."""
     if file is None:
-        return _assemble([(_unpacked(record), None) for record in records])
+        return _assemble([(_lined(record), None) for record in records])
     ordered = enumerate(_canonical(records).values(), 1)
-    return _assemble([(_unpacked(record), Location(file=file.as_posix(), line=number)) for number, record in ordered])
+    return _assemble([(_lined(record), Location(file=file.as_posix(), line=number)) for number, record in ordered])
 
 
 def encode(records: Iterable[Collected]) -> bytes:
@@ -279,7 +334,10 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             raise SnapshotError(f"{path}: no such file; make one with: aks-audit snapshot import FILE -o {path}")
 
 
-_Placed: TypeAlias = tuple[Record, Location | None]
+_Read: TypeAlias = Record | _Line
+
+
+_Placed: TypeAlias = tuple[_Read, Location | None]
 
 
 _Damage: TypeAlias = tuple[Gap, Location]
@@ -305,7 +363,7 @@ def _read_file(path: Path) -> _ReadFile:
     if found < expected:
         reason = f"the snapshot is cut off: {found} of {expected} records are there; collect it again"
         damage.append(_damage(name, len(records) + len(damage) + 1, reason))
-    ordered = sorted(records, key=_rank)
+    ordered = [record for _, record in sorted(_ranked(records), key=itemgetter(0))]
     placed: list[_Placed] = [(record, Location(file=name, line=n)) for n, record in enumerate(ordered, 1)]
     if any(not gap.id.startswith("/subscriptions/") for gap, _ in damage):
         # What was lost can be of any type in any scope, so no listing of this file is known to be whole any more.
@@ -313,8 +371,8 @@ def _read_file(path: Path) -> _ReadFile:
     return _ReadFile(usable=True, records=placed, damage=damage)
 
 
-def _decode_lines(path: Path, name: str) -> tuple[list[Record], list[_Damage]]:
-    records: list[Record] = []
+def _decode_lines(path: Path, name: str) -> tuple[list[_Read], list[_Damage]]:
+    records: list[_Read] = []
     damage: list[_Damage] = []
     number = 0
     try:
@@ -329,7 +387,7 @@ def _decode_lines(path: Path, name: str) -> tuple[list[Record], list[_Damage]]:
     return records, damage
 
 
-def _foreign(headers: Sequence[Header], records: Sequence[Record], damage: Sequence[_Damage]) -> str | None:
+def _foreign(headers: Sequence[Header], records: Sequence[_Read], damage: Sequence[_Damage]) -> str | None:
     """Why a file is no snapshot that this version can use."""
     schemas = sorted({header.schema for header in headers if header.schema != SCHEMA})
     if schemas:
@@ -341,7 +399,7 @@ def _foreign(headers: Sequence[Header], records: Sequence[Record], damage: Seque
     return "no snapshot header" if records else "the file is empty"
 
 
-def _record(line: bytes) -> Record:
+def _record(line: bytes) -> _Read:
     """Decode one line.
 
     Raises:
@@ -349,6 +407,8 @@ def _record(line: bytes) -> Record:
     """
     try:
         record = _decoder.decode(line)
+        if not line.isascii():
+            line.decode()  # what is left as JSON was not looked at so closely
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     except UnicodeDecodeError:
@@ -358,18 +418,48 @@ def _record(line: bytes) -> Record:
     match record:
         case Header():
             times = [record.started, record.finished]
-        case Resource():
+        case _Line():
             times = [record.read]
             if record.source in {"azure", GRAPH} and not is_id(record.id):
                 raise ValueError(f"{record.id!r} is not an Azure resource id")
-            if _too_deep(line, record.body):
-                raise ValueError(_TOO_DEEP)
+            _check(record.body)
         case _:
             times = []
     for time in times:
         if time is not None:
             instant(time)
     return record
+
+
+def _check(body: msgspec.Raw) -> None:
+    """Refuse what `_body` could not read.
+
+    Raises:
+        ValueError: it is no object, or nested too deep.
+    """
+    data = bytes(body)
+    if not data.startswith(b"{"):
+        raise ValueError("not a snapshot record: Expected `object` - at `$.body`")
+    if data.count(b"{") + data.count(b"[") <= DEEPEST:
+        return
+    # Printed, what is inside something stands one space further in; and text has no line breaks in it.
+    printed = msgspec.json.format(data, indent=1)
+    if _NEARLY_TOO_DEEP in printed and _too_deep(data, _body(body)):
+        raise ValueError(_TOO_DEEP)
+
+
+_NEARLY_TOO_DEEP = b"\n" + b" " * (DEEPEST - 2)
+
+
+def _body(body: msgspec.Raw) -> Body:
+    """The body of a resource; nothing is in one with a number that no computer holds."""
+    try:
+        return _body_decoder.decode(body)
+    except msgspec.ValidationError:
+        return {}
+
+
+_body_decoder: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 
 
 def instant(time: str) -> datetime:
@@ -423,8 +513,11 @@ def _unusable(read_files: Sequence[_ReadFile]) -> str:
 _Rank: TypeAlias = tuple[int, str, bytes]
 
 
-def _unpacked(record: Collected) -> Record:
-    return record.unpack() if isinstance(record, Packed) else record
+def _lined(record: Collected) -> _Read:
+    return _line_decoder.decode(record.line) if isinstance(record, Packed) else record
+
+
+_line_decoder = msgspec.json.Decoder(_Line)
 
 
 def _canonical(records: Iterable[Collected]) -> dict[_Rank, Collected]:
@@ -447,13 +540,29 @@ def _rank(record: Collected) -> _Rank:
     return kind, key.lower(), _encoder.encode(record)
 
 
+def _ranked(records: Sequence[_Read]) -> list[tuple[_Rank, _Read]]:
+    """Records with their ranks. How a resource is written counts only beside another with the same id."""
+    ids = Counter(record.id.lower() for record in records if isinstance(record, (Resource, _Line)))
+    ranked: list[tuple[_Rank, _Read]] = []
+    for record in records:
+        if not isinstance(record, (Resource, _Line)):
+            ranked.append((_rank(record), record))
+        elif ids[record.id.lower()] == 1:
+            ranked.append(((_KINDS.index(Resource), record.id.lower(), b""), record))
+        else:
+            ranked.append((_rank(record.unpack() if isinstance(record, _Line) else record), record))
+    return ranked
+
+
 def _assemble(placed: Sequence[_Placed]) -> Snapshot:
     gaps: list[tuple[Gap, Location | None]] = []
-    resources: list[tuple[Resource, Location | None]] = []
+    entries: list[Entry] = []
     headers: list[Header] = []
     listings: set[Listing] = set()
     nowhere = Location(file="", line=0)
-    ranked = [(_rank(record), where or nowhere, (record, where)) for record, where in placed]
+    ranks = _ranked([record for record, _ in placed])
+    both = zip(ranks, placed, strict=True)
+    ranked = [(rank, where or nowhere, (record, where)) for (rank, _), (record, where) in both]
     unique = {rank: one for rank, _, one in sorted(ranked, key=itemgetter(0, 1), reverse=True)}
     for record, where in reversed(unique.values()):
         match record:
@@ -463,11 +572,11 @@ def _assemble(placed: Sequence[_Placed]) -> Snapshot:
                 listings.add(record)
             case Gap():
                 gaps.append((record, where))
-            case Resource():
-                resources.append((record, where))
+            case Resource() | _Line():
+                entries.append(Entry(record, where))
     return Snapshot(
         headers=tuple(headers),
         listings=tuple(sorted(listings, key=lambda listing: (listing.scope.lower(), listing.type.lower()))),
         gaps=tuple(gaps),
-        resources=tuple(resources),
+        entries=tuple(entries),
     )

@@ -9,7 +9,7 @@ import msgspec
 from aks_audit.findings import encoded
 from aks_audit.report import Report
 
-_NO_FINDINGS = b'\n  "findings": [],'
+_NO_FINDINGS = b'\n  "findings": []'
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -25,17 +25,17 @@ class JsonReporter:
 
     def parts(self, report: Report) -> Iterator[bytes]:
         """The report piece by piece: each finding stands on a line of its own, all else is indented."""
-        before, empty, after = _indented(msgspec.structs.replace(report, findings=())).partition(_NO_FINDINGS)
-        if not report.findings:
-            yield before + empty + after
-            return
-        yield before + _NO_FINDINGS.removesuffix(b"],")
+        rest = _indented(msgspec.structs.replace(report, findings=()))
+        here = rest.index(_NO_FINDINGS) + len(_NO_FINDINGS) - 1
+        yield rest[:here]
         between = b"\n    "
         for finding in encoded(report.findings):
             yield between
             yield finding
             between = b",\n    "
-        yield b"\n  ]," + after
+        if report.findings:
+            yield b"\n  "
+        yield rest[here:]
 
 
 def schema() -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
@@ -18,24 +19,25 @@ _LONGEST_NAME = 160
 
 
 class Document:
-    """One resource of the snapshot. `id` is spelled as Azure sent it; ids are compared without case.
+    """One resource of the snapshot, of which `load` reads the body. `id` is as Azure sent it, compared without case.
 
     `index` is what the body was read from and when, where that was not the resource itself.
     """
 
-    __slots__ = ("_names", "_path", "_places", "_printed", "body", "id", "index", "location", "type", "views")
+    __slots__ = ("_body", "_load", "_names", "_path", "_places", "_printed", "id", "index", "location", "type", "views")
 
     def __init__(
         self,
         resource_id: str,
         kind: str,
-        body: dict[str, Any],
+        load: Callable[[], dict[str, Any]],
         location: Location | None = None,
         index: tuple[Index | None, str | None] = (None, None),
     ) -> None:
         self.id = resource_id
         self.type = kind
-        self.body = body
+        self._load = load
+        self._body: dict[str, Any] | None = None
         self.location = location
         self.index = index
         self.views: dict[type[Any], Any] = {}
@@ -44,6 +46,13 @@ class Document:
         self._names: frozenset[str] | Literal[False] | None = False
         self._printed = ""
         self._places: dict[str, Place] = {}
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body as on the wire; it is read when it is first asked for."""
+        if self._body is None:
+            self._body = self._load()
+        return self._body
 
     @property
     def names(self) -> frozenset[str] | None:
@@ -74,12 +83,13 @@ class Document:
         return Place(path=self._path, line=printed.count("\n", 0, start) + 1, text=text[:LONGEST_TEXT])
 
     def forget(self) -> None:
-        """Let go of all but the body."""
-        if self.views:
-            self.views = {}
-        if self._printed:
+        """Let go of what can be had again."""
+        if self._body is not None:
+            self._body = None
             self._printed = ""
             self._places = {}
+            for view in self.views.values():
+                view.read_fields = None
 
     def printed(self) -> str:
         """The body printed with two spaces and sorted keys: the file that `place` counts the lines of."""

@@ -13,7 +13,7 @@ from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import fold, parse, scopes, within
 from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Location, Missing
-from aks_audit.snapshot import GRAPH, Gap, Resource, Snapshot, instant
+from aks_audit.snapshot import GRAPH, Entry, Gap, Snapshot, instant
 
 _ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
 _OTHER_ACTIONS = {
@@ -173,9 +173,9 @@ class Estate:
         """The line of the snapshot that says why a resource was not read, if one does."""
         return self._gap_locations.get(fold(resource_id))
 
-    def _add(self, records: list[tuple[Resource, Document]]) -> Iterator[Gap]:
+    def _add(self, records: list[Entry]) -> Iterator[Gap]:
         """Take in the records of one id; gaps, where they contradict each other."""
-        latest = _latest(records)
+        latest = [_document(entry) for entry in _latest(records)]
         document = latest[0]
         bodies = set(map(_content, latest)) if len(latest) > 1 else {b""}
         own = parse(document.id).type
@@ -194,7 +194,7 @@ class Estate:
         """A document as a resource of a kind: always the same, so that what rules read of it is read once."""
         found: R | None = document.views.get(kind)
         if found is None:
-            found = document.views[kind] = kind(self, document, document.body)
+            found = document.views[kind] = kind(self, document)
         return found
 
     def _inline_subnet(self, kind: type[R], subnet_id: str) -> R | None:
@@ -242,21 +242,26 @@ def _content(document: Document) -> bytes:
     return msgspec.json.encode(body, order="deterministic")
 
 
-def _latest(records: list[tuple[Resource, Document]]) -> list[Document]:
+def _latest(entries: list[Entry]) -> list[Entry]:
     """What was read last; everything, where a time is not known."""
-    times = [instant(record.read) for record, _ in records if record.read]
-    if len(times) < len(records):
-        return [document for _, document in records]
-    return [document for time, (_, document) in zip(times, records, strict=True) if time == max(times)]
+    if len(entries) == 1:
+        return entries
+    times = [instant(entry.read) for entry in entries if entry.read]
+    if len(times) < len(entries):
+        return entries
+    return [entry for time, entry in zip(times, entries, strict=True) if time == max(times)]
 
 
-def _by_id(snapshot: Snapshot) -> dict[str, list[tuple[Resource, Document]]]:
-    grouped: dict[str, list[tuple[Resource, Document]]] = {}
-    for resource, location in snapshot.resources:
-        index = (GRAPH, resource.read) if resource.source == GRAPH else (None, None)
-        document = Document(resource.id, resource.type, resource.body, location, index)
-        grouped.setdefault(fold(resource.id), []).append((resource, document))
+def _by_id(snapshot: Snapshot) -> dict[str, list[Entry]]:
+    grouped: dict[str, list[Entry]] = {}
+    for entry in snapshot.entries:
+        grouped.setdefault(fold(entry.id), []).append(entry)
     return grouped
+
+
+def _document(entry: Entry) -> Document:
+    index = (GRAPH, entry.read) if entry.source == GRAPH else (None, None)
+    return Document(entry.id, entry.type, lambda: entry.unpack().body, entry.location, index)
 
 
 def _missing(gap: Gap) -> Missing:

@@ -43,15 +43,22 @@ class _UnknownValueError(Exception):
 class View:
     """A typed look at one JSON object inside a document: a whole resource or a part of it. Immutable."""
 
-    __slots__ = ("document", "estate", "node", "pointer", "read_fields")
+    __slots__ = ("_node", "document", "estate", "pointer", "read_fields")
 
-    def __init__(self, estate: "Estate", document: "Document", node: Mapping[str, Any], pointer: str = "") -> None:
+    def __init__(
+        self, estate: "Estate", document: "Document", node: Mapping[str, Any] | None = None, pointer: str = ""
+    ) -> None:
         self.estate = estate
         self.document = document
-        self.node = node
+        self._node = node
         self.pointer = pointer
         self.read_fields: dict[Field[Any], Any] | None = None
         """The values of fields that were read, each of which many rules ask for."""
+
+    @property
+    def node(self) -> Mapping[str, Any]:
+        """The object: the whole body, where it is no part of it."""
+        return self.document.body if self._node is None else self._node
 
     def at(self, field: "Field[Any]") -> Evidence:
         """The evidence for a field: the resource, the pointer, and the value as it was read (None: absent)."""
