@@ -15,26 +15,26 @@ class Gaps:
 
     def __init__(self, gaps: Iterable[Gap]) -> None:
         self.all = tuple(gaps)
-        self._by_id: dict[str, list[Gap]] = {}
+        self._by_id: dict[str, list[tuple[str, Gap]]] = {}
         self._in_scope: dict[tuple[str, str], Gap] = {}
         for gap in self.all:
             kind = type_of(gap).lower()
             for scope in _around(gap.id):
                 self._in_scope.setdefault((kind, scope), gap)
-            self._by_id.setdefault(_key(gap.id), []).append(gap)
+            self._by_id.setdefault(_key(gap.id), []).append((kind, gap))
 
     def within(self, kind: str, scope: str) -> Gap | None:
         """The first gap of a type (in lower case) in a scope."""
         return self._in_scope.get((kind, _key(scope)))
 
-    def nearest(self, about: str, kind: str) -> Gap | None:
+    def nearest(self, about: str, wanted: str) -> Gap | None:
         """The nearest gap that stands for something of a type in a scope (or with an id)."""
-        wanted = kind.lower()
+        wanted = wanted.lower()
         itself = parse(about).type.lower() == wanted
-        there = [gap for gap in self._by_id.get(_key(about), ()) if itself or _covers(gap, wanted)]
+        there = [gap for kind, gap in self._by_id.get(_key(about), ()) if itself or _covers(kind, wanted)]
         if not there:
-            found = (self._by_id.get(scope, ()) for scope in _around(about))
-            there = [gap for gaps in found for gap in gaps if _covers(gap, wanted)]
+            found = [self._by_id.get(scope, ()) for scope in _around(about)]
+            there = [gap for gaps in found for kind, gap in gaps if _covers(kind, wanted)]
         return max(there, key=lambda gap: (len(gap.id), gap.reason), default=None)
 
 
@@ -54,9 +54,8 @@ def _around(resource_id: str) -> tuple[str, ...]:
     return tuple("/".join(parts[:end]) for end in range(len(parts), 0, -1))
 
 
-def _covers(gap: Gap, wanted: str) -> bool:
-    """Whether a gap about a scope stands for a type (lower case): its own, one below it, or anything in a cluster."""
-    kind = type_of(gap).lower()
+def _covers(kind: str, wanted: str) -> bool:
+    """Whether a gap of a type about a scope stands for a type: its own, one below it, or anything in a cluster."""
     if kind == INSIDE:
         return "/" not in wanted
     return not kind or wanted == kind or wanted.startswith(f"{kind}/")

@@ -69,9 +69,11 @@ class RangeSet:
     def __le__(self, other: Self) -> bool:
         """Whether every number of this set is in the other."""
         own, others = self.ranges, other.ranges
-        if own and others and (own[0][0] < others[0][0] or others[-1][1] < own[-1][1]):
+        if not own or not others:
+            return not own
+        if own[0][0] < others[0][0] or others[-1][1] < own[-1][1]:
             return False
-        return not any(True for _ in _subtract(own, others))
+        return len(others) == 1 or not any(True for _ in _subtract(own, others))
 
     def _reaches(self, other: "RangeSet") -> bool:
         """Whether neither set begins after the other has ended; if not, they have nothing in common."""
