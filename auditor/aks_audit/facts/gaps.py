@@ -16,12 +16,15 @@ class Gaps:
     def __init__(self, gaps: Iterable[Gap]) -> None:
         self.all = tuple(gaps)
         self._by_id: dict[str, list[tuple[str, Gap]]] = {}
+        self._of_inside: dict[str, list[tuple[str, Gap]]] = {}  # those that may stand for what is inside clusters
         self._in_scope: dict[tuple[str, str], Gap] = {}
         for gap in self.all:
             kind = type_of(gap).lower()
             for scope in _around(gap.id):
                 self._in_scope.setdefault((kind, scope), gap)
             self._by_id.setdefault(_key(gap.id), []).append((kind, gap))
+            if "/" not in kind:
+                self._of_inside.setdefault(_key(gap.id), []).append((kind, gap))
 
     def within(self, kind: str, scope: str) -> Gap | None:
         """The first gap of a type (in lower case) in a scope."""
@@ -31,9 +34,10 @@ class Gaps:
         """The nearest gap that stands for something of a type in a scope (or with an id)."""
         wanted = wanted.lower()
         itself = parse(about).type.lower() == wanted
-        there = [gap for kind, gap in self._by_id.get(_key(about), ()) if itself or _covers(kind, wanted)]
+        by_id = self._by_id if itself or "/" in wanted else self._of_inside
+        there = [gap for kind, gap in by_id.get(_key(about), ()) if itself or _covers(kind, wanted)]
         if not there:
-            found = [self._by_id.get(scope, ()) for scope in _around(about)]
+            found = [by_id.get(scope, ()) for scope in _around(about)]
             there = [gap for gaps in found for kind, gap in gaps if _covers(kind, wanted)]
         return max(there, key=lambda gap: (len(gap.id), gap.reason), default=None)
 
