@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import importlib.metadata
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, ManagedCluster, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
 from aks_audit.findings import Packing
+from aks_audit.installed import brought
 from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Remediation, Verdict
 from aks_audit.rule import Rule, undecided
 
@@ -35,10 +35,10 @@ def load_rules(folders: Iterable[Path] = ()) -> tuple[Rule, ...]:
         EngineError: two packages or folders bring a rule with the same id.
         PackError, DeclarationError: one of them cannot be used.
     """
-    installed = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    brought = [(entry.value, packs.of_package(entry)) for entry in sorted(installed, key=lambda entry: entry.name)]
+    installed = sorted(brought(ENTRY_POINTS), key=lambda entry: entry.name)
+    packages = [(entry.value, packs.of_package(entry)) for entry in installed]
     once = {folder.resolve(): folder for folder in folders}
-    return merged([*brought, *((str(folder), packs.of_folder(folder)) for folder in once.values())])
+    return merged([*packages, *((str(folder), packs.of_folder(folder)) for folder in once.values())])
 
 
 def merged(brought: Iterable[tuple[str, Iterable[Rule]]]) -> tuple[Rule, ...]:

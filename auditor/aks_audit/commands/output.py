@@ -83,9 +83,10 @@ def reporters_of(wanted: tuple[str, ...] | None, output: Path | None) -> list["R
         ReportError: a format needs what is not installed.
     """
     import difflib  # noqa: PLC0415
-    import importlib.metadata  # noqa: PLC0415
 
-    installed = importlib.metadata.entry_points(group="aks_audit.reports")
+    from aks_audit.installed import brought  # noqa: PLC0415
+
+    installed = brought("aks_audit.reports")
     there = {entry.name: entry for entry in installed}
     if twice := sorted({entry.name for entry in installed if there[entry.name] != entry}):
         raise UsageError(f"two installed packages bring a format {twice[0]!r}; uninstall one of them")
