@@ -101,36 +101,27 @@ class Resource(msgspec.Struct, frozen=True, tag_field="kind", tag="resource", om
 Record: TypeAlias = Header | Listing | Gap | Resource
 
 
-class _Line(msgspec.Struct, frozen=True, tag_field="kind", tag="resource", gc=False):
-    """A resource whose body is JSON still."""
-
-    id: str
-    type: str
-    body: msgspec.Raw
-    source: str = "azure"
-    read: str | None = None
-
-    def unpack(self) -> Resource:
-        return Resource(self.id, self.type, _body(self.body), self.source, self.read)
-
-
 _KINDS = (Header, Listing, Gap, Resource)
+_RESOURCE = _KINDS.index(Resource)
 
 
-class Packed(NamedTuple):
+class Packed(msgspec.Struct, frozen=True, gc=False):
     """A resource as its line of a snapshot, which takes a tenth of the memory of its body: there may be many."""
 
     id: str
+    type: str
+    source: str
+    read: str | None
     line: bytes
 
     def unpack(self) -> Resource:
-        """The resource."""
+        """The resource; its body is made anew for each who asks."""
         return _resource_decoder.decode(self.line)
 
 
 Collected: TypeAlias = Record | Packed
 
-_decoder: msgspec.json.Decoder[Header | Listing | Gap | _Line] = msgspec.json.Decoder(Header | Listing | Gap | _Line)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _resource_decoder = msgspec.json.Decoder(Resource)
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -140,9 +131,17 @@ class Entry:
 
     __slots__ = ("_held", "location")
 
-    def __init__(self, held: Resource | _Line, location: Location | None) -> None:
+    def __init__(self, held: Resource | Packed, location: Location | None) -> None:
         self._held = held
         self.location = location
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entry):
+            return NotImplemented
+        return self.location == other.location and self.unpack() == other.unpack()
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.location))
 
     @property
     def id(self) -> str:
@@ -165,8 +164,8 @@ class Entry:
         return self._held.read
 
     def unpack(self) -> Resource:
-        """The resource; its body is made anew for each who asks."""
-        return self._held.unpack() if isinstance(self._held, _Line) else self._held
+        """The resource."""
+        return self._held.unpack() if isinstance(self._held, Packed) else self._held
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -210,15 +209,19 @@ def read(paths: Sequence[Path]) -> Snapshot:
 
 def pack(resource: Resource) -> Packed:
     """Encode a resource at once."""
-    return Packed(resource.id, _encoder.encode(resource))
+    return _packed(resource, _encoder.encode(resource))
+
+
+def _packed(resource: Resource, line: bytes) -> Packed:
+    return Packed(resource.id, resource.type, resource.source, resource.read, line)
 
 
 def of(records: Iterable[Collected], file: Path | None = None) -> Snapshot:
     """Make a snapshot of records: of those that `write` wrote to `file`, as `read` does; else without lines."""
     if file is None:
-        return _assemble([(_lined(record), None) for record in records])
+        return _assemble([(record, None) for record in records])
     ordered = enumerate(_canonical(records).values(), 1)
-    return _assemble([(_lined(record), Location(file=file.as_posix(), line=number)) for number, record in ordered])
+    return _assemble([(record, Location(file=file.as_posix(), line=number)) for number, record in ordered])
 
 
 def encode(records: Iterable[Collected]) -> bytes:
@@ -334,10 +337,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             raise SnapshotError(f"{path}: no such file; make one with: aks-audit snapshot import FILE -o {path}")
 
 
-_Read: TypeAlias = Record | _Line
-
-
-_Placed: TypeAlias = tuple[_Read, Location | None]
+_Placed: TypeAlias = tuple[Collected, Location | None]
 
 
 _Damage: TypeAlias = tuple[Gap, Location]
@@ -371,8 +371,8 @@ def _read_file(path: Path) -> _ReadFile:
     return _ReadFile(usable=True, records=placed, damage=damage)
 
 
-def _decode_lines(path: Path, name: str) -> tuple[list[_Read], list[_Damage]]:
-    records: list[_Read] = []
+def _decode_lines(path: Path, name: str) -> tuple[list[Collected], list[_Damage]]:
+    records: list[Collected] = []
     damage: list[_Damage] = []
     number = 0
     try:
@@ -387,7 +387,7 @@ def _decode_lines(path: Path, name: str) -> tuple[list[_Read], list[_Damage]]:
     return records, damage
 
 
-def _foreign(headers: Sequence[Header], records: Sequence[_Read], damage: Sequence[_Damage]) -> str | None:
+def _foreign(headers: Sequence[Header], records: Sequence[Collected], damage: Sequence[_Damage]) -> str | None:
     """Why a file is no snapshot that this version can use."""
     schemas = sorted({header.schema for header in headers if header.schema != SCHEMA})
     if schemas:
@@ -399,16 +399,14 @@ def _foreign(headers: Sequence[Header], records: Sequence[_Read], damage: Sequen
     return "no snapshot header" if records else "the file is empty"
 
 
-def _record(line: bytes) -> _Read:
-    """Decode one line.
+def _record(line: bytes) -> Collected:
+    """Decode one line; a resource stays packed.
 
     Raises:
         ValueError: it is not a record, or holds what no record can hold.
     """
     try:
         record = _decoder.decode(line)
-        if not line.isascii():
-            line.decode()  # what is left as JSON was not looked at so closely
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     except UnicodeDecodeError:
@@ -418,48 +416,18 @@ def _record(line: bytes) -> _Read:
     match record:
         case Header():
             times = [record.started, record.finished]
-        case _Line():
+        case Resource():
             times = [record.read]
             if record.source in {"azure", GRAPH} and not is_id(record.id):
                 raise ValueError(f"{record.id!r} is not an Azure resource id")
-            _check(record.body)
+            if _too_deep(line, record.body):
+                raise ValueError(_TOO_DEEP)
         case _:
             times = []
     for time in times:
         if time is not None:
             instant(time)
-    return record
-
-
-def _check(body: msgspec.Raw) -> None:
-    """Refuse what `_body` could not read.
-
-    Raises:
-        ValueError: it is no object, or nested too deep.
-    """
-    data = bytes(body)
-    if not data.startswith(b"{"):
-        raise ValueError("not a snapshot record: Expected `object` - at `$.body`")
-    if data.count(b"{") + data.count(b"[") <= DEEPEST:
-        return
-    # Printed, what is inside something stands one space further in; and text has no line breaks in it.
-    printed = msgspec.json.format(data, indent=1)
-    if _NEARLY_TOO_DEEP in printed and _too_deep(data, _body(body)):
-        raise ValueError(_TOO_DEEP)
-
-
-_NEARLY_TOO_DEEP = b"\n" + b" " * (DEEPEST - 2)
-
-
-def _body(body: msgspec.Raw) -> Body:
-    """The body of a resource; nothing is in one with a number that no computer holds."""
-    try:
-        return _body_decoder.decode(body)
-    except msgspec.ValidationError:
-        return {}
-
-
-_body_decoder: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
+    return _packed(record, line) if isinstance(record, Resource) else record
 
 
 def instant(time: str) -> datetime:
@@ -513,13 +481,6 @@ def _unusable(read_files: Sequence[_ReadFile]) -> str:
 _Rank: TypeAlias = tuple[int, str, bytes]
 
 
-def _lined(record: Collected) -> _Read:
-    return _line_decoder.decode(record.line) if isinstance(record, Packed) else record
-
-
-_line_decoder = msgspec.json.Decoder(_Line)
-
-
 def _canonical(records: Iterable[Collected]) -> dict[_Rank, Collected]:
     """The records of a file, by their ranks and in that order; headers with the number of records that follow."""
     ranked = {_rank(record): record for record in records}
@@ -534,23 +495,23 @@ def _canonical(records: Iterable[Collected]) -> dict[_Rank, Collected]:
 
 def _rank(record: Collected) -> _Rank:
     if isinstance(record, Packed):
-        return _KINDS.index(Resource), record.id.lower(), record.line
+        return _RESOURCE, record.id.lower(), record.line
     kind = _KINDS.index(type(record))
     key = record.id if isinstance(record, Resource | Gap) else ""
     return kind, key.lower(), _encoder.encode(record)
 
 
-def _ranked(records: Sequence[_Read]) -> list[tuple[_Rank, _Read]]:
+def _ranked(records: Sequence[Collected]) -> list[tuple[_Rank, Collected]]:
     """Records with their ranks. How a resource is written counts only beside another with the same id."""
-    ids = Counter(record.id.lower() for record in records if isinstance(record, (Resource, _Line)))
-    ranked: list[tuple[_Rank, _Read]] = []
+    ids = Counter(record.id.lower() for record in records if isinstance(record, (Resource, Packed)))
+    ranked: list[tuple[_Rank, Collected]] = []
     for record in records:
-        if not isinstance(record, (Resource, _Line)):
+        if not isinstance(record, (Resource, Packed)):
             ranked.append((_rank(record), record))
         elif ids[record.id.lower()] == 1:
-            ranked.append(((_KINDS.index(Resource), record.id.lower(), b""), record))
+            ranked.append(((_RESOURCE, record.id.lower(), b""), record))
         else:
-            ranked.append((_rank(record.unpack() if isinstance(record, _Line) else record), record))
+            ranked.append((_rank(record.unpack() if isinstance(record, Packed) else record), record))
     return ranked
 
 
@@ -572,7 +533,7 @@ def _assemble(placed: Sequence[_Placed]) -> Snapshot:
                 listings.add(record)
             case Gap():
                 gaps.append((record, where))
-            case Resource() | _Line():
+            case Resource() | Packed():
                 entries.append(Entry(record, where))
     return Snapshot(
         headers=tuple(headers),
