@@ -15,7 +15,7 @@ The docstring's first paragraph says why the rule matters. Then come named parts
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from string import Formatter
 from typing import Any, NamedTuple, TypeVar, get_type_hints
@@ -154,24 +154,25 @@ def each(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     severities = [verdict.severity for verdict in worst if verdict.severity]
     return Verdict(
         outcome=outcome,
-        message="; ".join(dict.fromkeys(verdict.message for verdict in worst)),
-        evidence=tuple(evidence for verdict in worst for evidence in verdict.evidence),
-        missing=tuple(dict.fromkeys(missing for verdict in worst for missing in verdict.missing)),
+        message="; ".join(dict.fromkeys([verdict.message for verdict in worst])),
+        evidence=tuple([evidence for verdict in worst for evidence in verdict.evidence]),
+        missing=tuple(dict.fromkeys([missing for verdict in worst for missing in verdict.missing])),
         severity=min(severities, key=list(Severity).index) if severities else None,
-        due=tuple(dict.fromkeys(due for verdict in verdicts for due in verdict.due)),
+        due=tuple(dict.fromkeys([due for verdict in verdicts for due in verdict.due])),
     )
 
 
-def every(items: Sequence[T], judge: Callable[[T], Verdict]) -> Verdict:
+def every(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     """Judge every item like `each`, but pass only where every item passes.
 
     Where all that was read is well and an item is not applicable, so is the whole. For rules whose good state would
     otherwise rest on something that is simply not in the body.
     """
-    verdict = each(items, judge)
+    verdicts = [_judged(item, judge) for item in items]
+    verdict = each(verdicts, lambda one: one)
     if verdict.outcome is not Outcome.PASS:
         return verdict
-    apart = next((one for one in map(judge, items) if one.outcome is Outcome.NOT_APPLICABLE), verdict)
+    apart = next((one for one in verdicts if one.outcome is Outcome.NOT_APPLICABLE), verdict)
     return msgspec.structs.replace(apart, due=verdict.due)
 
 
