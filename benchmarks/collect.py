@@ -1,12 +1,14 @@
 """Times `aks-audit collect` against a Resource Manager on loopback, beside plain use of the SDK on the same server.
 
-    python benchmarks/collect.py [--clusters 1 100 1000] [--large] [--limits] [--no-sdk] [--runs 3]
+    python benchmarks/collect.py [--clusters 1 100 1000] [--large] [--limits] [--no-sdk] [--prowler PYTHON] [--runs 3]
 
 The server runs in a process of its own, takes 80 ms for each answer and pages by 100. `chain` is the time that the
 longest chain of calls takes which wait for each other, `floor` the same with no more than 64 calls at once. The raw
 client makes the same calls by aiohttp alone and drops the answers; the SDK lists the types that our dependencies have
 clients for, so it makes fewer calls. With `--limits` all clusters are in one subscription, throttled by Azure's
 numbers, the floor is the throttle's where that is longer, and only aks-audit is timed, for it alone waits in time.
+With `--prowler`, the Python of an environment that has it, prowler reads the same server and makes its checks of AKS;
+beside it then stands a scan that makes all of ours.
 
 Prints whole-process figures of the quickest of the runs, imports and sign-in (by a stand-in for `az` that answers at
 once) included, and before them what a process costs that only imports; asserts nothing.
@@ -20,14 +22,13 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -37,6 +38,7 @@ from aks_audit.sources.azure.limiter import ARM_BURST, ARM_RATE
 from aks_audit.sources.azure.pipeline import CONNECTIONS
 from compose.fleet import fleet
 from live import environment
+from measure import Run, whole
 
 TESTS = Path(__file__).parent.parent / "tests"
 DELAY = 0.08
@@ -44,6 +46,11 @@ PAGE = 100
 LARGE = 5_000
 SDK = Path(__file__).parent / "sdk_lists.py"
 RAW = Path(__file__).parent / "raw_lists.py"
+INSIDE = Path(__file__).parent / "inside.py"
+PROWLER = Path(__file__).parent / "prowler_azure.py"
+ENDS = {0, 1, 3}
+"""How a process may end: well, with findings as aks-audit ends, or as prowler does."""
+
 LONGEST_SEQUENCE = 1_000
 """With more clusters, calls one after the other are left out: 5,000 take seven minutes."""
 
@@ -60,13 +67,12 @@ class Server(NamedTuple):
         return Counter(json.loads(out))
 
 
-class Run(NamedTuple):
-    """A whole process: wall and CPU seconds, peak resident memory in MiB, answers by status."""
+class Timed(NamedTuple):
+    """A whole process, how many answers it was given by status, and how many questions it answered."""
 
-    wall: float
-    cpu: float
-    peak_mib: float
+    run: Run
     statuses: Counter[str]
+    answers: int | None = None
 
 
 @contextmanager
@@ -84,26 +90,43 @@ def served(file: Path, folder: Path, *, limits: bool, delay: float = DELAY) -> I
         yield Server(environment(where["url"], Path(where["ca_file"]), folder), process)
 
 
-def timed(command: Sequence[str], folder: Path, server: Server | None = None) -> Run:
+def timed(command: Sequence[str], folder: Path, server: Server | None = None) -> Timed:
     """Run a command to its end, against a server if there is one."""
-    variables = {**os.environ, **(server.variables if server else {})}
+    variables = server.variables if server else os.environ
     if server:
-        variables["REQUESTS_CA_BUNDLE"] = variables["SSL_CERT_FILE"]
-    began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        print(f"{' '.join(command)}: ended with {process.returncode}", file=sys.stderr)
-    statuses = server.statuses() if server else Counter[str]()
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, statuses)
+        variables = {**variables, "REQUESTS_CA_BUNDLE": variables["SSL_CERT_FILE"]}
+    run = whole(command, folder, variables)
+    if run.code not in ENDS:
+        print(f"{' '.join(command)}: ended with {run.code}", file=sys.stderr)
+    return Timed(run, server.statuses() if server else Counter[str](), _answers(folder))
+
+
+def _answers(folder: Path) -> int | None:
+    """How many questions a report in this folder answers, of ours or of prowler's; it is taken away."""
+    for file in (folder / "out").glob("*.json"):
+        command = [sys.executable, str(INSIDE), "answers", str(file)]
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+        file.unlink()
+        return int(json.loads(told)["answers"])
+    return None
 
 
 def collecting(folder: Path) -> list[str]:
     """The command that is timed."""
     out = str(folder / "out.jsonl")
     return [sys.executable, "-m", "aks_audit", "collect", "-o", out, "--auth", "cli", "--timeout", "3600", "--quiet"]
+
+
+def scanning(folder: Path) -> list[str]:
+    """The command that reads as much, asks all rules and reports."""
+    command = [sys.executable, "-m", "aks_audit", "scan", "--auth", "cli", "--timeout", "3600", "--quiet"]
+    return [*command, "--in-cluster", "none", "--format", "json", "--output", str(folder / "out")]
+
+
+def prowler(python: str, folder: Path, subscriptions: Sequence[str]) -> list[str]:
+    """The command that reads clusters, and makes prowler's checks of them."""
+    scope = [python, str(PROWLER), ",".join(subscriptions), "azure", "--managed-identity-auth", "--services", "aks"]
+    return [*scope, "--output-formats", "json-ocsf", "--output-directory", str(folder / "out")]
 
 
 def calls(file: Path, folder: Path) -> list[str]:
@@ -146,45 +169,56 @@ def write_fleet(count: int, file: Path, *, together: bool) -> list[str]:
     return [scope.rpartition("/")[2] for scope in (scopes[:1] if together else scopes)]
 
 
-def row(count: int, name: str, run: Run, least: float) -> str:
+def row(count: int, name: str, done: Timed, least: float) -> str:
     """A line of the table."""
-    total = run.statuses.total()
+    total, run = done.statuses.total(), done.run
     return (
         f"{count:8,} {name:24} {total:7,} {run.wall:8.2f} {run.wall / least:7.2f} {run.cpu:7.2f} {run.peak_mib:9.0f}"
-        f" {run.statuses['429'] / total:7.1%}"
+        f" {done.statuses['429'] / total:7.1%}"
     )
+
+
+def line(count: int, name: str, done: Timed, least: float) -> str:
+    """The same for a program."""
+    told: dict[str, Any] = {"clusters": count, "name": name, "calls": done.statuses.total(), "floor": least}
+    return json.dumps({**told, "answers": done.answers, "run": done.run})
 
 
 def start(work: Path) -> None:
     """Print what a process costs before it makes a call."""
     imports = "import aiohttp, azure.identity.aio, aks_audit.sources.live"
     for name, command in {"--version": ["-m", "aks_audit", "--version"], "imports": ["-c", imports]}.items():
-        run = min(timed([sys.executable, *command], work) for _ in range(5))
+        run = min(timed([sys.executable, *command], work).run for _ in range(5))
         print(f"{'start':>8} {name:24} {run.wall:16.2f} {run.cpu:16.2f} {run.peak_mib:9.0f}", flush=True)
 
 
-def measure(count: int, work: Path, *, limits: bool, sdk: bool, runs: int) -> None:
+def measure(count: int, work: Path, asked: argparse.Namespace) -> None:
     """Time every client on a fleet of one size."""
+    limits, sdk = asked.limits, not asked.no_sdk
     file = work / "fleet.jsonl"
     # In a process of its own: a child's peak is at least that of the process that started it.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         subscriptions = pool.submit(write_fleet, count, file, together=limits).result()
     commands = {"aks-audit collect": collecting(work)}
-    if not limits:
+    if asked.prowler:
+        commands["aks-audit scan"] = scanning(work)
+        commands["prowler"] = prowler(asked.prowler, work, subscriptions)
+    elif not limits:
         commands["aiohttp alone"] = [sys.executable, str(RAW)]
     for way in ("asynchronous", "sequential") if sdk and not limits else ():
         if way == "asynchronous" or count <= LONGEST_SEQUENCE:
             commands[f"SDK, {way}"] = [sys.executable, str(SDK), way, *subscriptions]
-    asked = calls(file, work)
-    chain, floor = floors(asked)
-    least = max(floor, throttle_floor(asked)) if limits else floor
-    print(f"{count:8,} chain {chain:.2f} s, floor {least:.2f} s", flush=True)
+    paths = calls(file, work)
+    chain, floor = floors(paths)
+    least = max(floor, throttle_floor(paths)) if limits else floor
+    if not asked.json:
+        print(f"{count:8,} chain {chain:.2f} s, floor {least:.2f} s", flush=True)
     for name, command in commands.items():
         tried = []
-        for _ in range(1 if "sequential" in name else runs):
+        for _ in range(1 if "sequential" in name else asked.runs):
             with served(file, work, limits=limits) as server:
                 tried.append(timed(command, work, server))
-        print(row(count, name, min(tried), least), flush=True)
+        print((line if asked.json else row)(count, name, min(tried, key=lambda done: done.run), least), flush=True)
 
 
 def main() -> None:
@@ -194,15 +228,19 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help=f"{LARGE:,} clusters too")
     parser.add_argument("--limits", action="store_true", help="throttle as Azure does, all in one subscription")
     parser.add_argument("--no-sdk", action="store_true", help="do not time the SDK")
+    parser.add_argument("--prowler", metavar="PYTHON", help="time prowler, which the environment of this Python has")
+    parser.add_argument("--json", action="store_true", help="print each figure as a line of JSON, and nothing else")
     parser.add_argument("--runs", type=int, default=1, help="how often each client is timed")
     arguments = parser.parse_args()
     heads = ("clusters", "client", "answers", "wall s", "/floor", "CPU s", "peak MiB", "429")
-    print("{:>8} {:24} {:>7} {:>8} {:>7} {:>7} {:>9} {:>7}".format(*heads))
+    if not arguments.json:
+        print("{:>8} {:24} {:>7} {:>8} {:>7} {:>7} {:>9} {:>7}".format(*heads))
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        start(work)
+        if not arguments.json:
+            start(work)
         for count in [*arguments.clusters, *([LARGE] if arguments.large else [])]:
-            measure(count, work, limits=arguments.limits, sdk=not arguments.no_sdk, runs=arguments.runs)
+            measure(count, work, arguments)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pstats
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class Timing(NamedTuple):
     clusters: int
     linking: float
     judging: float
-    findings: tuple[Finding, ...]
+    findings: Sequence[Finding]
 
     def row(self) -> str:
         """A line of the table."""

@@ -55,7 +55,7 @@ def test_unknown_checklist_names_those_there_are() -> None:
 
 def test_a_name_that_two_packages_bring_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     brought = EntryPoints(EntryPoint(name, "aks_audit_rules.checklists", "aks_audit.checklists") for name in "ab")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_group: brought)
+    monkeypatch.setattr("aks_audit.checklist.brought", lambda _group: brought)
     with pytest.raises(ChecklistError, match="is already installed by another package"):
         load_checklists()
 

@@ -186,7 +186,7 @@ def test_a_fault_of_the_program_does_not_look_like_a_finding(
 
 def test_a_format_that_two_packages_bring_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     both = EntryPoints(EntryPoint("json", value, "aks_audit.reports") for value in ("one:R", "other:R"))
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_group: both)
+    monkeypatch.setattr("aks_audit.installed.brought", lambda _group: both)
     assert main(["scan", "--demo"]) == 2
 
 

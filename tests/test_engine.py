@@ -1,5 +1,7 @@
 """The engine: a crash, a refusal or a hostile body is unknown about one subject, and loses nothing else."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
@@ -37,7 +39,7 @@ FAILING = rule("T-2", title="Fails", severity=Severity.LOW)(open_door)
 NOTHING = Case(name="", expect="")
 
 
-def by_subject(findings: tuple[Finding, ...]) -> dict[str, Finding]:
+def by_subject(findings: Sequence[Finding]) -> dict[str, Finding]:
     return {finding.resource.rsplit("/", 1)[-1]: finding for finding in findings}
 
 

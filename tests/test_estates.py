@@ -4,6 +4,7 @@ Nothing inside their clusters was read; `test_recorded_clusters.py` asks the rul
 """
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ FOLDER = Path(__file__).parent.parent / "fixtures" / "estates"
 LARGEST = 600_000
 
 
-def _findings(name: str, *, inside: bool = False) -> tuple[Finding, ...]:
+def _findings(name: str, *, inside: bool = False) -> Sequence[Finding]:
     asked = [rule for rule in load_rules() if issubclass(rule.subject, KubernetesObject) is inside]
     return audit(Estate(snapshot.read([FOLDER / f"{name}.jsonl"])), asked)
 

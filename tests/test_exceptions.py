@@ -1,5 +1,6 @@
 """Exceptions, severities of one's own and disabled rules: what they change, and what they never do."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def entry(**changed: str | None) -> str:
     return "\n".join(["[[exception]]", *lines, ""])
 
 
-def decided(read: Config, *findings: Finding) -> tuple[tuple[Finding, ...], Policy]:
+def decided(read: Config, *findings: Finding) -> tuple[Sequence[Finding], Policy]:
     return exceptions.decide(findings, read, [RULE.id], TODAY)
 
 

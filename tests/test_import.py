@@ -479,7 +479,7 @@ def test_the_command_reads_folders_and_writes_the_same_bytes_twice(
     assert command("snapshot", "import", folder, "-o", tmp_path / "2.jsonl.gz") == 0
     assert (tmp_path / "1.jsonl.gz").read_bytes() == (tmp_path / "2.jsonl.gz").read_bytes()
     assert "2 resources, 0 gaps" in capsys.readouterr().err
-    assert len(snapshot.read([tmp_path / "1.jsonl.gz"]).resources) == 2
+    assert len(snapshot.read([tmp_path / "1.jsonl.gz"]).entries) == 2
 
 
 def test_the_command_says_what_it_could_not_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aks_audit.facts import Estate, NotCollected
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.facts.kubelets import KubeletConfiguration
 from aks_audit.facts.resource_id import fold, parse
 from aks_audit.snapshot import Gap, Listing, Packed, Record, Resource, encode, of

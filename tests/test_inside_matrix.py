@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.snapshot import Gap, Listing, Packed, Record, Resource
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes.access import Access

@@ -6,7 +6,7 @@ and whatever it asks for besides, through the SDK's pipeline to the server; the 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -221,11 +221,11 @@ def unasked(clean: Clean, url: str, struck: Report) -> Iterator[str]:
     """The questions that a struck scan has lost; only with a list of clusters may it lose a cluster."""
     asked, still = answers(clean.report.findings), answers(struck.findings)
     clusters = {cluster.id.lower() for cluster in struck.clusters}
-    for (rule, cluster), outcome in asked.items():
+    for rule, cluster, outcome in ((rule, *told) for rule, of_rule in asked.items() for told in of_rule.items()):
         if cluster not in clusters:
             if about(url).type not in {CLUSTERS, "Microsoft.Resources/subscriptions"}:
                 yield f"{cluster} is gone"
-        elif (rule, cluster) not in still:
+        elif cluster not in still.get(rule, {}):
             yield f"{rule} is not asked of {cluster}, was {outcome}"
 
 
@@ -254,12 +254,12 @@ def outcomes(report: Report) -> dict[tuple[str, str], Outcome]:
     return {(finding.rule, finding.resource.lower()): finding.outcome for finding in report.findings}
 
 
-def owners(findings: tuple[Finding, ...], rule: str, resource: str) -> set[str]:
+def owners(findings: Sequence[Finding], rule: str, resource: str) -> set[str]:
     about = [finding for finding in findings if finding.rule == rule and finding.resource.lower() == resource]
     return {cluster.lower() for finding in about for cluster in finding.clusters}
 
 
-def unknown_about(findings: tuple[Finding, ...], rule: str, cluster: str) -> bool:
+def unknown_about(findings: Sequence[Finding], rule: str, cluster: str) -> bool:
     return any(
         finding.rule == rule
         and finding.outcome is Outcome.UNKNOWN

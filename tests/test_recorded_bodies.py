@@ -29,7 +29,7 @@ NO_RESOURCE = {
 RULES = load_rules()
 
 
-def findings_of(records: Sequence[snapshot.Record]) -> tuple[Finding, ...]:
+def findings_of(records: Sequence[snapshot.Record]) -> Sequence[Finding]:
     return audit(Estate(snapshot.of(records)), RULES)
 
 

@@ -7,6 +7,7 @@ not applicable.
 
 import tomllib
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -32,7 +33,7 @@ INSIDE = [rule for rule in load_rules() if issubclass(rule.subject, KubernetesOb
 
 
 @cache
-def findings(name: Name, *, rights: bool = True) -> tuple[Finding, ...]:
+def findings(name: Name, *, rights: bool = True) -> Sequence[Finding]:
     return audit(estate(name, rights=rights), INSIDE)
 
 

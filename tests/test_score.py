@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aks_audit.checklist import Item, parse
 from aks_audit.engine import load_rules
 from aks_audit.results import Finding, Outcome, Place, Severity
-from aks_audit.score import answers, by_checklist, by_rule, by_severity, everything, of_item, score
+from aks_audit.score import answers, by_checklist, by_severity, everything, of_item, score
 
 questions = st.lists(st.tuples(st.integers(0, 10).map(float), st.sampled_from(Outcome)))
 
@@ -75,14 +75,14 @@ def test_a_question_takes_its_worst_outcome_for_each_cluster_without_case() -> N
             finding(Outcome.UNKNOWN, "/C"),
         ]
     )
-    assert found == {("R", "/a"): Outcome.UNKNOWN, ("R", "/b"): Outcome.PASS, ("R", "/c"): Outcome.FAIL}
+    assert found == {"R": {"/a": Outcome.UNKNOWN, "/b": Outcome.PASS, "/c": Outcome.FAIL}}
 
 
 def test_each_item_of_a_checklist_weighs_by_itself() -> None:
     items = "".join(f'[[item]]\nrule="{rule}"\nweight={weight}\nsentence="S."\n' for rule, weight in ("A1", "A3", "B4"))
     asked = parse("mine", f'title="t"\nsource="s"\nsummary="u"\n{items}')
-    found = {("A", "c"): Outcome.PASS, ("B", "c"): Outcome.FAIL, ("C", "c"): Outcome.FAIL}
-    made = by_checklist(by_rule(found, "ABC"), asked)
+    found = {"A": {"c": Outcome.PASS}, "B": {"c": Outcome.FAIL}, "C": {"c": Outcome.FAIL}}
+    made = by_checklist(found, asked)
     assert (made.value, made.decided) == (50.0, 3)
 
 
@@ -111,18 +111,19 @@ def test_an_item_takes_the_worst_answer_of_its_rules(
     found: dict[tuple[str, str], Outcome], asked: str, answer: tuple[Outcome, ...] | None
 ) -> None:
     both = Item(rule="A", further=("B",), weight=1, sentence="S.")
-    assert of_item(by_rule(found, asked), both) == answer
+    told = {rule: {c: outcome for (one, c), outcome in found.items() if one == rule} for rule in asked}
+    assert of_item(told, both) == answer
 
 
 def test_an_item_for_a_person_is_no_question() -> None:
     asked = Item(rule="A", weight=1, sentence="S.", manual=True)
-    assert of_item(by_rule({("A", "c"): PASS}, "A"), asked) is None
+    assert of_item({"A": {"c": PASS}}, asked) is None
 
 
 def test_the_checklist_of_all_rules_scores_as_all_rules_do() -> None:
     rules = [rule.text for rule in load_rules()]
-    found = {(rule.id, f"c{n % 3}"): tuple(Outcome)[n % 4] for n, rule in enumerate(rules)}
+    found = {rule.id: {f"c{n % 3}": tuple(Outcome)[n % 4]} for n, rule in enumerate(rules)}
     every = everything(reversed(rules))
-    assert by_checklist(by_rule(found, (rule.id for rule in rules)), every) == by_severity(found, rules)
+    assert by_checklist(found, every) == by_severity(found, rules)
     assert [item.rule for item in every.item] == sorted(rule.id for rule in rules)
     assert every.item[0].group == "AKS-API"

@@ -50,7 +50,7 @@ def test_a_run_holds_the_bytes_that_a_folder_gets(tmp_path: Path) -> None:
             assert (kept / name).read_bytes() == alone
     names = {REPORT, SNAPSHOT, MANIFEST, "aks-audit.sarif", "aks-audit.html"}
     assert {path.name for path in kept.iterdir()} == names
-    assert snapshot.read([kept / SNAPSHOT]).resources
+    assert snapshot.read([kept / SNAPSHOT]).entries
     assert json.loads((kept / MANIFEST).read_bytes())["exitCode"] == 1
 
 

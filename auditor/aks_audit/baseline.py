@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from aks_audit.errors import AuditError
+from aks_audit.findings import failed, heads, with_failures
 from aks_audit.report import SCHEMA_VERSION, Comparison, Fixed, FixedBy, Report, Scan
 from aks_audit.results import Finding, Outcome, Severity
 
@@ -58,13 +59,13 @@ def decode(data: bytes, path: str, remedy: str) -> Report:
     return report
 
 
-def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[tuple[Finding, ...], Comparison]:
+def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[Sequence[Finding], Comparison]:
     """Say of each failure how it stands to the baseline, and of each of the baseline's what became of it."""
-    failed = {finding.fingerprint: finding for finding in _failed(before)}
-    compared = tuple(_compared(finding, failed.get(finding.fingerprint)) for finding in findings)
-    present = _Present(compared, before.scan, now)
-    became = [present.became(old) for old in failed.values()]
-    changes = [finding.change for finding in compared if finding.change]
+    known = {failure.fingerprint: failure for failure in _failed(before)}
+    compared = with_failures(findings, lambda failure: _compared(failure, known.get(failure.fingerprint)))
+    present = _Present(compared, known, before.scan, now)
+    became = [present.became(old) for old in known.values()]
+    changes = [failure.change for failure in failed(compared)]
     return compared, Comparison(
         since=before.scan.finished,
         score=before.score.overall,
@@ -84,14 +85,12 @@ def beyond(before: Report, failures: Sequence[Finding], threshold: Severity) -> 
 
 def _failed(report: Report) -> Iterator[Finding]:
     """The failures of a report, and those that it carried on itself."""
-    yield from (finding for finding in report.findings if finding.outcome is Outcome.FAIL)
+    yield from failed(report.findings)
     if report.comparison:
         yield from report.comparison.carried
 
 
 def _compared(finding: Finding, before: Finding | None) -> Finding:
-    if finding.outcome is not Outcome.FAIL:
-        return finding
     if before is None:
         return msgspec.structs.replace(finding, change="new")
     same = _told(finding) == _told(before)
@@ -111,13 +110,13 @@ def _fixed(old: Finding, end: FixedBy) -> Fixed:
 class _Present:
     """What this scan says about the baseline's failures."""
 
-    def __init__(self, findings: Sequence[Finding], before: Scan, now: Now) -> None:
-        self._current = {finding.fingerprint: finding for finding in findings}
+    def __init__(self, findings: Sequence[Finding], known: Collection[str], before: Scan, now: Now) -> None:
+        self._current = {one.fingerprint: one.outcome for one in findings if one.fingerprint in known}
         self._unknown = {
-            (finding.rule, cluster.lower())
-            for finding in findings
-            if finding.outcome is Outcome.UNKNOWN
-            for cluster in finding.clusters
+            (head.rule, cluster.lower())
+            for head in heads(findings)
+            if head.outcome is Outcome.UNKNOWN
+            for cluster in head.clusters
         }
         self._now = now
         self._whole = now.scan.complete and as_much(before, now.scan)
@@ -127,9 +126,9 @@ class _Present:
         current = self._current.get(old.fingerprint)
         if current is None:
             return self._absent(old)
-        if current.outcome is Outcome.FAIL:
+        if current is Outcome.FAIL:
             return None
-        return old if current.outcome is Outcome.UNKNOWN else _fixed(old, _DECIDED[current.outcome])
+        return old if current is Outcome.UNKNOWN else _fixed(old, _DECIDED[current])
 
     def _absent(self, old: Finding) -> Fixed | Finding:
         if old.rule in self._now.disabled:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from aks_audit.results import Finding, Outcome, RuleText
+from aks_audit.findings import failed, with_failures
+from aks_audit.results import Finding, RuleText
 
 
 class _Failed:
@@ -26,42 +27,40 @@ class _Failed:
                 self.by_cluster.setdefault(cluster.lower(), []).append(finding)
 
 
-def traced(findings: Sequence[Finding], rules: Iterable[RuleText]) -> tuple[Finding, ...]:
+def traced(findings: Sequence[Finding], rules: Iterable[RuleText]) -> Sequence[Finding]:
     """The findings, each failure with those that must be mended first, by their fingerprints; these have none before.
 
     A failure of a rule that it follows is one if it is about the same resource, about what holds that, or, where the
     two rules ask about different things, about Azure's side of the same clusters, each of them.
     """
     texts = {rule.id: rule for rule in rules}
-    failed: dict[str, _Failed] = {}
-    for finding in findings:
-        if _is_open(finding):
-            failed.setdefault(finding.rule, _Failed()).add(finding)
-    return tuple(
-        msgspec.structs.replace(finding, causes=causes)
-        if _is_open(finding) and (causes := tuple(dict.fromkeys(_roots(finding, texts, failed))))
-        else finding
-        for finding in findings
-    )
+    open_failures: dict[str, _Failed] = {}
+    for failure in failed(findings):
+        if failure.exception is None:
+            open_failures.setdefault(failure.rule, _Failed()).add(failure)
+
+    def with_causes(failure: Finding) -> Finding:
+        if failure.exception or not texts[failure.rule].follows:
+            return failure
+        causes = tuple(dict.fromkeys(_roots(failure, texts, open_failures)))
+        return msgspec.structs.replace(failure, causes=causes) if causes else failure
+
+    return with_failures(findings, with_causes)
 
 
-def _is_open(finding: Finding) -> bool:
-    return finding.outcome is Outcome.FAIL and finding.exception is None
-
-
-def _roots(finding: Finding, texts: Mapping[str, RuleText], failed: Mapping[str, _Failed]) -> Iterator[str]:
+def _roots(finding: Finding, texts: Mapping[str, RuleText], failures: Mapping[str, _Failed]) -> Iterator[str]:
     own = texts[finding.rule]
     for rule in own.follows:
-        if rule in failed and rule in texts:
-            for cause in _causes(finding, failed[rule], apart=texts[rule].subject != own.subject):
-                yield from tuple(_roots(cause, texts, failed)) or (cause.fingerprint,)
+        if rule in failures and rule in texts:
+            for cause in _causes(finding, failures[rule], apart=texts[rule].subject != own.subject):
+                yield from tuple(_roots(cause, texts, failures)) or (cause.fingerprint,)
 
 
-def _causes(finding: Finding, failed: _Failed, *, apart: bool) -> Iterable[Finding]:
+def _causes(finding: Finding, failures: _Failed, *, apart: bool) -> Iterable[Finding]:
     resource = finding.resource.lower()
     while resource:
-        if resource in failed.by_resource:
-            return (failed.by_resource[resource],)
+        if resource in failures.by_resource:
+            return (failures.by_resource[resource],)
         resource = resource.rpartition("/")[0]
-    found = [failed.by_cluster.get(cluster.lower(), []) for cluster in finding.clusters]
+    found = [failures.by_cluster.get(cluster.lower(), []) for cluster in finding.clusters]
     return (cause for causes in found for cause in causes) if apart and all(found) else ()

@@ -7,13 +7,14 @@ the answer. `number` is the guide's own, `group` the heading that the item stand
 reader of the guide must know beside it.
 """
 
-import importlib.metadata
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 
 import msgspec
 
 from aks_audit.errors import AuditError
+from aks_audit.installed import brought
 
 ENTRY_POINTS = "aks_audit.checklists"
 EVERYTHING = "all"
@@ -59,7 +60,7 @@ def load_checklists() -> tuple[Checklist, ...]:
         ChecklistError: a file is not a checklist, or two packages bring one of the same name; the message names it.
     """
     found: dict[str, Checklist] = {}
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+    for entry in brought(ENTRY_POINTS):
         for file in files(entry.value).iterdir():
             if file.name.endswith(".toml"):
                 name = file.name.removesuffix(".toml")
@@ -87,7 +88,7 @@ def parse(name: str, toml: str) -> Checklist:
     return checklist
 
 
-def choose(checklists: tuple[Checklist, ...], names: tuple[str, ...]) -> tuple[Checklist, ...]:
+def choose(checklists: Sequence[Checklist], names: Sequence[str]) -> Sequence[Checklist]:
     """The checklists with these names; all where no name is given.
 
     Raises:

@@ -1,6 +1,7 @@
 """The command `aks-audit`: its parser, its streams and what ends it; `commands` has what it can do."""
 
 import argparse
+import gc
 import io
 import os
 import sys
@@ -40,12 +41,16 @@ if TYPE_CHECKING:
 
 _LAST_LINES = 40
 
+_OBJECTS_TO_A_COLLECTION = 50_000
+"""So many objects are made between two searches for garbage, which what is imported and read has next to none of."""
+
 
 def command() -> int:
     """Run the command as the installed program does: its own faults end with INCOMPLETE, never with Python's 1.
 
     In a pipeline 1 says that the audit was made and found something.
     """
+    gc.set_threshold(_OBJECTS_TO_A_COLLECTION)
     _open_streams()
     progress = Progress(hide=_scrubbed)
     try:

@@ -12,7 +12,7 @@ import msgspec
 
 from aks_audit import baseline
 from aks_audit.changes import Change, changes
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.facts.resource_id import fold, parse, scopes, within
 from aks_audit.report import FixedBy, Report, Tool
 from aks_audit.results import Evidence, Finding, Missing, Outcome, Record, Severity

@@ -2,19 +2,26 @@
 
 import gc
 import hashlib
-import importlib.metadata
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from aks_audit import packs
 from aks_audit.errors import AuditError
-from aks_audit.facts import Estate, Subject, Subjects, Unread, UnreadSubject
+from aks_audit.facts import Estate, ManagedCluster, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
+from aks_audit.findings import Packing
+from aks_audit.installed import brought
 from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Remediation, Verdict
 from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
+
+_CLUSTERS_AT_ONCE = 50
+
+_Asked: TypeAlias = Subject | UnreadSubject
 
 
 class EngineError(AuditError):
@@ -28,10 +35,10 @@ def load_rules(folders: Iterable[Path] = ()) -> tuple[Rule, ...]:
         EngineError: two packages or folders bring a rule with the same id.
         PackError, DeclarationError: one of them cannot be used.
     """
-    installed = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    brought = [(entry.value, packs.of_package(entry)) for entry in sorted(installed, key=lambda entry: entry.name)]
+    installed = sorted(brought(ENTRY_POINTS), key=lambda entry: entry.name)
+    packages = [(entry.value, packs.of_package(entry)) for entry in installed]
     once = {folder.resolve(): folder for folder in folders}
-    return merged([*brought, *((str(folder), packs.of_folder(folder)) for folder in once.values())])
+    return merged([*packages, *((str(folder), packs.of_folder(folder)) for folder in once.values())])
 
 
 def merged(brought: Iterable[tuple[str, Iterable[Rule]]]) -> tuple[Rule, ...]:
@@ -49,12 +56,43 @@ def merged(brought: Iterable[tuple[str, Iterable[Rule]]]) -> tuple[Rule, ...]:
     return tuple(sorted(found.values(), key=lambda rule: rule.id))
 
 
-def audit(estate: Estate, rules: Iterable[Rule]) -> tuple[Finding, ...]:
-    """Ask each rule about each of its subjects, in order of rule and resource."""
+def audit(estate: Estate, rules: Iterable[Rule]) -> Sequence[Finding]:
+    """Ask each rule about each of its subjects, in order of rule and resource.
+
+    A part of the estate is asked about by every rule before the next is, so that what is worked out about one cluster
+    need not be kept until all of them are done.
+
+    Raises:
+        NoRoomError: the findings are too many for the memory, and there is no room for them in a file.
+    """
+    asked = sorted(rules, key=lambda rule: rule.id)
     subjects = Subjects(estate)
+    packing = Packing()
     with _no_collections():
-        findings = [_finding(estate, rule, subject) for rule in rules for subject in subjects.of(rule.subject)]
-    return tuple(sorted(findings, key=lambda finding: (finding.rule, finding.resource.lower())))
+        left = {rule.subject: deque(subjects.of(rule.subject)) for rule in asked}
+        del subjects
+        estate.forget()
+        for end in _ends(estate):
+            now = {kind: _up_to(end, of_kind) for kind, of_kind in left.items()}
+            for rule in asked:
+                packing.add([_finding(estate, rule, subject) for subject in now[rule.subject]])
+            estate.forget()
+    return packing.finish()
+
+
+def _ends(estate: Estate) -> Iterator[str | None]:
+    """Where parts of an estate end, by ids in lower case, each with some of the clusters; None for its very end."""
+    clusters = sorted(cluster.id.lower() for cluster in estate.every(ManagedCluster))
+    yield from clusters[_CLUSTERS_AT_ONCE::_CLUSTERS_AT_ONCE]
+    yield None
+
+
+def _up_to(end: str | None, subjects: deque[_Asked]) -> list[_Asked]:
+    """Take away those subjects, which are in order of id, that come before an id."""
+    found = []
+    while subjects and (end is None or subjects[0].id.lower() < end):
+        found.append(subjects.popleft())
+    return found
 
 
 @contextmanager
@@ -133,10 +171,11 @@ def fingerprint(rule_id: str, resource_id: str) -> str:
 
 def _where(estate: Estate, resource_id: str, evidence: Sequence[Evidence]) -> tuple[Place, Location | None]:
     """Where the first evidence about the resource itself stands, else its first evidence, the resource, or its gap."""
-    own = estate.document(resource_id)
-    cited = [(item, estate.document(item.resource)) for item in evidence]
-    about = next(((item, document) for item, document in cited if document is own), cited[0] if cited else (None, own))
-    item, document = about
+    document = own = estate.document(resource_id)
+    pointer = ""
+    if evidence:
+        item = next((item for item in evidence if estate.document(item.resource) is own), evidence[0])
+        document, pointer = estate.document(item.resource), item.pointer
     if document is None:
         return Place(path=evidence_path(resource_id), line=1, text=resource_id), estate.gap_location(resource_id)
-    return document.place(item.pointer if item else ""), document.location
+    return document.place(pointer), document.location

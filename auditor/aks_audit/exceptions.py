@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aks_audit.config import Config, ExceptionEntry, Read, near
+from aks_audit.findings import with_failures
 from aks_audit.report import EntryState, Policy, PolicyEntry, PolicyTable
-from aks_audit.results import Exemption, Finding, Outcome, Severity
+from aks_audit.results import Exemption, Finding, Severity
 from aks_audit.rule import Rule
 
 LONGEST = timedelta(days=366)
@@ -65,8 +66,8 @@ class _Accepting(NamedTuple):
 
 def decide(
     findings: Sequence[Finding], config: Config, known: Collection[str], today: date
-) -> tuple[tuple[Finding, ...], Policy]:
-    """Give findings the severities and exceptions that are in force today; and what became of each entry.
+) -> tuple[Sequence[Finding], Policy]:
+    """Give failures the severities and exceptions that are in force today; and what became of each entry.
 
     `known` are the ids of all rules that there are, asked or not.
     """
@@ -76,7 +77,7 @@ def decide(
         if one.in_force(today):
             of_rule.setdefault(str(one.read.told["rule"]).lower(), []).append((place, one))
     severities, matched = _severities(config), Counter[int]()
-    decided = tuple(_decided(finding, of_rule, severities, matched) for finding in findings)
+    decided = with_failures(findings, lambda failure: _decided(failure, of_rule, severities, matched))
     told = tuple(_exception(one, matched[place], today) for place, one in enumerate(accepting))
     return decided, Policy(_shown(config.file) if config.file else None, (*told, *_others(config, known)))
 
@@ -114,8 +115,6 @@ def _decided(
     rule, resource = finding.rule.lower(), finding.resource.lower()
     if rule in severities:
         finding = msgspec.structs.replace(finding, severity=severities[rule][0])
-    if finding.outcome is not Outcome.FAIL:
-        return finding
     found = [(place, one) for place, one in of_rule.get(rule, ()) if one.resources.fullmatch(resource)]
     matched.update(place for place, _ in found)
     return msgspec.structs.replace(finding, exception=found[0][1].exemption) if found else finding

@@ -10,6 +10,8 @@ from aks_audit.score import WEIGHTS
 COSTS: Mapping[Effort, float] = {Effort.SETTING: 1, Effort.ROLLOUT: 2, Effort.NODES: 5, Effort.REBUILD: 20}
 """What a fix of one resource costs, in settings that are changed in place."""
 
+_RANKS: Mapping[Severity, int] = {severity: rank for rank, severity in enumerate(Severity)}
+
 _Key: TypeAlias = tuple[str, ...]
 
 
@@ -51,8 +53,7 @@ def _key(failure: Finding) -> _Key:
 
 
 def _fix(failures: Iterable[Finding], texts: Mapping[str, RuleText], then: Sequence[str]) -> Fix:
-    severities = list(Severity)
-    group = sorted(failures, key=lambda f: (severities.index(f.severity), f.rule, f.resource.lower(), f.fingerprint))
+    group = sorted(failures, key=lambda f: (_RANKS[f.severity], f.rule, f.resource.lower(), f.fingerprint))
     worst = group[0]
     change = worst.remediation.change if worst.remediation else ""
     return Fix(

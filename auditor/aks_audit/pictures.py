@@ -48,6 +48,7 @@ T = TypeVar("T")
 TARGETS = ("internet", "mcr.microsoft.com:443")
 """Where the ways out lead: to a host that nothing names, and to the registry that every node must reach."""
 
+_CLUSTERS_AT_ONCE = 50
 _MOST_NAMESPACES = 40
 """How many namespaces a matrix shows."""
 
@@ -64,7 +65,12 @@ _OF_THE_SERVER = (
 
 def pictures(estate: Estate) -> tuple[ClusterPicture, ...]:
     """The picture of every cluster that was read, in order of id."""
-    return tuple(picture(cluster) for cluster in estate.every(ManagedCluster))
+    drawn: list[ClusterPicture] = []
+    for cluster in estate.every(ManagedCluster):
+        drawn.append(picture(cluster))
+        if not len(drawn) % _CLUSTERS_AT_ONCE:
+            estate.forget()
+    return tuple(drawn)
 
 
 def picture(cluster: ManagedCluster) -> ClusterPicture:

@@ -4,21 +4,23 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+import msgspec
+
 from aks_audit import __version__
 from aks_audit.checklist import Checklist, Item
 from aks_audit.errors import AuditError
 from aks_audit.facts import ManagedCluster
 from aks_audit.facts.resource_id import parse, within
+from aks_audit.findings import Head, failed, heads, missing
 from aks_audit.picture import ClusterPicture
 from aks_audit.results import ENOUGH, Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
 from aks_audit.score import (
-    ByRule,
+    Answers,
     Score,
     answers,
     by_checklist,
     by_cluster,
-    by_rule,
     by_severity,
     of_item,
     score,
@@ -231,18 +233,23 @@ class Report(Record, frozen=True):
     score: Scores
     clusters: tuple[ClusterSummary, ...]
     rules: tuple[RuleText, ...]
-    findings: tuple[Finding, ...]
+    findings: Sequence[Finding]
     policy: Policy = Policy()
     fixes: tuple[Fix, ...] = ()
     comparison: Comparison | None = None
     pipeline: PipelineRun | None = None
     pictures: tuple[ClusterPicture, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Make findings that were decoded as immutable as all else."""
+        if isinstance(self.findings, list):
+            msgspec.structs.force_setattr(self, "findings", tuple(self.findings))
+
     def failures(self, threshold: Severity = Severity.INFO) -> tuple[Finding, ...]:
         """The failures at or over a severity that nobody accepted, worst first, then by rule and resource."""
         reached = {severity for severity in Severity if severity.reaches(threshold)}
-        failed = (f for f in self.findings if f.outcome is Outcome.FAIL and f.exception is None)
-        return _worst_first(f for f in failed if f.severity in reached)
+        unaccepted = (failure for failure in failed(self.findings) if failure.exception is None)
+        return _worst_first(failure for failure in unaccepted if failure.severity in reached)
 
     def unsettled(self, threshold: Severity) -> bool:
         """Whether a failure of the baseline that reaches a severity was asked about and could not be looked at."""
@@ -258,7 +265,7 @@ class Report(Record, frozen=True):
 
     def accepted(self) -> tuple[Finding, ...]:
         """The failures that a person accepted, in the same order."""
-        return _worst_first(finding for finding in self.findings if finding.exception)
+        return _worst_first(failure for failure in failed(self.findings) if failure.exception)
 
 
 def _worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -278,6 +285,15 @@ class Reporter(Protocol):
 
     def render(self, report: Report, *, colour: bool = False) -> bytes:
         """The rendered report, UTF-8. The same report gives the same bytes."""
+        ...
+
+
+@runtime_checkable
+class LongReporter(Reporter, Protocol):
+    """A reporter whose file can be too long for the memory."""
+
+    def parts(self, report: Report) -> Iterator[bytes]:
+        """The rendered report piece by piece: what `render` gives as a whole."""
         ...
 
 
@@ -304,16 +320,17 @@ EXPLANATION = (
 
 
 def build(
-    snapshot: Snapshot, rules: Sequence[Rule], findings: tuple[Finding, ...], checklists: Sequence[Checklist]
+    snapshot: Snapshot, rules: Sequence[Rule], findings: Sequence[Finding], checklists: Sequence[Checklist]
 ) -> Report:
     """Make the report of an audit."""
     texts = tuple(rule.text for rule in rules)
-    found = answers(findings)
-    clusters = _clusters(snapshot, findings)
-    unread = _unread(snapshot, findings, clusters)
+    told = heads(findings)
+    found = answers(told)
+    clusters = _clusters(snapshot, told)
+    unread = _unread(snapshot, missing(findings), clusters)
     scored = by_cluster(found, texts)
-    told = by_rule(found, (text.id for text in texts))
-    outcomes = Counter(finding.outcome for finding in findings)
+    asked = {text.id: found.get(text.id, {}) for text in texts}
+    outcomes = Counter(head.outcome for head in told)
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("aks-audit", __version__),
@@ -321,7 +338,7 @@ def build(
             scope=tuple(sorted({scope for header in snapshot.headers for scope in header.scope})),
             started=snapshot.started,
             finished=snapshot.finished,
-            complete=all(missing.kind in ENOUGH for missing in unread),
+            complete=all(lost.kind in ENOUGH for lost in unread),
             narrowed=tuple(sorted({told for header in snapshot.headers for told in header.narrowed or ()})),
         ),
         coverage=Coverage(
@@ -332,7 +349,7 @@ def build(
         ),
         score=Scores(
             overall=by_severity(found, texts),
-            checklists=tuple(_checklist(told, checklist) for checklist in checklists),
+            checklists=tuple(_checklist(asked, checklist) for checklist in checklists),
             clusters=tuple(_cluster_score(cluster, scored.get(cluster.lower(), score(()))) for cluster in clusters),
             explanation=EXPLANATION,
         ),
@@ -348,16 +365,17 @@ def _cluster_score(cluster: str, score: Score) -> ClusterScore:
     )
 
 
-def _clusters(snapshot: Snapshot, findings: Iterable[Finding]) -> dict[str, Counter[Outcome]]:
+def _clusters(snapshot: Snapshot, findings: Iterable[Head | Finding]) -> dict[str, Counter[Outcome]]:
     """The clusters by id, in order of id, each with its findings counted by outcome; none where no rule applied."""
     spelled: dict[str, str] = {}
     counted: dict[str, Counter[Outcome]] = {}
     for finding in findings:
         for cluster in finding.clusters:
             key = cluster.lower()
-            spelled.setdefault(key, cluster)
-            counted.setdefault(key, Counter())[finding.outcome] += 1
-    for resource, _ in snapshot.resources:
+            if key not in counted:
+                spelled[key], counted[key] = cluster, Counter()
+            counted[key][finding.outcome] += 1
+    for resource in snapshot.entries:
         if resource.type.lower() == ManagedCluster.TYPE.lower():
             spelled.setdefault(resource.id.lower(), resource.id)
             counted.setdefault(resource.id.lower(), Counter())
@@ -375,7 +393,7 @@ def _cluster(cluster: str, counted: Counter[Outcome]) -> ClusterSummary:
     )
 
 
-def _checklist(found: ByRule, checklist: Checklist) -> ChecklistScore:
+def _checklist(found: Answers, checklist: Checklist) -> ChecklistScore:
     score = by_checklist(found, checklist)
     return ChecklistScore(
         name=checklist.name,
@@ -399,7 +417,7 @@ _STATES: Mapping[Outcome, ItemState] = {
 }
 
 
-def _item(found: ByRule, item: Item) -> ItemResult:
+def _item(found: Answers, item: Item) -> ItemResult:
     return ItemResult(
         rule=item.rule,
         sentence=item.sentence,
@@ -412,7 +430,7 @@ def _item(found: ByRule, item: Item) -> ItemResult:
     )
 
 
-def _state(found: ByRule, item: Item) -> ItemState:
+def _state(found: Answers, item: Item) -> ItemState:
     if item.manual:
         return "manual"
     outcomes = of_item(found, item)
@@ -422,19 +440,18 @@ def _state(found: ByRule, item: Item) -> ItemState:
 def _read(snapshot: Snapshot) -> tuple[ReadCount, ...]:
     spelled: dict[str, str] = {}
     counted: Counter[tuple[str, str]] = Counter()
-    for resource, _ in snapshot.resources:
+    for resource in snapshot.entries:
         spelled.setdefault(resource.type.lower(), resource.type)
         counted[parse(resource.id).subscription.lower(), resource.type.lower()] += 1
     return tuple(ReadCount(s, spelled[t], count) for (s, t), count in sorted(counted.items()))
 
 
-def _unread(snapshot: Snapshot, findings: Iterable[Finding], clusters: Collection[str]) -> tuple[Missing, ...]:
+def _unread(snapshot: Snapshot, lacking: Iterable[Missing], clusters: Collection[str]) -> tuple[Missing, ...]:
     gaps = [
         Missing(what=gap.id, kind=gap.cause, reason=gap.reason, action=gap.action, scope=gap.scope)
         for gap, _ in snapshot.gaps
     ]
-    noticed = [missing for finding in findings for missing in finding.missing]
-    unique = dict.fromkeys([*gaps, *noticed, *_unlisted(snapshot, clusters)])
+    unique = dict.fromkeys([*gaps, *lacking, *_unlisted(snapshot, clusters)])
     return tuple(sorted(unique, key=lambda m: (m.what.lower(), m.kind, m.reason, m.action or "", m.scope or "")))
 
 

@@ -15,6 +15,8 @@ else:
 class Outcome(StrEnum):
     """The four answers a rule can give about a subject. There is no fifth."""
 
+    __hash__ = str.__hash__  # findings are counted by it
+
     PASS = "pass"  # noqa: S105 - an outcome, not a password
     FAIL = "fail"
     NOT_APPLICABLE = "not-applicable"
@@ -23,6 +25,8 @@ class Outcome(StrEnum):
 
 class Severity(StrEnum):
     """What an attacker or an outage gains where a rule fails, worst first."""
+
+    __hash__ = str.__hash__  # findings are counted by it
 
     CRITICAL = "critical"
     HIGH = "high"

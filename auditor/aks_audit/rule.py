@@ -15,7 +15,8 @@ The docstring's first paragraph says why the rule matters. Then come named parts
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from string import Formatter
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -30,6 +31,9 @@ R = TypeVar("R", bound=AzureResource)
 
 PARTS = ("Severity", "Decided", "Fix", "Bicep", "Change", "References")
 OPTIONAL_PARTS = ("Disagreement", "Follows")
+
+
+_WORST_FIRST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 
 
 class RuleError(AuditError):
@@ -54,13 +58,17 @@ class Rule(NamedTuple):
 
     def remediation(self, labels: Mapping[str, str]) -> Remediation:
         """The fix, with the subject's names put in, quoted for a POSIX shell."""
-        quoted = _Names({name: shlex.quote(value) for name, value in labels.items() if value})
         plain = _Names({name: value for name, value in labels.items() if value})
+        quoted = _Names({name: _quoted(value) for name, value in plain.items()})
         return Remediation(
             command=self.text.command.format_map(quoted),
             bicep=self.text.bicep.format_map(plain),
             change=self.text.change,
         )
+
+
+_quoted = lru_cache(maxsize=8192)(shlex.quote)
+"""As `shlex.quote`; a name is in the fixes of many rules."""
 
 
 class _Names(dict[str, str]):
@@ -141,33 +149,30 @@ def each(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     verdicts = [_judged(item, judge) for item in items]
     if not verdicts:
         return not_applicable("There is nothing to judge")
-    for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE):
-        worst = [verdict for verdict in verdicts if verdict.outcome is outcome]
-        if worst:
-            break
-    else:  # pragma: no cover - four outcomes, no fifth
-        raise AssertionError
+    outcome = min({verdict.outcome for verdict in verdicts}, key=_WORST_FIRST.index)
+    worst = [verdict for verdict in verdicts if verdict.outcome is outcome]
     severities = [verdict.severity for verdict in worst if verdict.severity]
     return Verdict(
         outcome=outcome,
-        message="; ".join(dict.fromkeys(verdict.message for verdict in worst)),
-        evidence=tuple(evidence for verdict in worst for evidence in verdict.evidence),
-        missing=tuple(dict.fromkeys(missing for verdict in worst for missing in verdict.missing)),
+        message="; ".join(dict.fromkeys([verdict.message for verdict in worst])),
+        evidence=tuple([evidence for verdict in worst for evidence in verdict.evidence]),
+        missing=tuple(dict.fromkeys([missing for verdict in worst for missing in verdict.missing])),
         severity=min(severities, key=list(Severity).index) if severities else None,
-        due=tuple(dict.fromkeys(due for verdict in verdicts for due in verdict.due)),
+        due=tuple(dict.fromkeys([due for verdict in verdicts for due in verdict.due])),
     )
 
 
-def every(items: Sequence[T], judge: Callable[[T], Verdict]) -> Verdict:
+def every(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     """Judge every item like `each`, but pass only where every item passes.
 
     Where all that was read is well and an item is not applicable, so is the whole. For rules whose good state would
     otherwise rest on something that is simply not in the body.
     """
-    verdict = each(items, judge)
+    verdicts = [_judged(item, judge) for item in items]
+    verdict = each(verdicts, lambda one: one)
     if verdict.outcome is not Outcome.PASS:
         return verdict
-    apart = next((one for one in map(judge, items) if one.outcome is Outcome.NOT_APPLICABLE), verdict)
+    apart = next((one for one in verdicts if one.outcome is Outcome.NOT_APPLICABLE), verdict)
     return msgspec.structs.replace(apart, due=verdict.due)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from aks_audit import baseline, engine, exceptions, report
 from aks_audit.causes import traced
-from aks_audit.checklist import choose, load_checklists
+from aks_audit.checklist import Checklist, choose, load_checklists
 from aks_audit.config import Config
 from aks_audit.facts import Estate
 from aks_audit.fixes import fixes
@@ -23,8 +23,8 @@ class Wish(NamedTuple):
     """What is asked of what was read, as of a day.
 
     `checklists` limits the questions to those of their rules (all where none is named); `before` is the baseline;
-    `pipeline` is what the report says of the run that made it. `rules` are all the rules there are (those that are
-    installed, where none are given), of which `named` are asked whatever the checklists ask.
+    `pipeline` is what the report says of the run that made it. `rules` are all the rules there are, of which `named`
+    are asked whatever the checklists ask, and `lists` all the checklists: where none are given, what is installed.
     """
 
     today: date
@@ -34,6 +34,7 @@ class Wish(NamedTuple):
     pipeline: PipelineRun | None = None
     rules: Sequence[Rule] = ()
     named: Collection[str] = ()
+    lists: Sequence[Checklist] = ()
 
 
 def scan(recorded: Snapshot, wish: Wish) -> Report:
@@ -43,7 +44,7 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         ChecklistError, EngineError: there is no such checklist, or the installed rules cannot be used.
     """
     known = wish.rules or engine.load_rules()
-    lists = (*load_checklists(), everything(rule.text for rule in known))
+    lists = wish.lists or (*load_checklists(), everything(rule.text for rule in known))
     checklists = choose(lists, tuple(wish.checklists))
     ids = [rule.id for rule in known]
     rules = exceptions.chosen(known, wish.config)

@@ -12,10 +12,12 @@ not asked it can only fail. With the weights of the questions' answers:
 A rule weighs by its severity, a checklist item by the checklist's own weight. Not applicable weighs nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from aks_audit.checklist import EVERYTHING, Checklist, Item
+from aks_audit.findings import Head
 from aks_audit.results import Finding, Outcome, Record, RuleText, Severity
 
 WEIGHTS: Mapping[Severity, float] = {
@@ -26,13 +28,11 @@ WEIGHTS: Mapping[Severity, float] = {
     Severity.INFO: 0,
 }
 
-Answers: TypeAlias = Mapping[tuple[str, str], Outcome]
-"""The answer of each question: (rule id, cluster id) to outcome."""
-
-ByRule: TypeAlias = Mapping[str, Mapping[str, Outcome]]
-"""The answers of each rule that was asked, by cluster id."""
+Answers: TypeAlias = Mapping[str, Mapping[str, Outcome]]
+"""The answer of each question, by rule id and cluster id."""
 
 _WORST_FIRST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
+_RANKS: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(_WORST_FIRST)}
 
 
 class Score(Record, frozen=True):
@@ -45,28 +45,36 @@ class Score(Record, frozen=True):
     unknown: int
 
 
-def answers(findings: Iterable[Finding]) -> Answers:
+def answers(findings: Iterable[Head | Finding]) -> Answers:
     """The answer of every question that the findings are about; cluster ids in lower case."""
-    worst: dict[tuple[str, str], Outcome] = {}
+    worst: dict[str, dict[str, Outcome]] = {}
     for finding in findings:
-        for cluster in finding.clusters:
-            question = (finding.rule, cluster.lower())
-            worst[question] = min(finding.outcome, worst.get(question, Outcome.NOT_APPLICABLE), key=_WORST_FIRST.index)
+        of_rule = worst.get(finding.rule)
+        if of_rule is None:
+            of_rule = worst[finding.rule] = {}
+        for cluster in map(str.lower, finding.clusters):
+            before = of_rule.setdefault(cluster, finding.outcome)
+            if before is not finding.outcome and _RANKS[finding.outcome] < _RANKS[before]:
+                of_rule[cluster] = finding.outcome
     return worst
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome | None:
     """The outcome that counts among several, or None among none."""
-    return min(outcomes, key=_WORST_FIRST.index, default=None)
+    return min(set(outcomes), key=_RANKS.__getitem__, default=None)
 
 
 def score(questions: Iterable[tuple[float, Outcome]]) -> Score:
     """Score weighted outcomes."""
+    return _score(Counter(questions))
+
+
+def _score(questions: Mapping[tuple[float, Outcome], int]) -> Score:
     weight = dict.fromkeys(Outcome, 0.0)
     count = dict.fromkeys(Outcome, 0)
-    for weighs, outcome in questions:
-        weight[outcome] += weighs
-        count[outcome] += 1
+    for (weighs, outcome), times in questions.items():
+        weight[outcome] += weighs * times
+        count[outcome] += times
     passed, unknown = weight[Outcome.PASS], weight[Outcome.UNKNOWN]
     decided = passed + weight[Outcome.FAIL]
     return Score(
@@ -81,27 +89,23 @@ def score(questions: Iterable[tuple[float, Outcome]]) -> Score:
 def by_severity(found: Answers, rules: Sequence[RuleText]) -> Score:
     """The score over all rules and clusters."""
     weights = {rule.id: WEIGHTS[rule.severity] for rule in rules}
-    return score((weights[rule], outcome) for (rule, _), outcome in found.items())
+    return score((weights[rule], outcome) for rule, told in found.items() for outcome in told.values())
 
 
 def by_cluster(found: Answers, rules: Sequence[RuleText]) -> Mapping[str, Score]:
     """The score of each cluster over all rules; by cluster id in lower case."""
     weights = {rule.id: WEIGHTS[rule.severity] for rule in rules}
-    questions: dict[str, list[tuple[float, Outcome]]] = {}
-    for (rule, cluster), outcome in found.items():
-        questions.setdefault(cluster, []).append((weights[rule], outcome))
-    return {cluster: score(asked) for cluster, asked in questions.items()}
+    counted: dict[str, Counter[tuple[float, Outcome]]] = {}
+    for rule, told in found.items():
+        questions = {outcome: (weights[rule], outcome) for outcome in Outcome}
+        for cluster, outcome in told.items():
+            if cluster not in counted:
+                counted[cluster] = Counter()
+            counted[cluster][questions[outcome]] += 1
+    return {cluster: _score(asked) for cluster, asked in counted.items()}
 
 
-def by_rule(found: Answers, asked: Iterable[str]) -> ByRule:
-    """The answers by rule, of all rules that were asked."""
-    told: dict[str, dict[str, Outcome]] = {rule: {} for rule in asked}
-    for (rule, cluster), outcome in found.items():
-        told[rule][cluster] = outcome
-    return told
-
-
-def of_item(found: ByRule, item: Item) -> tuple[Outcome, ...] | None:
+def of_item(found: Answers, item: Item) -> tuple[Outcome, ...] | None:
     """The answers about each cluster to an item of a checklist; None where nothing was asked that could tell."""
     asked = [found[rule] for rule in item.rules if rule in found]
     if len(asked) == len(item.rules) == 1:
@@ -109,14 +113,14 @@ def of_item(found: ByRule, item: Item) -> tuple[Outcome, ...] | None:
     if not asked:
         return None
     clusters = dict.fromkeys(cluster for told in asked for cluster in told)
-    outcomes = tuple(min((t[c] for t in asked if c in t), key=_WORST_FIRST.index) for c in clusters)
+    outcomes = tuple(min((t[c] for t in asked if c in t), key=_RANKS.__getitem__) for c in clusters)
     if len(asked) == len(item.rules):
         return outcomes
     # What was not asked may fail, so that nothing else than a failure is known.
     return tuple(outcome for outcome in outcomes if outcome is Outcome.FAIL) or None
 
 
-def by_checklist(found: ByRule, checklist: Checklist) -> Score:
+def by_checklist(found: Answers, checklist: Checklist) -> Score:
     """The score over a checklist's items, of all clusters."""
     return score((item.weight, outcome) for item in checklist.item for outcome in of_item(found, item) or ())
 

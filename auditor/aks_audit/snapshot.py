@@ -17,6 +17,7 @@ import os
 import re
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import itemgetter
@@ -113,17 +114,23 @@ class Resource(msgspec.Struct, frozen=True, tag_field="kind", tag="resource", om
 
 
 Record: TypeAlias = Header | Listing | Gap | Resource
+
+
 _KINDS = (Header, Listing, Gap, Resource)
+_RESOURCE = _KINDS.index(Resource)
 
 
-class Packed(NamedTuple):
+class Packed(msgspec.Struct, frozen=True, gc=False):
     """A resource as its line of a snapshot, which takes a tenth of the memory of its body: there may be many."""
 
     id: str
+    type: str
+    source: str
+    read: str | None
     line: bytes
 
     def unpack(self) -> Resource:
-        """The resource."""
+        """The resource; its body is made anew for each who asks."""
         return _resource_decoder.decode(self.line)
 
 
@@ -134,13 +141,60 @@ _resource_decoder = msgspec.json.Decoder(Resource)
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
+class Entry:
+    """A resource of a snapshot and its place; its body stays JSON, a tenth of the size, until it is asked for."""
+
+    __slots__ = ("_held", "location")
+
+    def __init__(self, held: Resource | Packed, location: Location | None) -> None:
+        self._held = held
+        self.location = location
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entry):
+            return NotImplemented
+        return self.location == other.location and self.unpack() == other.unpack()
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.location))
+
+    @property
+    def id(self) -> str:
+        """As in `Resource`."""
+        return self._held.id
+
+    @property
+    def type(self) -> str:
+        """As in `Resource`."""
+        return self._held.type
+
+    @property
+    def source(self) -> str:
+        """As in `Resource`."""
+        return self._held.source
+
+    @property
+    def read(self) -> str | None:
+        """As in `Resource`."""
+        return self._held.read
+
+    def unpack(self) -> Resource:
+        """The resource."""
+        return self._held.unpack() if isinstance(self._held, Packed) else self._held
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything that was read, in canonical order; each record with the place it stands at."""
 
     headers: tuple[Header, ...]
     listings: tuple[Listing, ...]
     gaps: tuple[tuple[Gap, Location | None], ...]
-    resources: tuple[tuple[Resource, Location | None], ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def resources(self) -> Iterator[tuple[Resource, Location | None]]:
+        """The resources, each made as it is asked for."""
+        return ((entry.unpack(), entry.location) for entry in self.entries)
 
     @property
     def finished(self) -> str | None:
@@ -170,15 +224,20 @@ def read(paths: Sequence[Path]) -> Snapshot:
 
 def pack(resource: Resource) -> Packed:
     """Encode a resource at once."""
-    return Packed(resource.id, _encoder.encode(resource))
+    return packed(resource, _encoder.encode(resource))
+
+
+def packed(resource: Resource, line: bytes) -> Packed:
+    """A resource as the line that was read of it."""
+    return Packed(resource.id, resource.type, resource.source, resource.read, line)
 
 
 def of(records: Iterable[Collected], file: Path | None = None) -> Snapshot:
     """Make a snapshot of records: of those that `write` wrote to `file`, as `read` does; else without lines."""
     if file is None:
-        return _assemble([(_unpacked(record), None) for record in records])
+        return _assemble([(record, None) for record in records])
     ordered = enumerate(_canonical(records).values(), 1)
-    return _assemble([(_unpacked(record), Location(file=file.as_posix(), line=number)) for number, record in ordered])
+    return _assemble([(record, Location(file=file.as_posix(), line=number)) for number, record in ordered])
 
 
 def encode(records: Iterable[Collected]) -> bytes:
@@ -197,7 +256,7 @@ def write(path: Path, records: Sequence[Collected]) -> None:
     write_atomically(path, data)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write `data` to `path` so that a reader sees the old file or the new one, never a part.
 
     Raises:
@@ -210,12 +269,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise SnapshotError(f"{path}: cannot be written ({reason}); make room or name another place") from None
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes | Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())  # else a machine that loses its power may keep the name and not the bytes
         Path(name).chmod(0o644)
@@ -302,7 +361,7 @@ def files_of(paths: Sequence[Path]) -> Iterator[Path]:
             raise SnapshotError(f"{path}: no such file; make one with: aks-audit snapshot import FILE -o {path}")
 
 
-_Placed: TypeAlias = tuple[Record, Location | None]
+_Placed: TypeAlias = tuple[Collected, Location | None]
 
 
 _Damage: TypeAlias = tuple[Gap, Location]
@@ -328,7 +387,7 @@ def _read_file(path: Path) -> _ReadFile:
     if found < expected:
         reason = f"the snapshot is cut off: {found} of {expected} records are there; collect it again"
         damage.append(_damage(name, len(records) + len(damage) + 1, reason))
-    ordered = sorted(records, key=_rank)
+    ordered = [record for _, record in sorted(_ranked(records), key=itemgetter(0))]
     placed: list[_Placed] = [(record, Location(file=name, line=n)) for n, record in enumerate(ordered, 1)]
     if any(not gap.id.startswith("/subscriptions/") for gap, _ in damage):
         # What was lost can be of any type in any scope, so no listing of this file is known to be whole any more.
@@ -336,8 +395,8 @@ def _read_file(path: Path) -> _ReadFile:
     return _ReadFile(usable=True, records=placed, damage=damage)
 
 
-def _decode_lines(path: Path, name: str) -> tuple[list[Record], list[_Damage]]:
-    records: list[Record] = []
+def _decode_lines(path: Path, name: str) -> tuple[list[Collected], list[_Damage]]:
+    records: list[Collected] = []
     damage: list[_Damage] = []
     number = 0
     try:
@@ -352,7 +411,7 @@ def _decode_lines(path: Path, name: str) -> tuple[list[Record], list[_Damage]]:
     return records, damage
 
 
-def _foreign(headers: Sequence[Header], records: Sequence[Record], damage: Sequence[_Damage]) -> str | None:
+def _foreign(headers: Sequence[Header], records: Sequence[Collected], damage: Sequence[_Damage]) -> str | None:
     """Why a file is no snapshot that this version can use."""
     schemas = sorted({header.schema for header in headers if header.schema != SCHEMA})
     if schemas:
@@ -364,8 +423,8 @@ def _foreign(headers: Sequence[Header], records: Sequence[Record], damage: Seque
     return "no snapshot header" if records else "the file is empty"
 
 
-def _record(line: bytes) -> Record:
-    """Decode one line.
+def _record(line: bytes) -> Collected:
+    """Decode one line; a resource stays packed.
 
     Raises:
         ValueError: it is not a record, or holds what no record can hold.
@@ -392,7 +451,7 @@ def _record(line: bytes) -> Record:
     for time in times:
         if time is not None:
             instant(time)
-    return record
+    return packed(record, line) if isinstance(record, Resource) else record
 
 
 def instant(time: str) -> datetime:
@@ -446,10 +505,6 @@ def _unusable(read_files: Sequence[_ReadFile]) -> str:
 _Rank: TypeAlias = tuple[int, str, bytes]
 
 
-def _unpacked(record: Collected) -> Record:
-    return record.unpack() if isinstance(record, Packed) else record
-
-
 def _canonical(records: Iterable[Collected]) -> dict[_Rank, Collected]:
     """The records of a file, by their ranks and in that order; headers with the number of records that follow."""
     ranked = {_rank(record): record for record in records}
@@ -464,19 +519,35 @@ def _canonical(records: Iterable[Collected]) -> dict[_Rank, Collected]:
 
 def _rank(record: Collected) -> _Rank:
     if isinstance(record, Packed):
-        return _KINDS.index(Resource), record.id.lower(), record.line
+        return _RESOURCE, record.id.lower(), record.line
     kind = _KINDS.index(type(record))
     key = record.id if isinstance(record, Resource | Gap) else ""
     return kind, key.lower(), _encoder.encode(record)
 
 
+def _ranked(records: Sequence[Collected]) -> list[tuple[_Rank, Collected]]:
+    """Records with their ranks. How a resource is written counts only beside another with the same id."""
+    ids = Counter(record.id.lower() for record in records if isinstance(record, (Resource, Packed)))
+    ranked: list[tuple[_Rank, Collected]] = []
+    for record in records:
+        if not isinstance(record, (Resource, Packed)):
+            ranked.append((_rank(record), record))
+        elif ids[record.id.lower()] == 1:
+            ranked.append(((_RESOURCE, record.id.lower(), b""), record))
+        else:
+            ranked.append((_rank(record.unpack() if isinstance(record, Packed) else record), record))
+    return ranked
+
+
 def _assemble(placed: Sequence[_Placed]) -> Snapshot:
     gaps: list[tuple[Gap, Location | None]] = []
-    resources: list[tuple[Resource, Location | None]] = []
+    entries: list[Entry] = []
     headers: list[Header] = []
     listings: set[Listing] = set()
     nowhere = Location(file="", line=0)
-    ranked = [(_rank(record), where or nowhere, (record, where)) for record, where in placed]
+    ranks = _ranked([record for record, _ in placed])
+    both = zip(ranks, placed, strict=True)
+    ranked = [(rank, where or nowhere, (record, where)) for (rank, _), (record, where) in both]
     unique = {rank: one for rank, _, one in sorted(ranked, key=itemgetter(0, 1), reverse=True)}
     for record, where in reversed(unique.values()):
         match record:
@@ -486,11 +557,11 @@ def _assemble(placed: Sequence[_Placed]) -> Snapshot:
                 listings.add(record)
             case Gap():
                 gaps.append((record, where))
-            case Resource():
-                resources.append((record, where))
+            case Resource() | Packed():
+                entries.append(Entry(record, where))
     return Snapshot(
         headers=tuple(headers),
         listings=tuple(sorted(listings, key=lambda listing: (listing.scope.lower(), listing.type.lower()))),
         gaps=tuple(gaps),
-        resources=tuple(resources),
+        entries=tuple(entries),
     )

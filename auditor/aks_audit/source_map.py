@@ -15,6 +15,7 @@ from aks_audit.declarations.names import evaluate
 from aks_audit.declarations.repository import Repository
 from aks_audit.facts.document import LONGEST_TEXT, evidence_path
 from aks_audit.facts.resource_id import parse
+from aks_audit.findings import gathered
 from aks_audit.report import PolicyEntry, Report
 from aks_audit.results import Finding, Place
 from aks_audit.snapshot import Snapshot
@@ -48,7 +49,7 @@ def name_sources(report: Report, recorded: Snapshot, config: Config, root: Path)
     """Give each finding the line of the repository that declares what it is about, where exactly one does."""
     atlas = _Atlas(repository.read(root), recorded, config, root)
     atlas.choose(report.findings)
-    findings = tuple(atlas.named(finding) for finding in report.findings)
+    findings = gathered(map(atlas.named, report.findings))
     policy = msgspec.structs.replace(
         report.policy, entries=tuple(atlas.became(entry) for entry in report.policy.entries)
     )

@@ -149,7 +149,7 @@ class _Labels(NamedTuple):
 def _labels(spec: PodSpec) -> _Labels:
     """The labels of a pod, or of the template that pods are made from."""
     way = f"{spec.pointer.rpartition('/')[0]}/metadata/labels".strip("/").replace("/", ".")
-    whole = View(spec.estate, spec.document, spec.document.body)
+    whole = View(spec.estate, spec.document)
     field = named_texts(way)
     return _Labels(field.__get__(whole, View) or {}, whole.at(field))
 

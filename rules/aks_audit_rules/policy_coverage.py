@@ -74,7 +74,7 @@ def _cited(asked: Asked, policies: Iterable[Policy]) -> tuple[Evidence, ...]:
         if len(found) < _MOST and document and document.id == policy.id:
             place = policy.subject_pointer.removeprefix("/").replace("/", ".")
             field = text(place) if not any(map(str.isdigit, place)) else PolicyObject.spec
-            cited = PolicyObject(estate, document, document.body).at(field)
+            cited = PolicyObject(estate, document).at(field)
             found += [cited] if cited not in found else []
     return tuple(found)
 

@@ -8,6 +8,7 @@ from typing import assert_never
 from aks_audit.facts import (
     ClusterSubnet,
     ClusterZone,
+    Estate,
     Malformed,
     ManagedCluster,
     NotCollected,
@@ -363,16 +364,22 @@ def no_stale_records(zone: ClusterZone) -> Verdict:
     Change: in place; be sure that the cluster is gone
     References: https://learn.microsoft.com/azure/aks/private-clusters
     """
-    owners: dict[str, ManagedCluster] = {}
-    for cluster in zone.estate.every(ManagedCluster):
-        with suppress(Unread):
-            owners[(cluster.private_fqdn or "").lower()] = cluster
+    owners = zone.estate.indexed(_by_private_name)
     holders: dict[object, list[ARecordSet]] = {}
     for record in zone.a_records:
         with suppress(Unread):  # it is judged by itself, and unknown
             for address in addresses_of(record):
                 holders.setdefault(address, []).append(record)
     return each_of_all(zone.a_records, lambda record: _record(zone, record, owners, holders))
+
+
+def _by_private_name(estate: Estate) -> Mapping[str, ManagedCluster]:
+    """The clusters by the private name of their API server, in lower case."""
+    owners: dict[str, ManagedCluster] = {}
+    for cluster in estate.every(ManagedCluster):
+        with suppress(Unread):
+            owners[(cluster.private_fqdn or "").lower()] = cluster
+    return owners
 
 
 def _record(

@@ -100,12 +100,14 @@ def _judge(subnet: ClusterSubnet, guard: _Guard, need: _Need) -> Verdict:
 
 def _among_themselves(subnet: ClusterSubnet, cluster: ManagedCluster) -> Iterator[_Need]:
     own = _prefix(subnet)
+    ours, here = AddressSet.of([own]), _first(own)
     kinds: tuple[tuple[FlowProtocol, int], ...] = (("tcp", _KUBELET), ("udp", _DNS))
     for name, prefix in sorted(_prefixes(cluster).items()):
+        theirs, there = AddressSet.of([prefix]), _first(prefix)
         for protocol, port in kinds:
             what = f"{protocol.upper()} {port} between {subnet.name} and {name}"
-            yield _need(what, _OUT, own, Flow(_first(own), _first(prefix), None, protocol, port))
-            yield _need(what, _IN, prefix, Flow(_first(prefix), _first(own), None, protocol, port))
+            yield _Need(what, _OUT, ours, Flow(here, there, None, protocol, port))
+            yield _Need(what, _IN, theirs, Flow(there, here, None, protocol, port))
 
 
 def _probes(subnet: ClusterSubnet, _cluster: ManagedCluster) -> Iterator[_Need]:
@@ -156,7 +158,8 @@ def _prefix(subnet: Subnet) -> Network:
 
 def _first(prefix: Network) -> Address:
     """The first address that Azure gives to a machine."""
-    return prefix[min(4, prefix.num_addresses - 1)]
+    fourth: Address = prefix.network_address + min(4, 2 ** (prefix.max_prefixlen - prefix.prefixlen) - 1)
+    return fourth
 
 
 RULES = (group_lets_through_what_is_needed,)

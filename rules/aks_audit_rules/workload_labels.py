@@ -49,7 +49,7 @@ def pods_labelled(workload: Workload) -> Verdict:
 
 def _labelled(workload: Workload, spec: PodSpec) -> Verdict:
     way = f"{spec.pointer.rpartition('/')[0]}/metadata/labels".removeprefix("/").replace("/", ".")
-    whole = View(spec.estate, spec.document, spec.document.body)
+    whole = View(spec.estate, spec.document)
     field = named_texts(way)
     labels = field.__get__(whole, View) or {}
     evidence = whole.at(field)

@@ -104,7 +104,7 @@ def _estate(data: bytes) -> None:
     _of_file("estate.jsonl", data, lambda file: _audited(snapshot.read([file])))
 
 
-def _audited(recorded: snapshot.Snapshot) -> tuple[Finding, ...]:
+def _audited(recorded: snapshot.Snapshot) -> Sequence[Finding]:
     findings = audit(Estate(recorded), rules())
     for finding in findings:
         for missing in finding.missing:

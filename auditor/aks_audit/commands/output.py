@@ -85,9 +85,10 @@ def reporters_of(wanted: tuple[str, ...] | None, output: Path | None, *, stored:
         ReportError: a format needs what is not installed.
     """
     import difflib  # noqa: PLC0415
-    import importlib.metadata  # noqa: PLC0415
 
-    installed = importlib.metadata.entry_points(group="aks_audit.reports")
+    from aks_audit.installed import brought  # noqa: PLC0415
+
+    installed = brought("aks_audit.reports")
     there = {entry.name: entry for entry in installed}
     if twice := sorted({entry.name for entry in installed if there[entry.name] != entry}):
         raise UsageError(f"two installed packages bring a format {twice[0]!r}; uninstall one of them")
@@ -124,12 +125,16 @@ def deliver(
     Raises:
         ReportError: one could not be made; the others are written.
     """
-    from aks_audit.report import ReportError  # noqa: PLC0415
+    from aks_audit.report import LongReporter, ReportError  # noqa: PLC0415
     from aks_audit.snapshot import write_atomically  # noqa: PLC0415
 
     colour = colours()
     problems: list[ReportError] = []
     for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
+        if output and reporter.file_name and isinstance(reporter, LongReporter):
+            write_atomically(output / reporter.file_name, reporter.parts(document))
+            progress.note(f"wrote {output / reporter.file_name}")
+            continue
         try:
             data = reporter.render(document, colour=colour and reporter.file_name is None)
         except ReportError as error:

@@ -240,7 +240,9 @@ def _with_sources(
     document: "Report", recorded: "Snapshot", wish: "Wish", told: Path | None, progress: Progress
 ) -> "Report":
     """The report with the lines that declare what findings are about, where a repository is told or has decisions."""
-    from aks_audit import source_map  # noqa: PLC0415 - reads what only a scan needs
+    if told is None and wish.config.file is None:
+        return document
+    from aks_audit import source_map  # noqa: PLC0415 - needed where a repository is told or found alone
 
     root = source_map.root_of(wish.config, told)
     if root is None:
@@ -273,7 +275,8 @@ def _wish(arguments: argparse.Namespace, run: "StoredRun | None") -> "Wish":
     from aks_audit.score import everything  # noqa: PLC0415
 
     rules = load_rules(arguments.rules)
-    choose((*load_checklists(), everything(rule.text for rule in rules)), tuple(arguments.checklist))
+    lists = (*load_checklists(), everything(rule.text for rule in rules))
+    choose(lists, tuple(arguments.checklist))
     installed = {rule.id for rule in load_rules()} if arguments.rules else {rule.id for rule in rules}
     file = arguments.config or config.find(Path.cwd())
     before = baseline.read(arguments.baseline) if arguments.baseline else None
@@ -285,4 +288,5 @@ def _wish(arguments: argparse.Namespace, run: "StoredRun | None") -> "Wish":
         pipeline=azure_pipelines.current(os.environ),
         rules=rules,
         named=frozenset(rule.id for rule in rules if rule.id not in installed),
+        lists=lists,
     )

@@ -5,6 +5,7 @@ Source: Microsoft.ContainerService/managedClusters as on the wire, api-versions 
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from aks_audit.facts.application_gateway import ApplicationGateway
 from aks_audit.facts.enumerations import (
@@ -67,6 +68,9 @@ from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import parse
 from aks_audit.facts.unread import Malformed, NotCollected, Unread
 from aks_audit.results import Missing
+
+if TYPE_CHECKING:
+    from aks_audit.facts.estate import Estate
 
 
 class AddOn(View):
@@ -160,7 +164,7 @@ class AgentPool(AzureResource):
         """The full id, made of the cluster's id and the pool's name (from its position where it has no name)."""
         if not self.pointer:
             return self.document.id
-        return f"{self.document.id}/agentPools/{self.written('name') or self.pointer.rsplit('/', 1)[-1]}"
+        return f"{self.document.id}/agentPools/{self.written_name or self.pointer.rsplit('/', 1)[-1]}"
 
     @property
     def cluster(self) -> "Link[ManagedCluster]":
@@ -423,21 +427,28 @@ class ManagedCluster(AzureResource):
 
         One whose list of interfaces cannot be read is among them, since it may.
         """
-        home = self.node_group_id.lower()
+        touching = self.estate.indexed(_groups_by_interfaces)
+        ours = touching.get(self.node_group_id.lower(), set()) | touching.get("", set())
         everywhere = self.estate.within(NetworkSecurityGroup, f"/subscriptions/{self.parsed.subscription}")
-
-        def touches(group: NetworkSecurityGroup) -> bool:
-            try:
-                return home in self.estate.interface_groups(group)
-            except Unread:
-                return True
-
-        return everywhere.where(touches)
+        return everywhere.where(lambda group: group.document.id in ours)
 
     @property
     def deployment_safeguards(self) -> "Holding[DeploymentSafeguards]":
         """The deployment safeguards, an extension resource of the cluster."""
         return self.estate.within(DeploymentSafeguards, self.id)
+
+
+def _groups_by_interfaces(estate: "Estate") -> dict[str, set[str]]:
+    """The ids of security groups by the scopes of their interfaces; by "" those whose interfaces cannot be read."""
+    found: dict[str, set[str]] = {}
+    for group in estate.every(NetworkSecurityGroup):
+        try:
+            scopes = estate.interface_groups(group)
+        except Unread:
+            scopes = frozenset({""})
+        for scope in scopes:
+            found.setdefault(scope, set()).add(group.document.id)
+    return found
 
 
 class DeploymentSafeguards(AzureResource):

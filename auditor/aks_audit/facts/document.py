@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,37 +19,52 @@ _LONGEST_NAME = 160
 
 
 class Document:
-    """One resource of the snapshot. `id` is spelled as Azure sent it; ids are compared without case.
+    """One resource of the snapshot, of which `load` reads the body. `id` is as Azure sent it, compared without case.
 
     `index` is what the body was read from and when, where that was not the resource itself.
     """
 
-    __slots__ = ("_ambiguous", "_path", "_printed", "body", "id", "index", "location", "type")
+    __slots__ = ("_body", "_load", "_names", "_path", "_places", "_printed", "id", "index", "location", "type", "views")
 
     def __init__(
         self,
         resource_id: str,
         kind: str,
-        body: dict[str, Any],
+        load: Callable[[], dict[str, Any]],
         location: Location | None = None,
         index: tuple[Index | None, str | None] = (None, None),
     ) -> None:
         self.id = resource_id
         self.type = kind
-        self.body = body
+        self._load = load
+        self._body: dict[str, Any] | None = None
         self.location = location
         self.index = index
+        self.views: dict[type[Any], Any] = {}
+        """What the resource is as a fact, by its kinds."""
         self._path = ""
-        self._ambiguous: bool | None = None
+        self._names: frozenset[str] | Literal[False] | None = False
         self._printed = ""
+        self._places: dict[str, Place] = {}
 
     @property
-    def ambiguous(self) -> bool:
-        """Whether some object in the body has two keys that differ in case alone, so that neither can be believed."""
-        if self._ambiguous is None:
+    def body(self) -> dict[str, Any]:
+        """The body as on the wire; it is read when it is first asked for."""
+        if self._body is None:
+            self._body = self._load()
+        return self._body
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The keys of all objects in the body, in lower case: what is none of them is nowhere in it.
+
+        None where some object has two keys that differ in case alone, so that neither can be believed.
+        """
+        if self._names is False:
             keys = _keys(self.body)
-            self._ambiguous = len({key.lower() for key in keys}) < len(keys) and _has_twins(self.body)
-        return self._ambiguous
+            lower = _lower(keys)
+            self._names = None if len(lower) < len(keys) and _has_twins(self.body) else lower
+        return self._names
 
     def place(self, pointer: str) -> Place:
         """The line of a JSON pointer in the body printed with two spaces and sorted keys (from 1).
@@ -55,10 +72,24 @@ class Document:
         The path is stable for the resource: no version, time or machine is in it. A pointer to a value that the
         body does not hold gives the line of the nearest object around it.
         """
+        if pointer not in self._places:
+            self._places[pointer] = self._place(pointer)
+        return self._places[pointer]
+
+    def _place(self, pointer: str) -> Place:
         printed = self.printed()
         start = _start_of(self.body, pointer, printed)
         text = printed[start : printed.index("\n", start)].strip()
         return Place(path=self._path, line=printed.count("\n", 0, start) + 1, text=text[:LONGEST_TEXT])
+
+    def forget(self) -> None:
+        """Let go of what can be had again."""
+        if self._body is not None:
+            self._body = None
+            self._printed = ""
+            self._places = {}
+            for view in self.views.values():
+                view.read_fields = None
 
     def printed(self) -> str:
         """The body printed with two spaces and sorted keys: the file that `place` counts the lines of."""
@@ -96,7 +127,13 @@ def _safe(part: str) -> str:
     return f"{cleaned[: _LONGEST_NAME // 2]}~{hashlib.sha256(part.encode()).hexdigest()[:32]}"
 
 
-def _keys(body: dict[str, Any]) -> set[str]:
+@lru_cache(maxsize=1024)
+def _lower(keys: frozenset[str]) -> frozenset[str]:
+    """Keys in lower case; resources of a type have much the same, and share them."""
+    return frozenset(map(str.lower, keys))
+
+
+def _keys(body: dict[str, Any]) -> frozenset[str]:
     """Every key in a body."""
     keys: set[str] = set()
     values: list[object] = [body]
@@ -106,7 +143,7 @@ def _keys(body: dict[str, Any]) -> set[str]:
             values += value.values()
         elif isinstance(value, list):
             values += value
-    return keys
+    return frozenset(keys)
 
 
 def _has_twins(value: object) -> bool:

@@ -1,21 +1,19 @@
 """The estate: everything in a snapshot as linked facts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
 
 from aks_audit.facts.document import Document
+from aks_audit.facts.gaps import INSIDE, Gaps
 from aks_audit.facts.link import Holding
 from aks_audit.facts.networking import NetworkSecurityGroup, Subnet, VirtualNetwork
 from aks_audit.facts.resource import AzureResource
 from aks_audit.facts.resource_id import fold, parse, scopes, within
 from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Location, Missing
-from aks_audit.snapshot import GRAPH, Gap, Resource, Snapshot, instant
-
-INSIDE = "kubernetes"
-"""The type of a gap that stands for everything inside a cluster."""
+from aks_audit.snapshot import GRAPH, Entry, Gap, Snapshot, instant
 
 _ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
 _OTHER_ACTIONS = {
@@ -38,14 +36,13 @@ class Estate:
     """All facts of a snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._gaps: list[Gap] = [gap for gap, _ in snapshot.gaps]
         self._gap_locations = {fold(gap.id): where for gap, where in snapshot.gaps}
         self._listings = {(listing.type.lower(), listing.scope.lower().rstrip("/")) for listing in snapshot.listings}
         self._entered = {scope for kind, scope in self._listings if "/" not in kind}
         self._documents: dict[str, Document] = {}
         self.as_of = snapshot.finished
-        for records in _by_id(snapshot).values():
-            self._add(records)
+        contradictory = [gap for records in _by_id(snapshot).values() for gap in self._add(records)]
+        self._gaps = Gaps([*(gap for gap, _ in snapshot.gaps), *contradictory])
         self._by_type: dict[str, list[Document]] = {}
         self._by_scope: dict[tuple[str, str], list[Document]] = {}
         for _, document in sorted(self._documents.items()):
@@ -54,6 +51,7 @@ class Estate:
                 self._by_scope.setdefault((document.type.lower(), scope), []).append(document)
         self._interface_groups: dict[str, frozenset[str]] = {}
         self._holdings: dict[tuple[type, str], Holding[Any]] = {}
+        self._holders: dict[str, Document | None] = {}
         self._once: dict[tuple[Callable[[Any], Any], str], Any] = {}
 
     def resource(self, kind: type[R], resource_id: str) -> R:
@@ -64,7 +62,7 @@ class Estate:
         """
         document = self._documents.get(fold(resource_id))
         if document and document.type.lower() == kind.TYPE.lower():
-            return kind(self, document, document.body)
+            return self._whole(kind, document)
         if issubclass(kind, Subnet):
             inline = self._inline_subnet(kind, resource_id)
             if inline:
@@ -73,7 +71,7 @@ class Estate:
 
     def tried(self, kind: type[AzureResource], resource_id: str) -> bool:
         """Whether the snapshot says that a resource was asked for, and could not be read."""
-        gap = self._gap(resource_id, kind.TYPE)
+        gap = self._gaps.nearest(resource_id, kind.TYPE)
         return gap is not None and gap.cause != "not-asked"
 
     def within(self, kind: type[R], scope: str) -> Holding[R]:
@@ -86,8 +84,8 @@ class Estate:
     def _holding(self, kind: type[R], scope: str) -> Holding[R]:
         wanted = kind.TYPE.lower()
         documents = self._by_scope.get((wanted, scope.lower()), ())
-        known = tuple(kind(self, document, document.body) for document in documents)
-        lost = next((gap for gap in self._gaps if within(gap.id, scope) and _type(gap).lower() == wanted), None)
+        known = tuple([self._whole(kind, document) for document in documents])
+        lost = self._gaps.within(wanted, scope)
         if lost:
             return Holding(known, _missing(lost))
         if any((wanted, where) in self._listings for where in (scope.lower(), *scopes(scope))):
@@ -126,12 +124,12 @@ class Estate:
 
     def every(self, kind: type[R]) -> tuple[R, ...]:
         """All resources of a type that were read, in order of id."""
-        return tuple(kind(self, document, document.body) for document in self._by_type.get(kind.TYPE.lower(), ()))
+        return tuple([self._whole(kind, document) for document in self._by_type.get(kind.TYPE.lower(), ())])
 
     def gaps(self, kind: type[AzureResource]) -> tuple[Missing, ...]:
         """What could not be read of single resources of a type; `what` is the resource's id."""
         wanted = kind.TYPE.lower()
-        single = [gap for gap in self._gaps if parse(gap.id).type and fold(gap.id) not in self._documents]
+        single = [gap for gap in self._gaps.all if parse(gap.id).type and fold(gap.id) not in self._documents]
         lost = [gap for gap in single if wanted in {parse(gap.id).type.lower(), gap.type.lower()}]
         return tuple(dict.fromkeys(map(_missing, lost)))
 
@@ -139,17 +137,22 @@ class Estate:
         """Why lists of a type that were asked for could not be read to their end; `about`: those that may hold this."""
         wanted = kind.TYPE.lower()
         types = {wanted} if "/" in wanted else {wanted, INSIDE}
-        lost = [gap for gap in self._gaps if gap.cause != "not-asked" and gap.type.lower() in types]
+        lost = [gap for gap in self._gaps.all if gap.cause != "not-asked" and gap.type.lower() in types]
         lists = [gap for gap in lost if parse(gap.id).type.lower() != wanted]
         return tuple(dict.fromkeys(_missing(gap) for gap in lists if not about or within(about, gap.id)))
 
     def unentered(self) -> tuple[Missing, ...]:
         """Clusters that were to be read inside, and could not be; `what` is the cluster's id."""
-        lost = [gap for gap in self._gaps if gap.type == INSIDE and gap.cause != "not-asked"]
+        lost = [gap for gap in self._gaps.all if gap.type == INSIDE and gap.cause != "not-asked"]
         return tuple(dict.fromkeys(map(_missing, lost)))
 
     def document(self, resource_id: str) -> Document | None:
         """The document that holds a resource: its own, or that of the nearest parent that was read."""
+        if resource_id not in self._holders:
+            self._holders[resource_id] = self._holder(resource_id)
+        return self._holders[resource_id]
+
+    def _holder(self, resource_id: str) -> Document | None:
         parent = resource_id
         while parent:
             if found := self._documents.get(fold(parent)):
@@ -157,12 +160,22 @@ class Estate:
             parent = parse(parent).parent
         return None
 
+    def forget(self) -> None:
+        """Let go of what was worked out about single resources; it is worked out again where it is asked for."""
+        self._holdings.clear()
+        self._holders.clear()
+        self._interface_groups.clear()
+        self._once = {key: found for key, found in self._once.items() if not key[1]}
+        for document in self._documents.values():
+            document.forget()
+
     def gap_location(self, resource_id: str) -> Location | None:
         """The line of the snapshot that says why a resource was not read, if one does."""
         return self._gap_locations.get(fold(resource_id))
 
-    def _add(self, records: list[tuple[Resource, Document]]) -> None:
-        latest = _latest(records)
+    def _add(self, records: list[Entry]) -> Iterator[Gap]:
+        """Take in the records of one id; gaps, where they contradict each other."""
+        latest = [_document(entry) for entry in _latest(records)]
         document = latest[0]
         bodies = set(map(_content, latest)) if len(latest) > 1 else {b""}
         own = parse(document.id).type
@@ -175,28 +188,27 @@ class Estate:
         reason = f"its type is {strange[0]!r}{where}" if strange else f"{len(bodies)} different bodies{where}; keep one"
         told = f"{document.id} is contradictory: {reason}"
         for kind in dict.fromkeys([own, *strange]):
-            self._gaps.append(Gap(id=document.id, type=kind, reason=told, cause="contradictory"))
+            yield Gap(id=document.id, type=kind, reason=told, cause="contradictory")
+
+    def _whole(self, kind: type[R], document: Document) -> R:
+        """A document as a resource of a kind: always the same, so that what rules read of it is read once."""
+        found: R | None = document.views.get(kind)
+        if found is None:
+            found = document.views[kind] = kind(self, document)
+        return found
 
     def _inline_subnet(self, kind: type[R], subnet_id: str) -> R | None:
         parsed = parse(subnet_id)
         document = self._documents.get(fold(parsed.parent))
         if document is None:
             return None
-        subnets = self.once(_subnets_by_name, VirtualNetwork(self, document, document.body))
+        subnets = self.once(_subnets_by_name, self._whole(VirtualNetwork, document))
         found = subnets.get(parsed.name.lower())
         return kind(self, document, found.node, found.pointer) if found else None
 
-    def _gap(self, about: str, kind: str) -> Gap | None:
-        """The nearest gap that is recorded for something of a type in a scope (or with an id)."""
-        itself = parse(about).type.lower() == kind.lower()
-        there = (gap for gap in self._gaps if gap.id.lower() == about.lower())
-        exact = [gap for gap in there if itself or _covers(gap, kind.lower())]
-        around = [gap for gap in self._gaps if within(about, gap.id) and _covers(gap, kind.lower())]
-        return max(exact or around, key=lambda gap: (len(gap.id), gap.reason), default=None)
-
     def _explain(self, about: str, kind: str) -> Missing:
         """Why something of a type in a scope (or with an id) is not here."""
-        gap = self._gap(about, kind)
+        gap = self._gaps.nearest(about, kind)
         if gap:
             return _missing(gap)
         cluster = parse(about).parent if "/" not in parse(about).type else about
@@ -230,33 +242,26 @@ def _content(document: Document) -> bytes:
     return msgspec.json.encode(body, order="deterministic")
 
 
-def _latest(records: list[tuple[Resource, Document]]) -> list[Document]:
+def _latest(entries: list[Entry]) -> list[Entry]:
     """What was read last; everything, where a time is not known."""
-    times = [instant(record.read) for record, _ in records if record.read]
-    if len(times) < len(records):
-        return [document for _, document in records]
-    return [document for time, (_, document) in zip(times, records, strict=True) if time == max(times)]
+    if len(entries) == 1:
+        return entries
+    times = [instant(entry.read) for entry in entries if entry.read]
+    if len(times) < len(entries):
+        return entries
+    return [entry for time, entry in zip(times, entries, strict=True) if time == max(times)]
 
 
-def _by_id(snapshot: Snapshot) -> dict[str, list[tuple[Resource, Document]]]:
-    grouped: dict[str, list[tuple[Resource, Document]]] = {}
-    for resource, location in snapshot.resources:
-        index = (GRAPH, resource.read) if resource.source == GRAPH else (None, None)
-        document = Document(resource.id, resource.type, resource.body, location, index)
-        grouped.setdefault(fold(resource.id), []).append((resource, document))
+def _by_id(snapshot: Snapshot) -> dict[str, list[Entry]]:
+    grouped: dict[str, list[Entry]] = {}
+    for entry in snapshot.entries:
+        grouped.setdefault(fold(entry.id), []).append(entry)
     return grouped
 
 
-def _covers(gap: Gap, wanted: str) -> bool:
-    """Whether a gap about a scope stands for a type (lower case): its own, one below it, or anything in a cluster."""
-    kind = _type(gap).lower()
-    if kind == INSIDE:
-        return "/" not in wanted
-    return not kind or wanted == kind or wanted.startswith(f"{kind}/")
-
-
-def _type(gap: Gap) -> str:
-    return gap.type or parse(gap.id).type
+def _document(entry: Entry) -> Document:
+    index = (GRAPH, entry.read) if entry.source == GRAPH else (None, None)
+    return Document(entry.id, entry.type, lambda: entry.unpack().body, entry.location, index)
 
 
 def _missing(gap: Gap) -> Missing:

@@ -43,13 +43,22 @@ class _UnknownValueError(Exception):
 class View:
     """A typed look at one JSON object inside a document: a whole resource or a part of it. Immutable."""
 
-    __slots__ = ("document", "estate", "node", "pointer")
+    __slots__ = ("_node", "document", "estate", "pointer", "read_fields")
 
-    def __init__(self, estate: "Estate", document: "Document", node: Mapping[str, Any], pointer: str = "") -> None:
+    def __init__(
+        self, estate: "Estate", document: "Document", node: Mapping[str, Any] | None = None, pointer: str = ""
+    ) -> None:
         self.estate = estate
         self.document = document
-        self.node = node
+        self._node = node
         self.pointer = pointer
+        self.read_fields: dict[Field[Any], Any] | None = None
+        """The values of fields that were read, each of which many rules ask for."""
+
+    @property
+    def node(self) -> Mapping[str, Any]:
+        """The object: the whole body, where it is no part of it."""
+        return self.document.body if self._node is None else self._node
 
     def at(self, field: "Field[Any]") -> Evidence:
         """The evidence for a field: the resource, the pointer, and the value as it was read (None: absent)."""
@@ -74,20 +83,21 @@ class View:
                 `properties` that each has; only inside them is absence an answer.
         """
         value: Any = self.node
-        names, below = _steps(path)
-        if not self.document.ambiguous:
-            for name in names:
+        steps, below = _steps(path)
+        spelt = self.document.names
+        if spelt is not None:
+            for name, key in steps:
                 if not isinstance(value, dict):
                     break
                 if name in value:
                     value = value[name]
-                elif name == "properties" or _spelt_so(value, name):
+                elif name == "properties" or (key in spelt and _spelt_so(value, name)):
                     break
                 else:
                     return None, self.pointer + below
             else:
                 return value, self.pointer + below
-        return self._find_without_case(names)
+        return self._find_without_case(path.split("."))
 
     def _find_without_case(self, names: Sequence[str]) -> tuple[Any, str]:
         value: Any = self.node
@@ -106,7 +116,7 @@ class View:
         return value, pointer
 
     def _key(self, mapping: Mapping[str, Any], name: str, pointer: str) -> str:
-        if name in mapping and not self.document.ambiguous:
+        if name in mapping and self.document.names is not None:
             return name
         same = _spelt_so(mapping, name)
         if len(same) > 1:
@@ -129,6 +139,16 @@ class Field(Generic[T]):
         """Read the value from the fact, or give the field."""
         if owner is None:
             return self
+        read = owner.read_fields
+        if read is None:
+            read = owner.read_fields = {}
+        elif self in read:
+            known: T | None = read[self]
+            return known
+        read[self] = found = self._value(owner)
+        return found
+
+    def _value(self, owner: View) -> T | None:
         value, pointer = owner.find(self.path)
         if value is None or value == "":
             return None
@@ -238,10 +258,10 @@ def one_or_more(path: str, kind: type[V]) -> Field[tuple[V, ...]]:
 
 
 @lru_cache(maxsize=1024)
-def _steps(path: str) -> tuple[tuple[str, ...], str]:
-    """The names on a dotted path, and the JSON pointer that they make."""
-    names = tuple(path.split("."))
-    return names, "".join(f"/{name}" for name in names)
+def _steps(path: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The names on a dotted path, each with itself in lower case, and the JSON pointer that they make."""
+    names = path.split(".")
+    return tuple((name, name.lower()) for name in names), "".join(f"/{name}" for name in names)
 
 
 def _spelt_so(mapping: Mapping[str, Any], name: str) -> list[str]:

@@ -134,8 +134,10 @@ class Subnet(AzureResource):
     @property
     def prefixes(self) -> tuple[Network, ...]:
         """All its prefixes, IPv4 and IPv6, whichever of Azure's two fields they stand in; empty where neither does."""
-        alone = self.address_prefix
-        return tuple(dict.fromkeys([*(self.address_prefixes or ()), *([alone] if alone else ())]))
+        alone, several = self.address_prefix, self.address_prefixes
+        if not several:
+            return (alone,) if alone else ()
+        return tuple(dict.fromkeys([*several, *([alone] if alone else ())]))
 
     @property
     def virtual_network_id(self) -> str:

@@ -80,6 +80,7 @@ def within(resource_id: str, scope: str) -> bool:
     return inner == outer or inner.startswith(outer + "/")
 
 
+@lru_cache(maxsize=8192)
 def scopes(resource_id: str) -> tuple[str, ...]:
     """The ids, in lower case, of everything that holds a resource: subscription, resource group, and its parents."""
     parts = resource_id.lower().rstrip("/").split("/")

@@ -375,7 +375,9 @@ class Subjects:
             firewall = self._estate.resource(ClusterFirewall, firewall_id)
             firewall.uses = tuple(sorted(served))
             ours = {use.cluster for use in served}
-            firewall.unread = tuple(part for one in unread if ours & set(one.clusters) for part in one.missing)
+            near = _near(firewall)
+            lost = (one for one in unread if ours & set(one.clusters) or near is None or _is_in(near, one.id))
+            firewall.unread = tuple(dict.fromkeys(part for one in lost for part in one.missing))
             yield firewall
 
     def _of_several(self, kind: type[ClusterService | KubernetesObject]) -> Iterable[Subject | UnreadSubject]:
@@ -482,7 +484,8 @@ def _network_ids(cluster: ManagedCluster) -> Sequence[str]:
 
 def _scale_set_subnets(cluster: ManagedCluster, pool: AgentPool) -> Iterator[Link[Subnet]]:
     """The subnets of a pool without a subnet of its own choice: those its scale set is in, in the network AKS made."""
-    own = [found for found in cluster.scale_sets if (found.pool_name or "").lower() == pool.name.lower()]
+    name = pool.name.lower()
+    own = [found for found in cluster.scale_sets if (found.pool_name or "").lower() == name]
     if not own:
         cluster.scale_sets.whole()
     for scale_set in own:
@@ -526,6 +529,25 @@ def _at_address(subnet: ClusterSubnet, address: str) -> list[str]:
     return found
 
 
+def _near(firewall: AzureFirewall) -> frozenset[str] | None:
+    """The networks, in lower case, from which routes may lead to a firewall; None where that cannot be told."""
+    if firewall.virtual_hub:
+        return None
+    try:
+        own = frozenset(_networks_of(firewall))
+        networks = [firewall.estate.resource(VirtualNetwork, one) for one in own]
+        peers = [peering.remote for network in networks for peering in network.peerings or ()]
+    except Unread:
+        return None
+    return own | {peer.id.lower() for peer in peers if peer}
+
+
+def _is_in(networks: frozenset[str], about: str) -> bool:
+    """Whether a subnet that was not read is in one of some networks; so may be all that is no subnet."""
+    read = parse(about)
+    return read.type.lower() != Subnet.TYPE.lower() or read.parent.lower() in networks
+
+
 def _networks_of(firewall: AzureFirewall) -> Iterator[str]:
     for configuration in firewall.ip_configurations or ():
         if configuration.subnet:
@@ -563,11 +585,13 @@ def _merged(subjects: Iterable[Subject | UnreadSubject]) -> Iterator[Subject | U
     """The subjects, with what is unread about one id told once."""
     unread: dict[str, UnreadSubject] = {}
     for subject in subjects:
-        if isinstance(subject, UnreadSubject):
-            before = unread.get(subject.id.lower(), UnreadSubject(subject.id, (), ()))
+        if not isinstance(subject, UnreadSubject):
+            yield subject
+            continue
+        key = subject.id.lower()
+        if unread.get(key) != subject:
+            before = unread.get(key, UnreadSubject(subject.id, (), ()))
             missing = tuple(dict.fromkeys((*before.missing, *subject.missing)))
             clusters = _in_order((*before.clusters, *subject.clusters))
-            unread[subject.id.lower()] = UnreadSubject(before.id, clusters, missing)
-        else:
-            yield subject
+            unread[key] = UnreadSubject(before.id, clusters, missing)
     yield from unread.values()

@@ -207,7 +207,7 @@ class PodSpec(View):
             Malformed: they are no strings.
         """
         way = f"{self.pointer.rpartition('/')[0]}/metadata/annotations".strip("/").replace("/", ".")
-        whole = View(self.estate, self.document, self.document.body)
+        whole = View(self.estate, self.document)
         return named_texts(way).__get__(whole, View) or {}
 
     @property
@@ -408,7 +408,7 @@ class Workload(KubernetesObject):
         """
         template = self._own()
         way = f"{template.pointer.rpartition('/')[0]}/metadata/labels".strip("/").replace("/", ".")
-        return named_texts(way).__get__(View(self.estate, self.document, self.document.body), View) or {}
+        return named_texts(way).__get__(View(self.estate, self.document), View) or {}
 
     @property
     def template(self) -> PodSpec | None:

@@ -59,8 +59,8 @@ class RangeSet:
     def __and__(self, other: Self) -> "RangeSet":
         return _made(_intersect(self.ranges, other.ranges)) if self._reaches(other) else _NOTHING
 
-    def __sub__(self, other: Self) -> "RangeSet":
-        return _made(_subtract(self.ranges, other.ranges)) if self._reaches(other) else _made(self.ranges)
+    def __sub__(self, other: "RangeSet") -> "RangeSet":
+        return _made(_subtract(self.ranges, other.ranges)) if self._reaches(other) else self
 
     def meets(self, other: Self) -> bool:
         """Whether the sets have a number in common."""
@@ -69,11 +69,13 @@ class RangeSet:
     def __le__(self, other: Self) -> bool:
         """Whether every number of this set is in the other."""
         own, others = self.ranges, other.ranges
-        if own and others and (own[0][0] < others[0][0] or others[-1][1] < own[-1][1]):
+        if not own or not others:
+            return not own
+        if own[0][0] < others[0][0] or others[-1][1] < own[-1][1]:
             return False
-        return not any(True for _ in _subtract(own, others))
+        return len(others) == 1 or not any(True for _ in _subtract(own, others))
 
-    def _reaches(self, other: Self) -> bool:
+    def _reaches(self, other: "RangeSet") -> bool:
         """Whether neither set begins after the other has ended; if not, they have nothing in common."""
         own, others = self.ranges, other.ranges
         return bool(own and others) and own[0][0] <= others[-1][1] and others[0][0] <= own[-1][1]

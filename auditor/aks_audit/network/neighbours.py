@@ -94,7 +94,7 @@ def gateways(cluster: ManagedCluster) -> Iterator[tuple[str, Evidence]]:
         return
     for network in virtual_networks(cluster):
         for subnet in network.subnets or ():
-            name = subnet.written("name") or subnet.name
+            name = subnet.written_name or subnet.name
             if name.lower() in _GATEWAY_SUBNETS:
                 yield f"{name} of {network.name}", subnet.at(Subnet.address_prefix)
         for peering in network.peerings or ():

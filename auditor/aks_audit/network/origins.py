@@ -144,7 +144,8 @@ def machine_interfaces(cluster: ManagedCluster, pool: AgentPool) -> tuple[Networ
 
 def scale_sets(cluster: ManagedCluster, pool: AgentPool) -> tuple[VirtualMachineScaleSet, ...]:
     """The scale sets of a pool that were read."""
-    return tuple(found for found in cluster.scale_sets if (found.pool_name or "").lower() == pool.name.lower())
+    name = pool.name.lower()
+    return tuple([found for found in cluster.scale_sets if (found.pool_name or "").lower() == name])
 
 
 def is_overlay(cluster: ManagedCluster) -> bool:

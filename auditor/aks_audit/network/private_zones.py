@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from aks_audit.facts import Malformed, VirtualNetwork
+from aks_audit.facts import Estate, Malformed, VirtualNetwork
 from aks_audit.facts.enumerations import LinkState
 from aks_audit.facts.name_resolution import (
     ARecord,
@@ -52,7 +52,9 @@ def _network_of(bond: VirtualNetworkLink) -> str:
 
 def linked_zone(network: VirtualNetwork, name: str) -> tuple[PrivateDnsZone, VirtualNetworkLink] | None:
     """The zone with the longest suffix of a name that is linked to a network, and its link."""
-    zones = [zone for zone in network.estate.every(PrivateDnsZone) if zone.holds(name)]
+    by_name = network.estate.indexed(_zones_by_name)
+    labels = name.lower().split(".")
+    zones = [zone for start in range(len(labels)) for zone in by_name.get(".".join(labels[start:]), ())]
     for zone in sorted(zones, key=lambda zone: (-len(zone.name), zone.id.lower())):
         bond = link_to(zone, network)
         if bond and bond.state is None:
@@ -60,6 +62,14 @@ def linked_zone(network: VirtualNetwork, name: str) -> tuple[PrivateDnsZone, Vir
         if bond and bond.state is LinkState.COMPLETED:
             return zone, bond
     return None
+
+
+def _zones_by_name(estate: Estate) -> dict[str, list[PrivateDnsZone]]:
+    """All private zones by name in lower case; those of several teams may have the same."""
+    found: dict[str, list[PrivateDnsZone]] = {}
+    for zone in estate.every(PrivateDnsZone):
+        found.setdefault(zone.name.lower(), []).append(zone)
+    return found
 
 
 def record_of(zone: PrivateDnsZone, name: str) -> ARecordSet | CNameRecordSet | None:

@@ -61,6 +61,10 @@ _OF_THE_PLATFORM = {
 }
 
 
+_IN_ADDRESSES = frozenset({ANY_TAG, INTERNET})
+"""The tags whose addresses are among those of the side of a rule."""
+
+
 class _Match(StrEnum):
     """Whether a rule is about a flow."""
 
@@ -237,14 +241,15 @@ def _box_match(box: Box, asked: _Asked) -> _Match:
 
 def _end_match(side: Endpoints, end: AddressSet, surroundings: Surroundings) -> _Match:
     """Whether a side of a rule holds all, none or some of the addresses that an end of the flow can have."""
-    left = end.difference(side.addresses)
-    if left.empty:
+    if side.addresses.covers(end):
         return _Match.YES
-    found = [surroundings.behind(tag) for tag in sorted(side.tags - {ANY_TAG, INTERNET})]
-    for behind in found:
-        left = left.difference(behind.surely)
-    if left.empty:
-        return _Match.YES
+    found = [surroundings.behind(tag) for tag in sorted(side.tags - _IN_ADDRESSES)]
+    if found:
+        left = end.difference(side.addresses)
+        for behind in found:
+            left = left.difference(behind.surely)
+        if left.empty:
+            return _Match.YES
     held = (side.addresses, *(addresses for behind in found for addresses in behind))
     return _Match.PERHAPS if any(addresses.overlaps(end) for addresses in held) else _Match.NO
 

@@ -22,7 +22,7 @@ from aks_audit.facts import (
     NotCollected,
 )
 from aks_audit.facts.kubernetes import KubernetesObject, config_map
-from aks_audit.facts.policies import policy_settings
+from aks_audit.facts.policies import POLICY_KINDS, STAGED_KINDS, policy_settings
 from aks_audit.facts.workloads import DaemonSet, PodSpec
 from aks_audit.policies import calico, cilium
 from aks_audit.policies.body import Body
@@ -178,25 +178,26 @@ def _read(estate: Estate, cluster_id: str) -> _Read:
         try:
             held.whole()
         except NotCollected as unread:
-            if not _is_shown_by_other(estate, cluster_id, type_):
+            if not (type_.endswith(_STORED) and _is_shown_by_other(estate, cluster_id, type_)):
                 missing[type_] = unread.missing[0]
     return _Read(tuple(objects), missing)
 
 
 def _is_shown_by_other(estate: Estate, cluster_id: str, type_: str) -> bool:
-    """Whether Calico's own API shows the objects of a type that it stores under another; only that is read then."""
-    plural, _, group = type_.partition(".")
+    """Whether Calico's own API shows the objects of a type that it stores; only that is read then."""
+    plural = type_.partition(".")[0]
     document = estate.document(f"{cluster_id}/apis")
     groups = document.body.get("groups") if document and document.type == "apis" else None
     shown = groups.get(_SHOWN) if isinstance(groups, Mapping) else None
     versions = shown.values() if isinstance(shown, Mapping) else ()
-    return group == _STORED and any(isinstance(plurals, list) and plural in plurals for plurals in versions)
+    return any(isinstance(plurals, list) and plural in plurals for plurals in versions)
 
 
 @cache
 def _kind(type_: str) -> type[KubernetesObject]:
-    """Objects of a type of which no facts are needed but their bodies."""
-    return type(type_, (KubernetesObject,), {"TYPE": type_, "__slots__": ()})
+    """Objects of a type of which no facts are needed but their bodies; as rules ask for them, where they do."""
+    asked = {kind.TYPE: kind for kind in (*POLICY_KINDS, *STAGED_KINDS)}
+    return asked.get(type_) or type(type_, (KubernetesObject,), {"TYPE": type_, "__slots__": ()})
 
 
 # --- what the engines take

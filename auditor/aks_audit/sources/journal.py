@@ -19,7 +19,7 @@ from aks_audit import __version__
 from aks_audit.errors import AuditError, BusyError
 from aks_audit.progress import Progress, event, one_line
 from aks_audit.results import ENOUGH
-from aks_audit.snapshot import Collected, Gap, Packed, Record, Resource
+from aks_audit.snapshot import Collected, Gap, Packed, Record, Resource, packed
 
 SCHEMA = "aks-audit/journal/1"
 SUFFIX = ".partial"
@@ -255,4 +255,4 @@ def key_of(what: str, *parts: str) -> str:
 
 
 def _packed(record: Record, line: bytes) -> Collected:
-    return Packed(record.id, line) if isinstance(record, Resource) else record
+    return packed(record, line) if isinstance(record, Resource) else record

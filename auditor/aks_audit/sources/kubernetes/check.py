@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.permission_check import Asked, Need
 from aks_audit.snapshot import Collected, Gap, Resource
 from aks_audit.sources.kubernetes.collect import Inside

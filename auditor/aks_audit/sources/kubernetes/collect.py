@@ -6,7 +6,7 @@ from typing import Any
 
 from aks_audit.errors import AuditError
 from aks_audit.facts import ClusterAccess
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.facts.resource_id import parse
 from aks_audit.progress import Event, event
 from aks_audit.snapshot import Collected, Gap, Packed, Resource

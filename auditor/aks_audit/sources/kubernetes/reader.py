@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.snapshot import Collected, Gap, Header, Listing, Packed, Resource, decode, pack
 from aks_audit.sources.deadline import Deadline
 from aks_audit.sources.kubernetes import discovery, kubelets

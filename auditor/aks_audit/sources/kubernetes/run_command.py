@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 from azure.core.exceptions import AzureError
 
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.snapshot import decode
 from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.pipeline import RUN_COMMAND

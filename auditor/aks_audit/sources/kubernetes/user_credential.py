@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError
 
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.snapshot import Gap, Resource, decode
 from aks_audit.sources.azure import errors
 from aks_audit.sources.azure.pipeline import USER_CREDENTIAL

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, assert_never, get_args
 
 import msgspec
 
-from aks_audit.facts.estate import INSIDE
+from aks_audit.facts.gaps import INSIDE
 from aks_audit.snapshot import Gap, Resource
 from aks_audit.sources.kubernetes import addresses, kubeconfig, managed, service_account, user_credential, users
 from aks_audit.sources.kubernetes.access import Access

@@ -1,6 +1,6 @@
 """Times every format on a report of 10,000 findings (or as many as are asked for).
 
-    python benchmarks/reports.py [--findings 10000] [--runs 5] [--format csv,ocsf]
+    python benchmarks/formats.py [--findings 10000] [--runs 5] [--format csv,ocsf]
 
 Prints the least and the median of several runs and the size of what was made; asserts nothing. A format that needs
 what is not installed is left out.
