@@ -131,7 +131,7 @@ def load(path: Path, name: str = "", scan: str = "") -> Part:
     share = Share(shard.number, shard.of)
     if not 1 <= share.number <= share.of <= MOST or share.part(header.scope) != [*header.scope]:
         raise MergeError(f"{one_line(name)}: says that it is shard {share}, and holds what is another's; read it again")
-    networks = [one.body for one, _ in found.resources if one.type.lower() == _NETWORKS]
+    networks = [one.unpack().body for one in found.entries if one.type.lower() == _NETWORKS]
     resources = tuple(_Found(fold(one.id), one.type.lower(), one.read or "", pack(one)) for one, _ in found.resources)
     gaps = tuple(gap for gap, _ in found.gaps)
     return Part(name, header, shard, found.listings, gaps, resources, seen_in(networks), scan)

@@ -192,7 +192,7 @@ def _config(data: bytes) -> None:
 
 
 @cache
-def _findings() -> tuple[Finding, ...]:
+def _findings() -> Sequence[Finding]:
     return _audited(snapshot.read([ESTATES[1]]))
 
 

@@ -271,9 +271,9 @@ def _encoded(recorded: "Snapshot") -> bytes:
     """What was read as one snapshot file, whose headers say how many records follow."""
     import msgspec  # noqa: PLC0415
 
-    from aks_audit.snapshot import encode  # noqa: PLC0415
+    from aks_audit.snapshot import encode, pack  # noqa: PLC0415
 
-    gaps, resources = ([one for one, _ in placed] for placed in (recorded.gaps, recorded.resources))
+    gaps, resources = [gap for gap, _ in recorded.gaps], [pack(one) for one, _ in recorded.resources]
     follow = len(recorded.listings) + len(gaps) + len(resources)
     headers = [
         msgspec.structs.replace(header, documents=0 if place else follow)
