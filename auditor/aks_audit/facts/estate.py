@@ -10,7 +10,7 @@ from aks_audit.facts.gaps import INSIDE, Gaps
 from aks_audit.facts.link import Holding
 from aks_audit.facts.networking import NetworkSecurityGroup, Subnet, VirtualNetwork
 from aks_audit.facts.resource import AzureResource
-from aks_audit.facts.resource_id import fold, parse, scopes, within
+from aks_audit.facts.resource_id import fold, parse, scopes
 from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Location, Missing
 from aks_audit.snapshot import GRAPH, Entry, Gap, Snapshot, instant
@@ -137,9 +137,9 @@ class Estate:
         """Why lists of a type that were asked for could not be read to their end; `about`: those that may hold this."""
         wanted = kind.TYPE.lower()
         types = {wanted} if "/" in wanted else {wanted, INSIDE}
-        lost = [gap for gap in self._gaps.all if gap.cause != "not-asked" and gap.type.lower() in types]
+        lost = [gap for gap in self._gaps.of_types(types, about) if gap.cause != "not-asked"]
         lists = [gap for gap in lost if parse(gap.id).type.lower() != wanted]
-        return tuple(dict.fromkeys(_missing(gap) for gap in lists if not about or within(about, gap.id)))
+        return tuple(dict.fromkeys(map(_missing, lists)))
 
     def unentered(self) -> tuple[Missing, ...]:
         """Clusters that were to be read inside, and could not be; `what` is the cluster's id."""
