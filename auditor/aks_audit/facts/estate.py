@@ -37,8 +37,10 @@ class Estate:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._gap_locations = {fold(gap.id): where for gap, where in snapshot.gaps}
-        self._listings = {(listing.type.lower(), listing.scope.lower().rstrip("/")) for listing in snapshot.listings}
-        self._entered = {scope for kind, scope in self._listings if "/" not in kind}
+        self._listed: dict[str, set[str]] = {}  # scopes by type
+        for listing in snapshot.listings:
+            self._listed.setdefault(listing.type.lower(), set()).add(listing.scope.lower().rstrip("/"))
+        self._entered = {scope for kind, where in self._listed.items() if "/" not in kind for scope in where}
         self._documents: dict[str, Document] = {}
         self.as_of = snapshot.finished
         contradictory = [gap for records in _by_id(snapshot).values() for gap in self._add(records)]
@@ -88,7 +90,8 @@ class Estate:
         lost = self._gaps.within(wanted, scope)
         if lost:
             return Holding(known, _missing(lost))
-        if any((wanted, where) in self._listings for where in (scope.lower(), *scopes(scope))):
+        listed = self._listed.get(wanted)
+        if listed and not listed.isdisjoint((scope.lower(), *scopes(scope))):
             return Holding(known, None)
         return Holding(known, self._explain(scope, kind.TYPE))
 
