@@ -10,7 +10,7 @@ from aks_audit.facts.gaps import INSIDE, Gaps
 from aks_audit.facts.link import Holding
 from aks_audit.facts.networking import NetworkSecurityGroup, Subnet, VirtualNetwork
 from aks_audit.facts.resource import AzureResource
-from aks_audit.facts.resource_id import fold, parse, scopes, within
+from aks_audit.facts.resource_id import fold, parse, scopes
 from aks_audit.facts.unread import Malformed, NotCollected
 from aks_audit.results import Location, Missing
 from aks_audit.snapshot import GRAPH, Entry, Gap, Snapshot, instant
@@ -37,8 +37,10 @@ class Estate:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._gap_locations = {fold(gap.id): where for gap, where in snapshot.gaps}
-        self._listings = {(listing.type.lower(), listing.scope.lower().rstrip("/")) for listing in snapshot.listings}
-        self._entered = {scope for kind, scope in self._listings if "/" not in kind}
+        self._listed: dict[str, set[str]] = {}  # scopes by type
+        for listing in snapshot.listings:
+            self._listed.setdefault(listing.type.lower(), set()).add(listing.scope.lower().rstrip("/"))
+        self._entered = {scope for kind, where in self._listed.items() if "/" not in kind for scope in where}
         self._documents: dict[str, Document] = {}
         self.as_of = snapshot.finished
         contradictory = [gap for records in _by_id(snapshot).values() for gap in self._add(records)]
@@ -88,7 +90,8 @@ class Estate:
         lost = self._gaps.within(wanted, scope)
         if lost:
             return Holding(known, _missing(lost))
-        if any((wanted, where) in self._listings for where in (scope.lower(), *scopes(scope))):
+        listed = self._listed.get(wanted)
+        if listed and not listed.isdisjoint((scope.lower(), *scopes(scope))):
             return Holding(known, None)
         return Holding(known, self._explain(scope, kind.TYPE))
 
@@ -137,9 +140,9 @@ class Estate:
         """Why lists of a type that were asked for could not be read to their end; `about`: those that may hold this."""
         wanted = kind.TYPE.lower()
         types = {wanted} if "/" in wanted else {wanted, INSIDE}
-        lost = [gap for gap in self._gaps.all if gap.cause != "not-asked" and gap.type.lower() in types]
+        lost = [gap for gap in self._gaps.of_types(types, about) if gap.cause != "not-asked"]
         lists = [gap for gap in lost if parse(gap.id).type.lower() != wanted]
-        return tuple(dict.fromkeys(_missing(gap) for gap in lists if not about or within(about, gap.id)))
+        return tuple(dict.fromkeys(map(_missing, lists)))
 
     def unentered(self) -> tuple[Missing, ...]:
         """Clusters that were to be read inside, and could not be; `what` is the cluster's id."""

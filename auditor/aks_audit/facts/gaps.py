@@ -1,6 +1,6 @@
 """What could not be read, found by what it is about; ids and types are compared without case."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from aks_audit.facts.resource_id import parse
@@ -18,13 +18,25 @@ class Gaps:
         self._by_id: dict[str, list[tuple[str, Gap]]] = {}
         self._of_inside: dict[str, list[tuple[str, Gap]]] = {}  # those that may stand for what is inside clusters
         self._in_scope: dict[tuple[str, str], Gap] = {}
-        for gap in self.all:
+        self._places_of_type: dict[str, list[int]] = {}
+        self._places_about: dict[str, list[int]] = {}
+        for place, gap in enumerate(self.all):
+            self._places_of_type.setdefault(gap.type.lower(), []).append(place)
+            self._places_about.setdefault(_key(gap.id), []).append(place)
             kind = type_of(gap).lower()
             for scope in _around(gap.id):
                 self._in_scope.setdefault((kind, scope), gap)
             self._by_id.setdefault(_key(gap.id), []).append((kind, gap))
             if "/" not in kind:
                 self._of_inside.setdefault(_key(gap.id), []).append((kind, gap))
+
+    def of_types(self, types: Collection[str], about: str = "") -> list[Gap]:
+        """The gaps of some types (in lower case), in their order; `about`: those alone that it lies in."""
+        if about:
+            places = [place for scope in _around(about) for place in self._places_about.get(scope, ())]
+        else:
+            places = [place for kind in types for place in self._places_of_type.get(kind, ())]
+        return [self.all[place] for place in sorted(places) if self.all[place].type.lower() in types]
 
     def within(self, kind: str, scope: str) -> Gap | None:
         """The first gap of a type (in lower case) in a scope."""

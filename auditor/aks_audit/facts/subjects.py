@@ -216,12 +216,13 @@ class Subjects:
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
         self._found: dict[type, tuple[Subject | UnreadSubject, ...]] = {}
+        self._clusters = tuple(_clusters(estate))
 
     def of(self, kind: type) -> Sequence[Subject | UnreadSubject]:
         """Every subject of a kind in order of id, those that could not be read among them."""
         if kind not in self._found:
             finders: Mapping[type, Callable[[], Iterable[Subject | UnreadSubject]]] = {
-                ManagedCluster: self._clusters,
+                ManagedCluster: lambda: self._clusters,
                 AgentPool: self._pools,
                 ClusterAccess: self._accesses,
                 ClusterSubnet: self._subnets,
@@ -237,11 +238,6 @@ class Subjects:
             self._found[kind] = tuple(sorted(_merged(found), key=lambda subject: subject.id.lower()))
         return self._found[kind]
 
-    def _clusters(self) -> Iterator[ManagedCluster | UnreadSubject]:
-        yield from self._estate.every(ManagedCluster)
-        for missing in self._estate.gaps(ManagedCluster):
-            yield UnreadSubject(missing.what, (missing.what,), (missing,))
-
     def _accesses(self) -> Iterator[ClusterAccess | UnreadSubject]:
         read = self._estate.every(ClusterAccess)
         yield from read
@@ -251,16 +247,16 @@ class Subjects:
                 yield UnreadSubject(ClusterAccess.id_of(missing.what), (missing.what,), (missing,))
 
     def _pools(self) -> Iterator[AgentPool | UnreadSubject]:
-        for cluster in self._clusters():
+        for cluster in self._clusters:
             yield from _reading(cluster, lambda cluster: cluster.pools)
-        read = {cluster.id.lower() for cluster in self._clusters()}
+        read = {cluster.id.lower() for cluster in self._clusters}
         for pool in self._estate.every(StandalonePool):
             if pool.parsed.parent.lower() not in read:
                 yield pool
 
     def _subnets(self) -> Iterator[ClusterSubnet | UnreadSubject]:
         uses: dict[str, tuple[str, list[SubnetUse]]] = {}
-        for cluster in self._clusters():
+        for cluster in self._clusters:
             for found in _reading(cluster, _subnet_uses):
                 if isinstance(found, UnreadSubject):
                     yield found
@@ -347,7 +343,7 @@ class Subjects:
                         serving.setdefault(group.id.lower(), (group.id, set()))[1].update(subnet.clusters)
 
     def _groups_on_nodes(self, serving: dict[str, tuple[str, set[str]]]) -> Iterator[UnreadSubject]:
-        for cluster in self._clusters():
+        for cluster in self._clusters:
             for found in _reading(cluster, _node_security_groups):
                 if isinstance(found, UnreadSubject):
                     yield found
@@ -385,12 +381,12 @@ class Subjects:
         return self._services(kind) if issubclass(kind, ClusterService) else self._inside(kind)
 
     def _services(self, kind: type[ClusterService]) -> Iterator[ClusterService | UnreadSubject]:
-        yield from (cluster for cluster in self._clusters() if isinstance(cluster, UnreadSubject))
+        yield from (cluster for cluster in self._clusters if isinstance(cluster, UnreadSubject))
         yield from used_services(self._estate, self._estate.every(ManagedCluster), _network_ids, kind)
 
     def _zones(self) -> Iterator[ClusterZone | UnreadSubject]:
         serving: dict[str, tuple[str, set[str]]] = {}
-        for cluster in self._clusters():
+        for cluster in self._clusters:
             for zone in _reading(cluster, _zone_ids):
                 if isinstance(zone, UnreadSubject):
                     yield zone
@@ -406,7 +402,7 @@ class Subjects:
                 yield found
 
     def _workloads(self) -> Iterator[Workload | UnreadSubject]:
-        for cluster in self._clusters():
+        for cluster in self._clusters:
             for found in _reading(cluster, lambda cluster: [workloads(cluster)]):
                 if isinstance(found, UnreadSubject):
                     yield found
@@ -417,7 +413,7 @@ class Subjects:
 
     def _inside(self, kind: type[KubernetesObject]) -> Iterator[KubernetesObject | UnreadSubject]:
         """The objects of a kind, or of several, in every cluster; a cluster itself where they may not be all."""
-        for cluster in self._clusters():
+        for cluster in self._clusters:
             if isinstance(cluster, UnreadSubject):
                 yield cluster
                 continue
@@ -432,7 +428,7 @@ class Subjects:
 
     def _application_gateways(self) -> Iterator[ClusterApplicationGateway | UnreadSubject]:
         serving: dict[str, tuple[str, set[str]]] = {}
-        for cluster in self._clusters():
+        for cluster in self._clusters:
             for gateway in _reading(cluster, _controlled_gateways):
                 if isinstance(gateway, UnreadSubject):
                     yield gateway
@@ -453,6 +449,12 @@ class Subjects:
                 yield self._estate.resource(ManagedCluster, cluster_id).node_group_id
             except Unread:
                 continue
+
+
+def _clusters(estate: Estate) -> Iterator[ManagedCluster | UnreadSubject]:
+    yield from estate.every(ManagedCluster)
+    for missing in estate.gaps(ManagedCluster):
+        yield UnreadSubject(missing.what, (missing.what,), (missing,))
 
 
 def _reading(
