@@ -103,7 +103,9 @@ class Day:
                 other = self._begin(variables, "--wait", "60")
                 self._ended(other)
             case "back" | "forth":
-                time.sleep(self._takes / 2)
+                lock = self._folder / "store" / "fleet" / ".locks" / "whole.json"
+                while not lock.exists() and process.poll() is None:
+                    time.sleep(0.02)  # until it has its name, which is its start
                 self._set(number * self._step + timedelta(hours=-2 if happening == "back" else 3))
         begun = time.monotonic()
         self._ended(process)
