@@ -34,7 +34,7 @@ ESTATES = ("base", "aks-review-networking", "azure-firewall-egress-2019")
 """What the matrix is made for: where all is well, where much is not, and where networks are of the oldest kind."""
 
 PATIENCE = 5.0
-"""Seconds that a scan is given where a call hangs."""
+"""Seconds that a scan is given after its last call, where a call hangs."""
 
 FAILURES: dict[str, Callable[[Target], Effect]] = {
     "denied": lambda about: azure.authorization_failed(about.action("GET"), about.scope),
@@ -127,11 +127,19 @@ async def through_pipeline(server: ResourceManager, scan: Callable[[Getter], Awa
 
 
 async def audited(get: Getter, seconds: float | None = None) -> Report:
-    deadline = Deadline()
-    timer = asyncio.get_running_loop().call_later(seconds, deadline.end, "the time was up") if seconds else None
+    """The report of a scan, whose time is up so many seconds after its last call, however busy the machine is."""
+    deadline, loop = Deadline(), asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+
+    async def timed(url: str) -> Answer:
+        for timer in timers:
+            timer.cancel()
+        timers[:] = [loop.call_later(seconds, deadline.end, "the time was up")] if seconds else []
+        return await get(url)
+
     scope = Scope(optional=tuple(OPTIONAL))
-    records = await Collector(get, scope, deadline, lambda _: None, directory=get).collect()
-    if timer:
+    records = await Collector(timed, scope, deadline, lambda _: None, directory=timed).collect()
+    for timer in timers:
         timer.cancel()
     found = snapshot.of(records)
     return report.build(found, RULES, audit(Estate(found), RULES), ())

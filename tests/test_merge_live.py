@@ -52,7 +52,7 @@ def test_shards_read_live_and_merged_are_a_single_scan(records: list[snapshot.Re
     single, merged = tmp_path / "single", tmp_path / "merged"
     single.mkdir()
     (merged / "shards").mkdir(parents=True)
-    with ResourceManager(records) as server:
+    with ResourceManager(records, names={guid("empty", str(number)): "empty" for number in range(4)}) as server:
         whole = run(server, single, "scan", "--keep-snapshot", KEPT, "--output", "out")
         for number in range(1, of + 1):
             share = f"{number}/{of}"

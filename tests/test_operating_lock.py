@@ -211,13 +211,19 @@ def test_a_run_whose_lock_was_taken_over_reads_no_further_and_is_not_there(tmp_p
     path = tmp_path / "store" / "default" / ".lock-whole.json"
     with ResourceManager(records_of(BASE), faults=[HANGS]) as server, Job(server, tmp_path, *STORE, *AS, *JSON) as job:
         job.wait_until(path.exists)
-        told = json.loads(path.read_bytes())
-        path.write_text(json.dumps({**told, "scan": "of another", "process": 1}), encoding="utf-8")
+        job.wait_until(lambda: _taken_over(DirectoryStore(tmp_path / "store"), "default/.lock-whole.json"))
         done = job.done()
     assert done.code == 4, done.err
     assert "lock-lost" in events(done)
     assert not list((tmp_path / "store").rglob("run.json"))
     assert json.loads(path.read_bytes())["scan"] == "of another"
+
+
+def _taken_over(store: DirectoryStore, name: str) -> bool:
+    """Whether another run has the lock now, and its holder did not renew it at the same moment."""
+    held = store.fetch(name)
+    other = {**json.loads(held.data), "scan": "of another", "process": 1}
+    return store.replace(name, json.dumps(other).encode(), held.version)
 
 
 def test_to_wait_without_a_store_is_refused(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ class XlsxReporter:
         del colour  # a workbook has none
         self.check()
         import xlsxwriter  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra; it comes without types
+        from xlsxwriter.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
+            FileCreateError,
+        )
 
         file = io.BytesIO()
         try:
@@ -59,7 +62,7 @@ class XlsxReporter:
                 bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
                 for name, columns, made in _sheets(report):
                     _write(book.add_worksheet(name), columns, made, bold, quoted)
-        except (OSError, xlsxwriter.exceptions.FileCreateError) as problem:
+        except (OSError, FileCreateError) as problem:
             folder = tempfile.gettempdir()
             told = f"{folder}: the parts of aks-audit.xlsx cannot be written ({problem})"
             raise ReportError(f"{told}; make room or name another folder by TMPDIR") from None

@@ -23,22 +23,24 @@ _TABLES = {
     "runs": "scope VARCHAR, run VARCHAR, finished VARCHAR, complete BOOLEAN, "
     f"{_SCORE}, unknown BIGINT, compared BOOLEAN",
     "clusters": f"scope VARCHAR, run VARCHAR, cluster VARCHAR, id VARCHAR, {_SCORE}",
-    "failures": "scope VARCHAR, run VARCHAR, severity VARCHAR, accepted BOOLEAN, new BOOLEAN, clusters VARCHAR[]",
+    "failures": "scope VARCHAR, run VARCHAR, severity VARCHAR, accepted BOOLEAN, new BOOLEAN, clusters VARCHAR[], "
+    "failures BIGINT",
     "mended": "scope VARCHAR, run VARCHAR, severity VARCHAR",
 }
 
 
-def _by_severity(condition: str = "true") -> str:
-    """A list that counts rows, an item for each severity."""
-    return ", ".join(f"count(*) FILTER (severity = '{one}' AND {condition})" for one in SEVERITIES)
+def _by_severity(condition: str = "true", counted: str = "failures") -> str:
+    """A list of how many there are of each severity."""
+    sums = (f"coalesce(sum({counted}) FILTER (severity = '{one}' AND {condition}), 0)" for one in SEVERITIES)
+    return ", ".join(f"{one}::BIGINT" for one in sums)
 
 
 _RUNS = f"""
 WITH failed AS (
   SELECT scope, run, [{_by_severity("NOT accepted")}] AS counts, [{_by_severity("NOT accepted AND new")}] AS new,
-         count(*) FILTER (accepted) AS accepted
+         coalesce(sum(failures) FILTER (accepted), 0)::BIGINT AS accepted
   FROM failures GROUP BY scope, run
-), ended AS (SELECT scope, run, [{_by_severity()}] AS counts FROM mended GROUP BY scope, run
+), ended AS (SELECT scope, run, [{_by_severity(counted="1")}] AS counts FROM mended GROUP BY scope, run
 ), seen AS (SELECT scope, run, count(*) AS clusters FROM clusters GROUP BY scope, run)
 SELECT runs.scope, runs.run, runs.finished, runs.complete, runs.value, runs.low, runs.high, runs.unknown, runs.compared,
        coalesce(seen.clusters, 0), failed.counts, coalesce(failed.accepted, 0), failed.new, ended.counts
@@ -48,7 +50,7 @@ ORDER BY runs.scope, runs.finished, runs.run
 
 _CLUSTERS = f"""
 WITH each AS (
-  SELECT scope, run, severity, unnest(clusters) AS cluster FROM failures WHERE NOT accepted
+  SELECT scope, run, severity, failures, unnest(clusters) AS cluster FROM failures WHERE NOT accepted
 ), failed AS (SELECT scope, run, cluster, [{_by_severity()}] AS counts FROM each GROUP BY scope, run, cluster)
 SELECT clusters.scope, clusters.cluster, last_value(clusters.id) OVER of_cluster, clusters.run,
        clusters.value, clusters.low, clusters.high, failed.counts

@@ -1,5 +1,6 @@
 """The history of scopes: the answer, as it is told in JSON."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeAlias
@@ -11,6 +12,9 @@ from aks_audit.report import Tool
 from aks_audit.results import Record
 
 SCHEMA = "aks-audit/history/1"
+
+_GROUP = 4
+"""Where the name of the group stands in the id of a cluster."""
 
 Counts: TypeAlias = dict[str, int]
 """How many of each severity."""
@@ -101,13 +105,13 @@ def only(scopes: Sequence[ScopeHistory], wanted: Sequence[str]) -> tuple[ScopeHi
     )
 
 
-def names(clusters: tuple[ClusterHistory, ...]) -> list[str]:
+def names(clusters: Sequence[ClusterHistory]) -> list[str]:
     """What the clusters are called: by name, by group and name, or by id, whichever is the shortest that tells them."""
     parts = [cluster.id.rstrip("/").split("/") for cluster in clusters]
     short = [one[-1] for one in parts]
-    longer = [f"{one[4]}/{one[-1]}" if len(one) > 4 else one[-1] for one in parts]  # noqa: PLR2004 - where a group stands
-    ids = [cluster.id for cluster in clusters]
+    longer = [f"{one[_GROUP]}/{one[-1]}" if len(one) > _GROUP else one[-1] for one in parts]
+    alone = [{name for name, times in Counter(called).items() if times == 1} for called in (short, longer)]
     return [
-        next(name for name, others in ((a, short), (b, longer), (c, [])) if others.count(name) < 2)  # noqa: PLR2004 - alone
-        for a, b, c in zip(short, longer, ids, strict=True)
+        a if a in alone[0] else b if b in alone[1] else cluster.id
+        for a, b, cluster in zip(short, longer, clusters, strict=True)
     ]

@@ -1,5 +1,6 @@
 """What a history asks of a report, and no more of it: reports of whole fleets are large, and there are many."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC
 from typing import NamedTuple
@@ -34,7 +35,7 @@ class _Scores(_Part, frozen=True):
     clusters: tuple[_Cluster, ...]
 
 
-class _Finding(_Part, frozen=True):
+class _Finding(_Part, frozen=True, gc=False):
     clusters: tuple[str, ...]
     outcome: Outcome
     severity: Severity
@@ -87,7 +88,7 @@ class ClusterRow(msgspec.Struct, frozen=True):
 
 
 class FailureRow(msgspec.Struct, frozen=True):
-    """A failure in a run."""
+    """How many failures of a run have a severity and clusters in common, and whether they are accepted, and new."""
 
     scope: str
     run: str
@@ -95,6 +96,7 @@ class FailureRow(msgspec.Struct, frozen=True):
     accepted: bool
     new: bool
     clusters: list[str]
+    failures: int
 
 
 class MendedRow(msgspec.Struct, frozen=True):
@@ -152,10 +154,14 @@ def finished(run: Run) -> str:
 
 
 def _failures(report: _Report, scope: str, run: str) -> Iterator[FailureRow]:
-    for one in report.findings:
-        if one.outcome is Outcome.FAIL:
-            clusters = sorted({cluster.lower() for cluster in one.clusters})
-            yield FailureRow(scope, run, one.severity, one.exception is not None, one.change == "new", clusters)
+    alike = Counter(
+        (one.severity.value, one.exception is not None, one.change == "new", one.clusters)
+        for one in report.findings
+        if one.outcome is Outcome.FAIL
+    )
+    for (severity, accepted, new, clusters), failures in alike.items():
+        ids = sorted({cluster.lower() for cluster in clusters})
+        yield FailureRow(scope, run, severity, accepted, new, ids, failures)
 
 
 def _decoded(data: bytes, path: str) -> _Report:
