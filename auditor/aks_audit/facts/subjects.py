@@ -535,8 +535,8 @@ def _near(firewall: AzureFirewall) -> frozenset[str] | None:
     """The networks, in lower case, from which routes may lead to a firewall; None where that cannot be told."""
     if firewall.virtual_hub:
         return None
+    own = frozenset(_networks_of(firewall))
     try:
-        own = frozenset(_networks_of(firewall))
         networks = [firewall.estate.resource(VirtualNetwork, one) for one in own]
         peers = [peering.remote for network in networks for peering in network.peerings or ()]
     except Unread:
