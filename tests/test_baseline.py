@@ -130,6 +130,16 @@ def test_where_the_rule_is_unknown_about_the_cluster_nothing_of_it_is_gone() -> 
     assert [one.by for one in compared(report_of([pod]), finding("b", outcome=Outcome.UNKNOWN)).fixed] == ["gone"]
 
 
+def test_what_is_well_for_those_that_share_it_still_is_not_mended_for_one_that_may() -> None:
+    both = msgspec.structs.replace(finding("shared"), clusters=(cluster_id("a"), cluster_id("b")))
+    well = msgspec.structs.replace(finding("shared", outcome=Outcome.PASS), clusters=(cluster_id("A"),))
+    lost = msgspec.structs.replace(finding("subnet", outcome=Outcome.UNKNOWN), clusters=(cluster_id("B"),))
+    assert compared(report_of([both]), well, lost).carried == (both,)
+    assert [one.by for one in compared(report_of([both]), well).fixed] == ["pass"]
+    told_of = msgspec.structs.replace(well, clusters=both.clusters)
+    assert [one.by for one in compared(report_of([both]), told_of, lost).fixed] == ["pass"]
+
+
 def test_a_rule_that_people_disabled_ends_its_failures() -> None:
     assert [one.by for one in compared(BEFORE, when=now(disabled=frozenset({RULE}))).fixed] == ["disabled"]
 

@@ -26,7 +26,16 @@ RULES = load_rules()
 ESTATES = [BASE, *sorted((ROOT / "fixtures" / "estates").glob("*.jsonl"))]
 
 Records = tuple[snapshot.Record, ...]
-Outcomes = dict[tuple[str, str], Outcome]
+
+
+class Told(NamedTuple):
+    """An outcome, and the clusters, in lower case, that it was told of."""
+
+    outcome: Outcome
+    clusters: frozenset[str]
+
+
+Outcomes = dict[tuple[str, str], Told]
 
 FREE_KEYS = frozenset({"tags", "nodelabels", "userassignedidentities", "labels", "config"})
 """Objects whose keys are names that people choose."""
@@ -67,7 +76,10 @@ def outcomes(records: Sequence[snapshot.Record], rules: tuple[Rule, ...] = RULES
     findings = audit(Estate(snapshot.of(records)), rules)
     crashed = [finding.message for finding in findings for missing in finding.missing if missing.kind == "crashed"]
     assert not crashed
-    return {(finding.rule, finding.resource.lower()): finding.outcome for finding in findings}
+    return {
+        (finding.rule, finding.resource.lower()): Told(finding.outcome, frozenset(map(str.lower, finding.clusters)))
+        for finding in findings
+    }
 
 
 STILL_ON_EVIDENCE = {
@@ -173,12 +185,20 @@ STILL_ON_EVIDENCE = {
 
 
 def turned_to_pass(before: Outcomes, after: Outcomes, lost: Way) -> list[str]:
-    """What was no pass, and is one now that something is lost."""
+    """What was no pass, and is one now that something is lost.
+
+    Of what clusters share that may be the truth about those that are known to use it still, where the rule is unknown
+    about the one that may not be known to any more; a baseline carries such a failure on.
+    """
     at = "/".join(str(step) for step in lost)
+    unknown = {
+        (rule, one) for (rule, _), told in after.items() if told.outcome is Outcome.UNKNOWN for one in told.clusters
+    }
     return [
-        f"{rule} about {resource}: {before[rule, resource]} became pass"
-        for (rule, resource), outcome in after.items()
-        if outcome is Outcome.PASS and before.get((rule, resource), Outcome.PASS) is not Outcome.PASS
+        f"{rule} about {resource}: {was.outcome} became pass"
+        for (rule, resource), told in after.items()
+        if told.outcome is Outcome.PASS and (was := before.get((rule, resource), told)).outcome is not Outcome.PASS
+        if not any((rule, one) in unknown for one in was.clusters - told.clusters)
         if not any(rule == known and at.endswith(way) for known, way in STILL_ON_EVIDENCE)
     ]
 
@@ -384,7 +404,7 @@ def test_a_body_that_says_nothing_passes_nothing(body: Json) -> None:
     (cluster,) = [record for record in records_in(BASE) if is_a(record, "managedClusters")]
     assert isinstance(cluster, snapshot.Resource)
     found = outcomes([*others, msgspec.structs.replace(cluster, body=body)])
-    about = {key[0]: outcome for key, outcome in found.items() if key[1] == cluster.id.lower()}
+    about = {key[0]: told.outcome for key, told in found.items() if key[1] == cluster.id.lower()}
     assert about
     assert {rule for rule, outcome in about.items() if outcome is Outcome.PASS} <= READ_ELSEWHERE
 

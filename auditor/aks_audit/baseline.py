@@ -5,7 +5,7 @@ more, or its resource is gone from a scan that was whole and asked for as much a
 was not in scope or not asked is carried on. So no failure ends by not looking.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,7 +111,7 @@ class _Present:
     """What this scan says about the baseline's failures."""
 
     def __init__(self, findings: Sequence[Finding], known: Collection[str], before: Scan, now: Now) -> None:
-        self._current = {one.fingerprint: one.outcome for one in findings if one.fingerprint in known}
+        self._current = {one.fingerprint: one for one in findings if one.fingerprint in known}
         self._unknown = {
             (head.rule, cluster.lower())
             for head in heads(findings)
@@ -126,15 +126,25 @@ class _Present:
         current = self._current.get(old.fingerprint)
         if current is None:
             return self._absent(old)
-        if current is Outcome.FAIL:
+        if current.outcome is Outcome.FAIL:
             return None
-        return old if current is Outcome.UNKNOWN else _fixed(old, _DECIDED[current])
+        if current.outcome is Outcome.UNKNOWN or self._doubted(old, current.clusters):
+            return old
+        return _fixed(old, _DECIDED[current.outcome])
 
     def _absent(self, old: Finding) -> Fixed | Finding:
         if old.rule in self._now.disabled:
             return _fixed(old, "disabled")
-        doubted = any((old.rule, cluster.lower()) in self._unknown for cluster in old.clusters)
-        return _fixed(old, "gone") if self._whole and old.rule in self._now.asked and not doubted else old
+        seen = self._whole and old.rule in self._now.asked and not self._doubted(old, ())
+        return _fixed(old, "gone") if seen else old
+
+    def _doubted(self, old: Finding, told: Iterable[str]) -> bool:
+        """Whether the rule is unknown of a cluster that the failure concerned, other than those that it told of now.
+
+        What several clusters share may be well for those that are known to use it still, and was it not for another.
+        """
+        known = {cluster.lower() for cluster in told}
+        return any((old.rule, one.lower()) in self._unknown and one.lower() not in known for one in old.clusters)
 
 
 _DECIDED: Mapping[Outcome, FixedBy] = {Outcome.PASS: "pass", Outcome.NOT_APPLICABLE: "not-applicable"}

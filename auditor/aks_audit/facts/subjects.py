@@ -371,9 +371,7 @@ class Subjects:
             firewall = self._estate.resource(ClusterFirewall, firewall_id)
             firewall.uses = tuple(sorted(served))
             ours = {use.cluster for use in served}
-            near = _near(firewall)
-            lost = (one for one in unread if ours & set(one.clusters) or near is None or _is_in(near, one.id))
-            firewall.unread = tuple(dict.fromkeys(part for one in lost for part in one.missing))
+            firewall.unread = tuple(part for one in unread if ours & set(one.clusters) for part in one.missing)
             yield firewall
 
     def _of_several(self, kind: type[ClusterService | KubernetesObject]) -> Iterable[Subject | UnreadSubject]:
@@ -529,25 +527,6 @@ def _at_address(subnet: ClusterSubnet, address: str) -> list[str]:
         for subscription in sorted({parse(one).subscription for one in near}):
             estate.within(AzureFirewall, f"/subscriptions/{subscription}").whole()
     return found
-
-
-def _near(firewall: AzureFirewall) -> frozenset[str] | None:
-    """The networks, in lower case, from which routes may lead to a firewall; None where that cannot be told."""
-    if firewall.virtual_hub:
-        return None
-    own = frozenset(_networks_of(firewall))
-    try:
-        networks = [firewall.estate.resource(VirtualNetwork, one) for one in own]
-        peers = [peering.remote for network in networks for peering in network.peerings or ()]
-    except Unread:
-        return None
-    return own | {peer.id.lower() for peer in peers if peer}
-
-
-def _is_in(networks: frozenset[str], about: str) -> bool:
-    """Whether a subnet that was not read is in one of some networks; so may be all that is no subnet."""
-    read = parse(about)
-    return read.type.lower() != Subnet.TYPE.lower() or read.parent.lower() in networks
 
 
 def _networks_of(firewall: AzureFirewall) -> Iterator[str]:
