@@ -129,7 +129,14 @@ def by_coverage(start: Callable[[], Fuzz], seed: int, corpus: Path) -> int:
         return bytes(atheris.Mutate(data, most) if blind else mutate(data, fuzz.seeds, random))[:most]
 
     longest = 2 * max(len(data) for data in fuzz.seeds) + 10_000
-    bounds = [f"-seed={seed}", f"-max_len={longest}", "-timeout=86400", "-rss_limit_mb=0"]
+    bounds = [
+        f"-seed={seed}",
+        f"-max_len={longest}",
+        "-timeout=86400",
+        "-report_slow_units=86400",
+        "-rss_limit_mb=0",
+        f"-artifact_prefix={corpus}-",
+    ]
     atheris.Setup([sys.argv[0], *bounds, str(corpus)], one, custom_mutator=mutated)
     atheris.Fuzz()
     return fuzz.tell()
