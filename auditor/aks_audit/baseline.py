@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from aks_audit.errors import AuditError
-from aks_audit.findings import failed, heads, with_failures
+from aks_audit.findings import failed, gathered, heads, with_failures
 from aks_audit.report import SCHEMA_VERSION, Comparison, Fixed, FixedBy, Report, Scan
 from aks_audit.results import Finding, Outcome, Severity
 
@@ -51,12 +51,25 @@ def decode(data: bytes, path: str, remedy: str) -> Report:
         BaselineError: it is no report of aks-audit, or one of a later major version.
     """
     try:
-        report = msgspec.json.decode(data, type=Report)
+        report = _report(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BaselineError(f"{path}: is no report of aks-audit ({problem}); {remedy}") from None
     if report.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise BaselineError(f"{path}: is of schema {report.schema_version}, this is {SCHEMA_VERSION}; {remedy}")
     return report
+
+
+def _report(data: bytes) -> Report:
+    """A report, of whose findings there may be more than fit into the memory."""
+    parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    if "findings" not in parts:
+        return msgspec.json.decode(data, type=Report)  # which says what it is that lacks them
+    findings = msgspec.json.decode(parts["findings"], type=list[msgspec.Raw])
+    rest = msgspec.json.decode(msgspec.json.encode({**parts, "findings": ()}), type=Report)
+    return msgspec.structs.replace(rest, findings=gathered(map(_decoder.decode, findings)))
+
+
+_decoder = msgspec.json.Decoder(Finding)
 
 
 def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[Sequence[Finding], Comparison]:

@@ -67,7 +67,7 @@ def audit(estate: Estate, rules: Iterable[Rule]) -> Sequence[Finding]:
     """
     asked = sorted(rules, key=lambda rule: rule.id)
     subjects = Subjects(estate)
-    packing = Packing()
+    packing = Packing(rule.id for rule in asked)
     with _no_collections():
         left = {rule.subject: deque(subjects.of(rule.subject)) for rule in asked}
         del subjects

@@ -7,9 +7,10 @@ file without a name, which ends with the process.
 
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import BinaryIO, TypeAlias, overload
+from typing import TypeAlias, overload
 
 import msgspec
 
@@ -43,10 +44,33 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 _Item: TypeAlias = Head | Finding
 
 
+class _File:
+    """A file without a name, which ends with the last who holds it."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="aks-audit-")  # noqa: SIM115 - open as long as it is held
+        self.number = self._file.fileno()
+        weakref.finalize(self, self._file.close)
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Write at its end.
+
+        Raises:
+            NoRoomError: there is no room.
+        """
+        try:
+            self._file.writelines(pieces)
+            self._file.flush()
+        except OSError as problem:
+            where = tempfile.gettempdir()
+            told = f"{where}: findings cannot be kept there ({problem.strerror}); name a place with room by TMPDIR"
+            raise NoRoomError(told) from None
+
+
 class Packed(Sequence[Finding]):
     """Findings of which those that are no failures lie in a file; `missing` is all that they lack, each once."""
 
-    def __init__(self, items: Sequence[_Item], file: BinaryIO, missing: Iterable[Missing]) -> None:
+    def __init__(self, items: Sequence[_Item], file: _File, missing: Iterable[Missing]) -> None:
         self.items = items
         self.missing = tuple(missing)
         self._file = file
@@ -55,7 +79,7 @@ class Packed(Sequence[Finding]):
         return len(self.items)
 
     def __iter__(self) -> Iterator[Finding]:
-        read = _Window(self._file.fileno()).read
+        read = _Window(self._file).read
         for item in self.items:
             yield item if isinstance(item, Finding) else _decoder.decode(read(item.start, item.end))
 
@@ -71,7 +95,7 @@ class Packed(Sequence[Finding]):
 
     def encoded(self) -> Iterator[bytes]:
         """The JSON of each."""
-        read = _Window(self._file.fileno()).read
+        read = _Window(self._file).read
         for item in self.items:
             yield _encoder.encode(item) if isinstance(item, Finding) else bytes(read(item.start, item.end))
 
@@ -84,7 +108,7 @@ class Packed(Sequence[Finding]):
 class _Window:
     """A part of a file in memory, which moves on with what is read: findings are mostly read in the order of it."""
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: _File) -> None:
         self._file = file
         self._start = 0
         self._held = memoryview(b"")
@@ -92,38 +116,42 @@ class _Window:
     def read(self, start: int, end: int) -> memoryview:
         if not self._start <= start <= end <= self._start + len(self._held):
             self._start = start
-            self._held = memoryview(os.pread(self._file, max(_WINDOW, end - start), start))
+            self._held = memoryview(os.pread(self._file.number, max(_WINDOW, end - start), start))
         return self._held[start - self._start : end - self._start]
 
 
 class Packing:
     """Takes the findings of an audit in, rule by rule for one part of the estate after the other.
 
+    They come out in the order of `rules`, by id, and then in that in which others came.
+
     Raises:
         NoRoomError: there is no room for the file.
     """
 
-    def __init__(self) -> None:
-        self._of_rule: dict[str, list[_Item]] = {}
+    def __init__(self, rules: Iterable[str] = ()) -> None:
+        self._of_rule: dict[str, list[_Item]] = {rule: [] for rule in rules}
         self._count = 0
         self._missing: dict[Missing, None] = {}
-        self._file: BinaryIO | None = None
+        self._file: _File | None = None
         self._end = 0
 
     def add(self, findings: Sequence[Finding]) -> None:
         """Take in the findings of a rule."""
         if not findings:
             return
-        self._of_rule.setdefault(findings[0].rule, []).extend(self._packed(findings) if self._file else findings)
+        self._of_rule.setdefault(findings[0].rule, []).extend(
+            self._packed(findings, self._file) if self._file else findings
+        )
         self._count += len(findings)
         if self._file is None and self._count > MOST_IN_MEMORY:
-            self._file = tempfile.TemporaryFile(prefix="aks-audit-")  # noqa: SIM115 - open as long as the findings are
+            self._file = file = _File()
             self._of_rule = {
-                rule: self._packed([item for item in items if isinstance(item, Finding)])
+                rule: self._packed([item for item in items if isinstance(item, Finding)], file)
                 for rule, items in self._of_rule.items()
             }
 
-    def _packed(self, findings: Sequence[Finding]) -> list[_Item]:
+    def _packed(self, findings: Sequence[Finding], file: _File) -> list[_Item]:
         items: list[_Item] = []
         encoded: list[bytes] = []
         for one in findings:
@@ -134,23 +162,12 @@ class Packing:
             encoded.append(_encoder.encode(one))
             start, self._end = self._end, self._end + len(encoded[-1])
             items.append(Head(one.rule, one.clusters, one.outcome, one.severity, start, self._end))
-        self._write(encoded)
+        file.write(encoded)
         return items
 
-    def _write(self, encoded: Iterable[bytes]) -> None:
-        if self._file is None:
-            raise AssertionError("findings are packed into a file")
-        try:
-            self._file.writelines(encoded)
-            self._file.flush()
-        except OSError as problem:
-            where = tempfile.gettempdir()
-            told = f"{where}: findings cannot be kept there ({problem.strerror}); name a place with room by TMPDIR"
-            raise NoRoomError(told) from None
-
     def finish(self) -> Sequence[Finding]:
-        """The findings in order of rule, those of each as they came."""
-        items = [item for rule in sorted(self._of_rule) for item in self._of_rule[rule]]
+        """The findings, those of each rule as they came."""
+        items = [item for of_rule in self._of_rule.values() for item in of_rule]
         if self._file is None:
             return tuple(item for item in items if isinstance(item, Finding))
         return Packed(items, self._file, self._missing)

@@ -9,7 +9,7 @@ from aks_audit.commands import UsageError
 from aks_audit.progress import event, unobeyed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from aks_audit.progress import Progress
     from aks_audit.report import Report, Reporter
@@ -118,38 +118,48 @@ def deliver(
     reporters: list["Reporter"],
     output: Path | None,
     progress: "Progress",
-    keep: "Callable[[str, bytes], None] | None" = None,
+    keep: "Callable[[str, Iterable[bytes]], None] | None" = None,
 ) -> None:
     """Write the reports: files into the folder and to whom keeps them, the rest to standard output.
 
     Raises:
         ReportError: one could not be made; the others are written.
     """
-    from aks_audit.report import LongReporter, ReportError  # noqa: PLC0415
+    from aks_audit.report import ReportError  # noqa: PLC0415
     from aks_audit.snapshot import write_atomically  # noqa: PLC0415
 
     colour = colours()
     problems: list[ReportError] = []
     for reporter in sorted(reporters, key=lambda reporter: reporter.file_name is None):
-        if output and reporter.file_name and isinstance(reporter, LongReporter):
-            write_atomically(output / reporter.file_name, reporter.parts(document))
-            progress.note(f"wrote {output / reporter.file_name}")
-            continue
         try:
-            data = reporter.render(document, colour=colour and reporter.file_name is None)
+            pieces = _rendered(reporter, document, colour=colour and reporter.file_name is None)
         except ReportError as error:
             problems.append(error)
             continue
         if reporter.file_name is None:
-            print_lines(data)
+            print_lines(b"".join(pieces()))
             continue
         if keep:
-            keep(reporter.file_name, data)
+            keep(reporter.file_name, pieces())
         elif output is None:
-            print_bytes(data)
+            print_bytes(b"".join(pieces()))
         if output:
             path = output / reporter.file_name
-            write_atomically(path, data)
+            write_atomically(path, pieces())
             progress.note(event("wrote", f"wrote {path}", file=str(path)))
     for problem in problems:
         raise problem
+
+
+def _rendered(reporter: "Reporter", document: "Report", *, colour: bool) -> "Callable[[], Iterable[bytes]]":
+    """What gives a report piece by piece, as often as it is asked for.
+
+    Raises:
+        ReportError: it could not be made.
+    """
+    from aks_audit.report import LongReporter  # noqa: PLC0415
+
+    if isinstance(reporter, LongReporter):
+        return lambda: reporter.parts(document)
+    whole = (reporter.render(document, colour=colour),)
+    return lambda: whole

@@ -1,8 +1,8 @@
 """The run of an audit that a store keeps: its options, its baseline, its files, and what it ends."""
 
 import argparse
-import gzip
 import os
+import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from aks_audit.commands.options import seconds
 from aks_audit.progress import Progress, event, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from aks_audit.report import Report
@@ -165,13 +165,13 @@ class StoredRun:
         )
         return None
 
-    def add(self, name: str, data: bytes) -> None:
+    def add(self, name: str, pieces: "Iterable[bytes]") -> None:
         """Keep a report; the JSON one is compressed, without a time."""
         from aks_audit.store.runs import REPORT  # noqa: PLC0415
 
         if f"{name}.gz" == REPORT:
-            name, data = REPORT, gzip.compress(data, compresslevel=6, mtime=0)
-        self._draft.add(name, data)
+            name, pieces = REPORT, _gzipped(pieces)
+        self._draft.add(name, b"".join(pieces))
 
     def finish(self, recorded: "Snapshot", document: "Report", code: int) -> "Run":
         """Keep what was read, and the JSON report in any case; then the run is there, and older ones may end."""
@@ -183,7 +183,7 @@ class StoredRun:
 
         self._draft.add(SNAPSHOT, _encoded(recorded))
         if REPORT not in self._draft.names:
-            self.add(REPORTER.file_name, REPORTER.render(document))
+            self.add(REPORTER.file_name, REPORTER.parts(document))
         manifest = Manifest(
             schema=SCHEMA,
             scope=self.place.scope,
@@ -267,6 +267,13 @@ def report_of(store: "Store", run: "Run") -> "Report":
     return decode(unpacked(fetch(store, run, REPORT), path), path, "delete that run")
 
 
+def _gzipped(pieces: "Iterable[bytes]") -> "Iterator[bytes]":
+    """A file compressed without a time or name, piece by piece."""
+    packer = zlib.compressobj(level=6, wbits=31)
+    yield from map(packer.compress, pieces)
+    yield packer.flush()
+
+
 def _encoded(recorded: "Snapshot") -> bytes:
     """What was read as one snapshot file, whose headers say how many records follow."""
     import msgspec  # noqa: PLC0415
@@ -279,7 +286,7 @@ def _encoded(recorded: "Snapshot") -> bytes:
         msgspec.structs.replace(header, documents=0 if place else follow)
         for place, header in enumerate(recorded.headers)
     ]
-    return gzip.compress(encode([*headers, *recorded.listings, *gaps, *resources]), compresslevel=6, mtime=0)
+    return b"".join(_gzipped([encode([*headers, *recorded.listings, *gaps, *resources])]))
 
 
 def _rfc3339(time: "datetime") -> str:
