@@ -166,6 +166,15 @@ def test_without_a_terminal_it_is_plain_lines_and_one_every_ten_seconds(capsys: 
     ]
 
 
+def test_where_nothing_is_read_it_says_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = Progress(clock=clock.read)
+    progress.enter("auditing")
+    clock.now += 12
+    progress.beat()
+    assert capsys.readouterr().err == "aks-audit: auditing, 12 s\n"
+
+
 def test_the_line_every_ten_seconds_has_its_numbers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     progress = Progress(form="json", clock=clock.read)

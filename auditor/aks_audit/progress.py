@@ -178,7 +178,9 @@ class Progress:
         now = self._clock()
         if not self._line and (now - self._said >= BETWEEN_LINES or now - self._beaten >= BETWEEN_HEARTBEATS):
             self._beaten = now
-            self._say("info", Event(self.counted, "heartbeat", self.state))
+            counts = self._calls or self._resources
+            far = self.counted if counts else f"{self._phase}, {now - self._started:.0f} s"
+            self._say("info", Event(far, "heartbeat", self.state))
 
     @property
     def state(self) -> dict[str, str | float]:
