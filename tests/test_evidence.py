@@ -119,6 +119,6 @@ def test_what_differs_in_case_alone_is_one_file_but_inside_clusters() -> None:
 
 def test_a_body_is_printed_with_sorted_keys() -> None:
     body = {"b": 1, "a": {"d": [], "c": "ü"}}
-    assert Document(CLUSTER, ManagedCluster.TYPE, lambda: body).printed() == (
+    assert Document(CLUSTER, ManagedCluster.TYPE, lambda _: body).printed() == (
         '{\n  "a": {\n    "c": "ü",\n    "d": []\n  },\n  "b": 1\n}\n'
     )

@@ -48,7 +48,6 @@ T = TypeVar("T")
 TARGETS = ("internet", "mcr.microsoft.com:443")
 """Where the ways out lead: to a host that nothing names, and to the registry that every node must reach."""
 
-_CLUSTERS_AT_ONCE = 50
 _MOST_NAMESPACES = 40
 """How many namespaces a matrix shows."""
 
@@ -68,8 +67,7 @@ def pictures(estate: Estate) -> tuple[ClusterPicture, ...]:
     drawn: list[ClusterPicture] = []
     for cluster in estate.every(ManagedCluster):
         drawn.append(picture(cluster))
-        if not len(drawn) % _CLUSTERS_AT_ONCE:
-            estate.forget()
+        estate.ease()
     return tuple(drawn)
 
 

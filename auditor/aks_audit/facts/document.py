@@ -2,15 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from aks_audit.facts.resource_id import fold
 from aks_audit.results import Index, Location, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_TEXT = 200
 """How many characters of a line a place shows."""
@@ -30,7 +32,7 @@ class Document:
         self,
         resource_id: str,
         kind: str,
-        load: Callable[[], dict[str, Any]],
+        load: "Callable[[Document], dict[str, Any]]",
         location: Location | None = None,
         index: tuple[Index | None, str | None] = (None, None),
     ) -> None:
@@ -51,7 +53,7 @@ class Document:
     def body(self) -> dict[str, Any]:
         """The body as on the wire; it is read when it is first asked for."""
         if self._body is None:
-            self._body = self._load()
+            self._body = self._load(self)
         return self._body
 
     @property
@@ -84,12 +86,11 @@ class Document:
 
     def forget(self) -> None:
         """Let go of what can be had again."""
-        if self._body is not None:
-            self._body = None
-            self._printed = ""
-            self._places = {}
-            for view in self.views.values():
-                view.read_fields = None
+        self._body = None
+        self._printed = ""
+        self._places = {}
+        for view in self.views.values():
+            view.read_fields = None
 
     def printed(self) -> str:
         """The body printed with two spaces and sorted keys: the file that `place` counts the lines of."""

@@ -28,6 +28,9 @@ _BY_NAME = {
 }
 """Why a type inside clusters is not there that is read only where it is asked for by name."""
 
+_MOST_BODIES = 10_000
+"""How many bodies are let be in memory while the estate is looked through; they take some 10 kB each."""
+
 R = TypeVar("R", bound=AzureResource)
 T = TypeVar("T")
 
@@ -42,6 +45,7 @@ class Estate:
             self._listed.setdefault(listing.type.lower(), set()).add(listing.scope.lower().rstrip("/"))
         self._entered = {scope for kind, where in self._listed.items() if "/" not in kind for scope in where}
         self._documents: dict[str, Document] = {}
+        self._loaded: list[Document] = []
         self.as_of = snapshot.finished
         contradictory = [gap for records in _by_id(snapshot).values() for gap in self._add(records)]
         self._gaps = Gaps([*(gap for gap, _ in snapshot.gaps), *contradictory])
@@ -163,14 +167,20 @@ class Estate:
             parent = parse(parent).parent
         return None
 
+    def ease(self) -> None:
+        """Let go of bodies and what was worked out about them, where there are many in memory."""
+        if len(self._loaded) >= _MOST_BODIES:
+            self.forget()
+
     def forget(self) -> None:
-        """Let go of what was worked out about single resources; it is worked out again where it is asked for."""
+        """Let go of bodies and what was worked out about them; it is worked out again where it is asked for."""
         self._holdings.clear()
         self._holders.clear()
         self._interface_groups.clear()
         self._once = {key: found for key, found in self._once.items() if not key[1]}
-        for document in self._documents.values():
+        for document in self._loaded:
             document.forget()
+        self._loaded.clear()
 
     def gap_location(self, resource_id: str) -> Location | None:
         """The line of the snapshot that says why a resource was not read, if one does."""
@@ -178,7 +188,7 @@ class Estate:
 
     def _add(self, records: list[Entry]) -> Iterator[Gap]:
         """Take in the records of one id; gaps, where they contradict each other."""
-        latest = [_document(entry) for entry in _latest(records)]
+        latest = [self._document(entry) for entry in _latest(records)]
         document = latest[0]
         bodies = set(map(_content, latest)) if len(latest) > 1 else {b""}
         own = parse(document.id).type
@@ -199,6 +209,15 @@ class Estate:
         if found is None:
             found = document.views[kind] = kind(self, document)
         return found
+
+    def _document(self, entry: Entry) -> Document:
+        index = (GRAPH, entry.read) if entry.source == GRAPH else (None, None)
+
+        def load(document: Document) -> dict[str, Any]:
+            self._loaded.append(document)
+            return entry.unpack().body
+
+        return Document(entry.id, entry.type, load, entry.location, index)
 
     def _inline_subnet(self, kind: type[R], subnet_id: str) -> R | None:
         parsed = parse(subnet_id)
@@ -260,11 +279,6 @@ def _by_id(snapshot: Snapshot) -> dict[str, list[Entry]]:
     for entry in snapshot.entries:
         grouped.setdefault(fold(entry.id), []).append(entry)
     return grouped
-
-
-def _document(entry: Entry) -> Document:
-    index = (GRAPH, entry.read) if entry.source == GRAPH else (None, None)
-    return Document(entry.id, entry.type, lambda: entry.unpack().body, entry.location, index)
 
 
 def _missing(gap: Gap) -> Missing:

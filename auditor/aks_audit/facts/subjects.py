@@ -450,7 +450,9 @@ class Subjects:
 
 
 def _clusters(estate: Estate) -> Iterator[ManagedCluster | UnreadSubject]:
-    yield from estate.every(ManagedCluster)
+    for cluster in estate.every(ManagedCluster):
+        yield cluster
+        estate.ease()
     for missing in estate.gaps(ManagedCluster):
         yield UnreadSubject(missing.what, (missing.what,), (missing,))
 
