@@ -28,7 +28,7 @@ _BY_NAME = {
 }
 """Why a type inside clusters is not there that is read only where it is asked for by name."""
 
-_MOST_BODIES = 10_000
+_MOST_BODIES = 1_000
 """How many bodies are let be in memory while the estate is looked through; they take some 10 kB each."""
 
 R = TypeVar("R", bound=AzureResource)
