@@ -61,24 +61,21 @@ def test_the_linter_has_nothing_to_say_of_the_dockerfile() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_image_runs_as_a_numbered_user_without_a_shell_and_tells_what_it_is() -> None:
+def test_the_image_runs_as_a_numbered_user_and_tells_what_it_is() -> None:
     _, image = stages()
     assert named(image, "FROM") == ["${RUNTIME}"]
-    assert "distroless" in pairs(named(steps(), "ARG"))["RUNTIME"]
     assert named(image, "USER") == ["65532:65532"]
     assert not named(image, "RUN")
     assert named(image, "HEALTHCHECK") == ["NONE"]
-    assert json.loads(named(image, "ENTRYPOINT")[0]) == ["/usr/bin/python3", "-P", "-m", "aks_audit"]
+    assert json.loads(named(image, "ENTRYPOINT")[0]) == ["python3", "-P", "-m", "aks_audit"]
     labels = pairs(named(image, "LABEL"))
     assert labels["org.opencontainers.image.version"] == "${VERSION}"
     assert pairs(named(image, "ARG"))["VERSION"] == __version__
 
 
-def test_the_builders_python_is_the_one_of_the_runtimes_debian() -> None:
+def test_the_builders_python_is_the_runtimes() -> None:
     arguments = pairs(named(steps(), "ARG"))
-    assert "python:3.13-" in arguments["BUILDER"]
-    assert "trixie" in arguments["BUILDER"]  # Debian 13, whose Python is 3.13
-    assert "debian13" in arguments["RUNTIME"]
+    assert arguments["BUILDER"] == arguments["RUNTIME"]
 
 
 def test_the_builder_is_given_what_is_copied_and_nothing_else() -> None:
