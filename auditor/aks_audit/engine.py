@@ -1,10 +1,8 @@
 """Asks every rule about every subject, and turns what cannot be read into the outcome unknown."""
 
-import gc
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,6 +11,7 @@ from aks_audit.errors import AuditError
 from aks_audit.facts import Estate, ManagedCluster, Subject, Subjects, Unread, UnreadSubject
 from aks_audit.facts.document import evidence_path
 from aks_audit.findings import Packing
+from aks_audit.garbage import no_collections
 from aks_audit.installed import brought
 from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Remediation, Verdict
 from aks_audit.rule import Rule, undecided
@@ -68,7 +67,7 @@ def audit(estate: Estate, rules: Iterable[Rule]) -> Sequence[Finding]:
     asked = sorted(rules, key=lambda rule: rule.id)
     subjects = Subjects(estate)
     packing = Packing(rule.id for rule in asked)
-    with _no_collections():
+    with no_collections():
         left = {rule.subject: deque(subjects.of(rule.subject)) for rule in asked}
         del subjects
         estate.forget()
@@ -93,18 +92,6 @@ def _up_to(end: str | None, subjects: deque[_Asked]) -> list[_Asked]:
     while subjects and (end is None or subjects[0].id.lower() < end):
         found.append(subjects.popleft())
     return found
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Let Python not look for cycles: facts and findings hold none, and an audit makes nothing else in numbers."""
-    usual = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if usual:
-            gc.enable()
 
 
 def ask(rule: Rule, subject: Subject) -> Verdict:

@@ -10,6 +10,7 @@ from aks_audit.commands.live import is_recorded, print_plan, read_whole, refuse_
 from aks_audit.commands.operating import add_operating, operated
 from aks_audit.commands.options import add_command, add_estate, add_rules, add_shard
 from aks_audit.commands.output import DEFAULT_FILES, FORMATS, deliver, must_hold, must_take_files, reporters_of
+from aks_audit.garbage import no_collections
 from aks_audit.progress import Progress, one_line
 
 if TYPE_CHECKING:
@@ -177,17 +178,18 @@ def _audit(  # noqa: PLR0913, PLR0917 - what there is by then
 
     wish = _wish(arguments, run)
     recorded = read()
-    progress.enter("auditing")
-    document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
-    _warn_of_decisions(document, progress)
-    whole = read_whole(document, recorded, shard=getattr(arguments, "shard", None) is not None)
-    code = _exit_code(document, wish, arguments.fail_on, whole=whole)
-    progress.enter("reporting")
-    with stored.kept(run, recorded, document, code):
-        deliver(document, reporters, arguments.output, progress, run.add if run else None)
-    if arguments.evidence:
-        _write_evidence(arguments.evidence, document, recorded, progress)
-    return teller.tell(document, wish.before, code, run)
+    with no_collections():
+        progress.enter("auditing")
+        document = _with_sources(scan(recorded, wish), recorded, wish, arguments.source_root, progress)
+        _warn_of_decisions(document, progress)
+        whole = read_whole(document, recorded, shard=getattr(arguments, "shard", None) is not None)
+        code = _exit_code(document, wish, arguments.fail_on, whole=whole)
+        progress.enter("reporting")
+        with stored.kept(run, recorded, document, code):
+            deliver(document, reporters, arguments.output, progress, run.add if run else None)
+        if arguments.evidence:
+            _write_evidence(arguments.evidence, document, recorded, progress)
+        return teller.tell(document, wish.before, code, run)
 
 
 def _must_know_what_is_new(arguments: argparse.Namespace) -> None:
