@@ -1,4 +1,4 @@
-"""When Python looks for garbage: cycles of objects. What an audit makes, facts, findings and reports, holds none."""
+"""When Python looks for garbage: cycles of objects. An audit makes few, and they are as large as its estate."""
 
 import gc
 from collections.abc import Iterator
@@ -7,12 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collections() -> Iterator[None]:
-    """Let Python not look for cycles, then or later, among what is made; in a million objects that takes long."""
+    """Let Python not look for cycles meanwhile; among a million objects that takes longer than to make them."""
     usual = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if usual:
-            gc.freeze()
             gc.enable()
