@@ -13,7 +13,7 @@ import recorded_clusters
 from aks_audit import snapshot
 from aks_audit.facts import Estate, ManagedCluster
 from aks_audit.picture import ClusterPicture
-from aks_audit.pictures import pictures
+from aks_audit.pictures import picture
 from aks_audit.reach import Question, ask
 from aks_audit_reports.html.drawing import drawing
 from mutations import RETYPED, Mutation, keys
@@ -37,6 +37,11 @@ def without(kept: Records, *types: str) -> Records:
     lost = {kind.lower() for kind in types}
     resources = (snapshot.Resource, snapshot.Listing)
     return tuple(one for one in kept if not (isinstance(one, resources) and one.type.lower() in lost))
+
+
+def pictures(estate: Estate) -> tuple[ClusterPicture, ...]:
+    """The pictures of all clusters of an estate."""
+    return tuple(map(picture, estate.every(ManagedCluster)))
 
 
 def drawn(kept: Records, cluster: str) -> ClusterPicture:

@@ -21,10 +21,11 @@ class _Failed:
 
     def add(self, finding: Finding) -> None:
         """Add a failure. One about an object in a cluster is not about the cluster."""
-        self.by_resource[finding.resource.lower()] = finding
-        for cluster in finding.clusters:
-            if not finding.resource.lower().startswith(f"{cluster}/api".lower()):
-                self.by_cluster.setdefault(cluster.lower(), []).append(finding)
+        resource = finding.resource.lower()
+        self.by_resource[resource] = finding
+        for cluster in map(str.lower, finding.clusters):
+            if not resource.startswith(f"{cluster}/api"):
+                self.by_cluster.setdefault(cluster, []).append(finding)
 
 
 def traced(findings: Sequence[Finding], rules: Iterable[RuleText]) -> Sequence[Finding]:
@@ -34,9 +35,10 @@ def traced(findings: Sequence[Finding], rules: Iterable[RuleText]) -> Sequence[F
     two rules ask about different things, about Azure's side of the same clusters, each of them.
     """
     texts = {rule.id: rule for rule in rules}
+    followed = {rule for text in texts.values() for rule in text.follows}
     open_failures: dict[str, _Failed] = {}
     for failure in failed(findings):
-        if failure.exception is None:
+        if failure.rule in followed and failure.exception is None:
             open_failures.setdefault(failure.rule, _Failed()).add(failure)
 
     def with_causes(failure: Finding) -> Finding:

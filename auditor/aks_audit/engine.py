@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ from aks_audit.facts.document import evidence_path
 from aks_audit.findings import Packing
 from aks_audit.garbage import no_collections
 from aks_audit.installed import brought
-from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Remediation, Verdict
+from aks_audit.results import Evidence, Finding, Location, Missing, Outcome, Place, Verdict
 from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
@@ -55,11 +55,13 @@ def merged(brought: Iterable[tuple[str, Iterable[Rule]]]) -> tuple[Rule, ...]:
     return tuple(sorted(found.values(), key=lambda rule: rule.id))
 
 
-def audit(estate: Estate, rules: Iterable[Rule]) -> Sequence[Finding]:
+def audit(
+    estate: Estate, rules: Iterable[Rule], beside: Callable[[ManagedCluster], None] | None = None
+) -> Sequence[Finding]:
     """Ask each rule about each of its subjects, in order of rule and resource.
 
     A part of the estate is asked about by every rule before the next is, so that what is worked out about one cluster
-    need not be kept until all of them are done.
+    need not be kept until all of them are done. `beside` is called with each cluster, in order of id, while it is kept.
 
     Raises:
         NoRoomError: the findings are too many for the memory, and there is no room for them in a file.
@@ -71,19 +73,22 @@ def audit(estate: Estate, rules: Iterable[Rule]) -> Sequence[Finding]:
         left = {rule.subject: deque(subjects.of(rule.subject)) for rule in asked}
         del subjects
         estate.forget()
-        for end in _ends(estate):
+        for clusters, end in _parts(estate.every(ManagedCluster)):
             now = {kind: _up_to(end, of_kind) for kind, of_kind in left.items()}
             for rule in asked:
                 packing.add([_finding(estate, rule, subject) for subject in now[rule.subject]])
+            if beside:
+                for cluster in clusters:
+                    beside(cluster)
             estate.forget()
     return packing.finish()
 
 
-def _ends(estate: Estate) -> Iterator[str | None]:
-    """Where parts of an estate end, by ids in lower case, each with some of the clusters; None for its very end."""
-    clusters = sorted(cluster.id.lower() for cluster in estate.every(ManagedCluster))
-    yield from clusters[_CLUSTERS_AT_ONCE::_CLUSTERS_AT_ONCE]
-    yield None
+def _parts(clusters: Sequence[ManagedCluster]) -> Iterator[tuple[Sequence[ManagedCluster], str | None]]:
+    """Some of the clusters at a time, and the id in lower case at which their part of an estate ends, if it does."""
+    for start in range(0, max(1, len(clusters)), _CLUSTERS_AT_ONCE):
+        end = start + _CLUSTERS_AT_ONCE
+        yield clusters[start:end], clusters[end].id.lower() if end < len(clusters) else None
 
 
 def _up_to(end: str | None, subjects: deque[_Asked]) -> list[_Asked]:
@@ -112,33 +117,30 @@ def _verdict(answer: object) -> Verdict:
 
 
 def _finding(estate: Estate, rule: Rule, subject: Subject | UnreadSubject) -> Finding:
+    text, resource, remediation = rule.text, subject.id, None
     if isinstance(subject, UnreadSubject):
         reason = "; ".join(missing.reason for missing in subject.missing)
         verdict = undecided(reason, missing=subject.missing)
     else:
         verdict = ask(rule, subject)
-    place, location = _where(estate, subject.id, verdict.evidence)
+        if verdict.outcome is Outcome.FAIL:
+            remediation = rule.remediation(subject.labels)
+    place, location = _where(estate, resource, verdict.evidence)
     return Finding(
-        rule=rule.id,
-        resource=subject.id,
+        rule=text.id,
+        resource=resource,
         clusters=tuple(subject.clusters),
         outcome=verdict.outcome,
-        severity=verdict.severity or rule.text.severity,
+        severity=verdict.severity or text.severity,
         message=verdict.message,
         evidence=verdict.evidence,
-        remediation=_remediation(rule, subject, verdict),
-        missing=_missing(subject.id, verdict),
+        remediation=remediation,
+        missing=_missing(resource, verdict),
         location=location,
         place=place,
-        fingerprint=fingerprint(rule.id, subject.id),
+        fingerprint=fingerprint(text.id, resource),
         due=verdict.due,
     )
-
-
-def _remediation(rule: Rule, subject: Subject | UnreadSubject, verdict: Verdict) -> Remediation | None:
-    if isinstance(subject, UnreadSubject) or verdict.outcome is not Outcome.FAIL:
-        return None
-    return rule.remediation(subject.labels)
 
 
 def _missing(subject_id: str, verdict: Verdict) -> tuple[Missing, ...]:

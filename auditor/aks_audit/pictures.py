@@ -12,7 +12,6 @@ from aks_audit import path, reach
 from aks_audit.facts import (
     AgentPool,
     AzureResource,
-    Estate,
     FrontendIPConfiguration,
     Link,
     LoadBalancer,
@@ -60,15 +59,6 @@ _OF_THE_SERVER = (
     "/properties/privateFQDN",
     "/properties/fqdn",
 )
-
-
-def pictures(estate: Estate) -> tuple[ClusterPicture, ...]:
-    """The picture of every cluster that was read, in order of id."""
-    drawn: list[ClusterPicture] = []
-    for cluster in estate.every(ManagedCluster):
-        drawn.append(picture(cluster))
-        estate.ease()
-    return tuple(drawn)
 
 
 def picture(cluster: ManagedCluster) -> ClusterPicture:

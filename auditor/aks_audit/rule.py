@@ -149,6 +149,8 @@ def each(items: Iterable[T], judge: Callable[[T], Verdict]) -> Verdict:
     verdicts = [_judged(item, judge) for item in items]
     if not verdicts:
         return not_applicable("There is nothing to judge")
+    if len(verdicts) == 1:
+        return verdicts[0]
     outcome = min({verdict.outcome for verdict in verdicts}, key=_WORST_FIRST.index)
     worst = [verdict for verdict in verdicts if verdict.outcome is outcome]
     severities = [verdict.severity for verdict in worst if verdict.severity]

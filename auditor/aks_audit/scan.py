@@ -12,7 +12,7 @@ from aks_audit.checklist import Checklist, choose, load_checklists
 from aks_audit.config import Config
 from aks_audit.facts import Estate
 from aks_audit.fixes import fixes
-from aks_audit.pictures import pictures
+from aks_audit.pictures import picture
 from aks_audit.report import PipelineRun, Report
 from aks_audit.rule import Rule
 from aks_audit.score import everything
@@ -52,7 +52,8 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         wanted = {*wish.named, *(rule for checklist in checklists for item in checklist.item for rule in item.rules)}
         rules = tuple(rule for rule in rules if rule.id in wanted)
     estate = Estate(recorded)
-    found = engine.audit(estate, rules)
+    pictures = []
+    found = engine.audit(estate, rules, lambda cluster: pictures.append(picture(cluster)))
     decided, policy = exceptions.decide(found, wish.config, ids, wish.today)
     findings = traced(decided, [rule.text for rule in rules])
     made = report.build(recorded, rules, findings, checklists)
@@ -62,7 +63,7 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
         policy=policy,
         fixes=fixes(made.failures(), made.rules),
         pipeline=wish.pipeline,
-        pictures=pictures(estate),
+        pictures=tuple(pictures),
     )
     if wish.before is None:
         return made

@@ -4,7 +4,7 @@ import hashlib
 import re
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,20 @@ class Document:
     `index` is what the body was read from and when, where that was not the resource itself.
     """
 
-    __slots__ = ("_body", "_load", "_names", "_path", "_places", "_printed", "id", "index", "location", "type", "views")
+    __slots__ = (
+        "_body",
+        "_lines",
+        "_load",
+        "_names",
+        "_path",
+        "_places",
+        "_printed",
+        "id",
+        "index",
+        "location",
+        "type",
+        "views",
+    )
 
     def __init__(
         self,
@@ -48,6 +61,7 @@ class Document:
         self._names: frozenset[str] | Literal[False] | None = False
         self._printed = ""
         self._places: dict[str, Place] = {}
+        self._lines: dict[str, _Line] = {}
 
     @property
     def body(self) -> dict[str, Any]:
@@ -80,17 +94,30 @@ class Document:
 
     def _place(self, pointer: str) -> Place:
         printed = self.printed()
-        start = _start_of(self.body, pointer, printed)
-        text = printed[start : printed.index("\n", start)].strip()
-        return Place(path=self._path, line=printed.count("\n", 0, start) + 1, text=text[:LONGEST_TEXT])
+        found = self._line(pointer)
+        text = printed[found.start : printed.index("\n", found.start)].strip()
+        return Place(path=self._path, line=found.number, text=text[:LONGEST_TEXT])
+
+    def _line(self, pointer: str) -> "_Line":
+        """Where what a pointer names stands in the body as printed, or the nearest object around it.
+
+        What is inside an object or list stands below it, two spaces further in than itself, and nothing else does.
+        """
+        if not pointer:
+            return _Line(0, 1, self.body)
+        if pointer not in self._lines:
+            around, _, part = pointer.rpartition("/")
+            self._lines[pointer] = self._line(around).below(part, "\n" + "  " * pointer.count("/"), self.printed())
+        return self._lines[pointer]
 
     def forget(self) -> None:
         """Let go of what can be had again."""
         self._body = None
         self._printed = ""
         self._places = {}
+        self._lines = {}
         for view in self.views.values():
-            view.read_fields = None
+            view.memory = None
 
     def printed(self) -> str:
         """The body printed with two spaces and sorted keys: the file that `place` counts the lines of."""
@@ -99,6 +126,34 @@ class Document:
             self._printed = msgspec.json.format(encoded, indent=2).decode() + "\n"
             self._path = evidence_path(self.id)
         return self._printed
+
+
+class _Line(NamedTuple):
+    """Where a line of a printed body begins, its number from 1, and the value that begins there."""
+
+    start: int
+    number: int
+    value: object
+
+    def below(self, part: str, indent: str, printed: str) -> "_Line":
+        """The line of a part of the value, by a step of a pointer; where there is none, this line and nothing."""
+        name, value = part.replace("~1", "/").replace("~0", "~"), self.value
+        if isinstance(value, dict) and name in value:
+            start = printed.index(f"{indent}{_written(name)}:", self.start) + 1
+            value = value[name]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            items = re.compile(indent + r"[^ \]}]").finditer(printed, self.start)
+            start = next(islice(items, int(part), None)).start() + 1
+            value = value[int(part)]
+        else:
+            return self._replace(value=None)
+        return _Line(start, self.number + printed.count("\n", self.start, start), value)
+
+
+@lru_cache(maxsize=8192)
+def _written(key: str) -> str:
+    """A key as JSON."""
+    return msgspec.json.encode(key).decode()
 
 
 def evidence_path(resource_id: str) -> str:
@@ -151,24 +206,3 @@ def _has_twins(value: object) -> bool:
     if isinstance(value, dict):
         return len({key.lower() for key in value}) < len(value) or any(map(_has_twins, value.values()))
     return isinstance(value, list) and any(map(_has_twins, value))
-
-
-def _start_of(value: object, pointer: str, printed: str) -> int:
-    """Where the line begins, in the body as printed, of what a pointer names, or of the nearest object around it.
-
-    What is inside an object or list stands below it, two spaces further in than itself, and nothing else does.
-    """
-    start, indent = 0, "\n"
-    for part in pointer.split("/")[1:]:
-        indent += "  "
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and name in value:
-            start = printed.index(f"{indent}{msgspec.json.encode(name).decode()}:", start) + 1
-            value = value[name]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            items = re.compile(indent + r"[^ \]}]").finditer(printed, start)
-            start = next(islice(items, int(part), None)).start() + 1
-            value = value[int(part)]
-        else:
-            break
-    return start

@@ -47,11 +47,12 @@ class Gaps:
         wanted = wanted.lower()
         itself = parse(about).type.lower() == wanted
         by_id = self._by_id if itself or "/" in wanted else self._of_inside
-        there = [gap for kind, gap in by_id.get(_key(about), ()) if itself or _covers(kind, wanted)]
-        if not there:
-            found = [by_id.get(scope, ()) for scope in _around(about)]
-            there = [gap for gaps in found for kind, gap in gaps if _covers(kind, wanted)]
-        return max(there, key=lambda gap: (len(gap.id), gap.reason), default=None)
+        for place, scope in enumerate(_around(about)):
+            if scope in by_id:
+                there = [gap for kind, gap in by_id[scope] if (itself and not place) or _covers(kind, wanted)]
+                if there:
+                    return max(there, key=lambda gap: (len(gap.id), gap.reason))
+        return None
 
 
 def type_of(gap: Gap) -> str:

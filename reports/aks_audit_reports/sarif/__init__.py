@@ -26,6 +26,9 @@ from aks_audit_reports.sarif.convert import convert
 from aks_audit_reports.sarif.profile import Profile
 from aks_audit_reports.sarif.selection import select
 
+_QUICK, _BEST = 1, 9
+"""Levels of gzip; what fits by the first, as nearly all does, need not wait for the second."""
+
 
 class SarifReporter:
     """Writes a SARIF file: the open failures, most severe first, as many of them as its reader takes."""
@@ -50,7 +53,9 @@ class SarifReporter:
 
     def _fits(self, data: bytes) -> bool:
         most = self._profile.most_bytes
-        return most is None or len(data) <= most or len(gzip.compress(data)) <= most
+        if most is None or len(data) <= most:
+            return True
+        return any(len(gzip.compress(data, level)) <= most for level in (_QUICK, _BEST))
 
 
 REPORTER = SarifReporter(profile.GITHUB)
