@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from aks_audit.errors import AuditError
-from aks_audit.findings import failed, gathered, heads, with_failures
+from aks_audit.findings import failed, gathered, told, with_failures
 from aks_audit.report import SCHEMA_VERSION, Comparison, Fixed, FixedBy, Report, Scan
 from aks_audit.results import Finding, Outcome, Severity
 
@@ -126,10 +126,10 @@ class _Present:
     def __init__(self, findings: Sequence[Finding], known: Collection[str], before: Scan, now: Now) -> None:
         self._current = {one.fingerprint: one for one in findings if one.fingerprint in known}
         self._unknown = {
-            (head.rule, cluster.lower())
-            for head in heads(findings)
-            if head.outcome is Outcome.UNKNOWN
-            for cluster in head.clusters
+            (rule, cluster.lower())
+            for rule, clusters, outcome in told(findings)
+            if outcome is Outcome.UNKNOWN
+            for cluster in clusters
         }
         self._now = now
         self._whole = now.scan.complete and as_much(before, now.scan)

@@ -18,7 +18,7 @@ from aks_audit.rule import Rule, undecided
 
 ENTRY_POINTS = "aks_audit.rules"
 
-_CLUSTERS_AT_ONCE = 50
+_CLUSTERS_AT_ONCE = 25
 
 _Asked: TypeAlias = Subject | UnreadSubject
 

@@ -1,26 +1,30 @@
 """The findings of an audit, however many there are.
 
 Of a fleet there are hundreds of thousands, and what is asked of most of them is whose they are and how they came out.
-So failures, which people act on, stay in memory as they are; of the others a head does, and the rest lies as JSON in a
+So failures, which people act on, stay in memory as they are; of the others that does, and the rest lies as JSON in a
 file without a name, which ends with the process.
 """
 
 import os
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from typing import TypeAlias, overload
 
 import msgspec
 
 from aks_audit.errors import AuditError
-from aks_audit.results import Finding, Missing, Outcome, Severity
+from aks_audit.results import Finding, Missing, Outcome
 
 MOST_IN_MEMORY = 20_000
 """How many findings are kept in memory whole."""
 
-_WINDOW = 1 << 20
+_WINDOW = 1 << 16
+
+Told: TypeAlias = tuple[str, tuple[str, ...], Outcome]
+"""The rule of a finding, the clusters that it concerns, and its outcome."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Finding)
@@ -28,20 +32,6 @@ _decoder = msgspec.json.Decoder(Finding)
 
 class NoRoomError(AuditError):
     """The temporary file that findings are kept in cannot be written."""
-
-
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """Whose a finding is and how it came out, and from where to where the whole of it stands in the file."""
-
-    rule: str
-    clusters: tuple[str, ...]
-    outcome: Outcome
-    severity: Severity
-    start: int
-    end: int
-
-
-_Item: TypeAlias = Head | Finding
 
 
 class _File:
@@ -67,21 +57,51 @@ class _File:
             raise NoRoomError(told) from None
 
 
-class Packed(Sequence[Finding]):
-    """Findings of which those that are no failures lie in a file; `missing` is all that they lack, each once."""
+class _Table:
+    """What is asked of most findings, a row each as they came; those that are no failures are whole in its file."""
 
-    def __init__(self, items: Sequence[_Item], file: _File, missing: Iterable[Missing]) -> None:
-        self.items = items
+    def __init__(self) -> None:
+        self.file = _File()
+        self.rules: list[str] = []
+        self.clusters: list[tuple[str, ...]] = []
+        self.outcomes: list[Outcome] = []
+        self.starts = array("Q", [0])
+        self._same: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Take in findings; failures are for others to keep."""
+        pieces: list[bytes] = []
+        end = self.starts[-1]
+        for one in findings:
+            self.rules.append(one.rule)
+            self.clusters.append(self._same.setdefault(one.clusters, one.clusters))
+            self.outcomes.append(one.outcome)
+            if one.outcome is not Outcome.FAIL:
+                pieces.append(_encoder.encode(one))
+                end += len(pieces[-1])
+            self.starts.append(end)
+        self.file.write(pieces)
+
+
+class Packed(Sequence[Finding]):
+    """Findings of which those that are no failures lie in a file; `missing` is all that they lack, each once.
+
+    They are rows of a table in some order, the failures by the numbers of their rows.
+    """
+
+    def __init__(
+        self, table: _Table, order: Sequence[int], failures: Mapping[int, Finding], missing: Iterable[Missing]
+    ) -> None:
+        self._table, self._order, self._failures = table, order, failures
         self.missing = tuple(missing)
-        self._file = file
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self._order)
 
     def __iter__(self) -> Iterator[Finding]:
-        read = _Window(self._file).read
-        for item in self.items:
-            yield item if isinstance(item, Finding) else _decoder.decode(read(item.start, item.end))
+        read = _Window(self._table).read
+        for row in self._order:
+            yield self._failures.get(row) or _decoder.decode(read(row))
 
     @overload
     def __getitem__(self, place: int) -> Finding: ...
@@ -89,31 +109,42 @@ class Packed(Sequence[Finding]):
     def __getitem__(self, place: slice) -> Sequence[Finding]: ...
     def __getitem__(self, place: int | slice) -> Finding | Sequence[Finding]:
         if isinstance(place, slice):
-            return Packed(self.items[place], self._file, self.missing)
-        (found,) = Packed([self.items[place]], self._file, ())
+            return Packed(self._table, self._order[place], self._failures, self.missing)
+        (found,) = Packed(self._table, [self._order[place]], self._failures, ())
         return found
+
+    def told(self) -> Iterator[Told]:
+        """Whose each is, and how it came out."""
+        table = self._table
+        return ((table.rules[row], table.clusters[row], table.outcomes[row]) for row in self._order)
+
+    def failed(self) -> Iterator[Finding]:
+        """The failures."""
+        return (self._failures[row] for row in self._order if row in self._failures)
 
     def encoded(self) -> Iterator[bytes]:
         """The JSON of each."""
-        read = _Window(self._file).read
-        for item in self.items:
-            yield _encoder.encode(item) if isinstance(item, Finding) else bytes(read(item.start, item.end))
+        read = _Window(self._table).read
+        for row in self._order:
+            yield _encoder.encode(self._failures[row]) if row in self._failures else bytes(read(row))
 
     def with_failures(self, change: Callable[[Finding], Finding]) -> "Packed":
         """These, with each failure as `change` gives it."""
-        items = [change(item) if isinstance(item, Finding) else item for item in self.items]
-        return Packed(items, self._file, self.missing)
+        changed = {row: change(self._failures[row]) for row in self._order if row in self._failures}
+        return Packed(self._table, self._order, changed, self.missing)
 
 
 class _Window:
     """A part of a file in memory, which moves on with what is read: findings are mostly read in the order of it."""
 
-    def __init__(self, file: _File) -> None:
-        self._file = file
+    def __init__(self, table: _Table) -> None:
+        self._file, self._starts = table.file, table.starts
         self._start = 0
         self._held = memoryview(b"")
 
-    def read(self, start: int, end: int) -> memoryview:
+    def read(self, row: int) -> memoryview:
+        """The JSON of a row."""
+        start, end = self._starts[row], self._starts[row + 1]
         if not self._start <= start <= end <= self._start + len(self._held):
             self._start = start
             self._held = memoryview(os.pread(self._file.number, max(_WINDOW, end - start), start))
@@ -130,47 +161,37 @@ class Packing:
     """
 
     def __init__(self, rules: Iterable[str] = ()) -> None:
-        self._of_rule: dict[str, list[_Item]] = {rule: [] for rule in rules}
+        self._kept: list[Finding] = []
+        self._rows: dict[str, array[int]] = {rule: array("L") for rule in rules}
         self._count = 0
+        self._failures: dict[int, Finding] = {}
         self._missing: dict[Missing, None] = {}
-        self._file: _File | None = None
-        self._end = 0
+        self._table: _Table | None = None
 
     def add(self, findings: Sequence[Finding]) -> None:
         """Take in the findings of a rule."""
         if not findings:
             return
-        self._of_rule.setdefault(findings[0].rule, []).extend(
-            self._packed(findings, self._file) if self._file else findings
-        )
-        self._count += len(findings)
-        if self._file is None and self._count > MOST_IN_MEMORY:
-            self._file = file = _File()
-            self._of_rule = {
-                rule: self._packed([item for item in items if isinstance(item, Finding)], file)
-                for rule, items in self._of_rule.items()
-            }
-
-    def _packed(self, findings: Sequence[Finding], file: _File) -> list[_Item]:
-        items: list[_Item] = []
-        encoded: list[bytes] = []
-        for one in findings:
+        before, self._count = self._count, self._count + len(findings)
+        self._rows.setdefault(findings[0].rule, array("L")).extend(range(before, self._count))
+        if self._table is None:
+            self._kept += findings
+            if self._count <= MOST_IN_MEMORY:
+                return
+            self._table, before = _Table(), 0
+            findings, self._kept = self._kept, []
+        self._table.add(findings)
+        for row, one in enumerate(findings, before):
             self._missing.update(dict.fromkeys(one.missing))
             if one.outcome is Outcome.FAIL:
-                items.append(one)
-                continue
-            encoded.append(_encoder.encode(one))
-            start, self._end = self._end, self._end + len(encoded[-1])
-            items.append(Head(one.rule, one.clusters, one.outcome, one.severity, start, self._end))
-        file.write(encoded)
-        return items
+                self._failures[row] = one
 
     def finish(self) -> Sequence[Finding]:
         """The findings, those of each rule as they came."""
-        items = [item for of_rule in self._of_rule.values() for item in of_rule]
-        if self._file is None:
-            return tuple(item for item in items if isinstance(item, Finding))
-        return Packed(items, self._file, self._missing)
+        order = array("L", chain.from_iterable(self._rows.values()))
+        if self._table is None:
+            return tuple(self._kept[row] for row in order)
+        return Packed(self._table, order, self._failures, self._missing)
 
 
 def gathered(findings: Iterable[Finding]) -> Sequence[Finding]:
@@ -185,9 +206,9 @@ def gathered(findings: Iterable[Finding]) -> Sequence[Finding]:
     return packing.finish()
 
 
-def heads(findings: Sequence[Finding]) -> Sequence[Head | Finding]:
+def told(findings: Sequence[Finding]) -> Iterator[Told]:
     """Whose findings are and how they came out, without reading the whole of each where that is in a file."""
-    return findings.items if isinstance(findings, Packed) else findings
+    return findings.told() if isinstance(findings, Packed) else ((f.rule, f.clusters, f.outcome) for f in findings)
 
 
 def encoded(findings: Sequence[Finding]) -> Iterator[bytes]:
@@ -202,7 +223,9 @@ def missing(findings: Sequence[Finding]) -> Iterable[Missing]:
 
 def failed(findings: Sequence[Finding]) -> Iterator[Finding]:
     """The failures among findings, without reading the others."""
-    return (one for one in heads(findings) if isinstance(one, Finding) and one.outcome is Outcome.FAIL)
+    if isinstance(findings, Packed):
+        return findings.failed()
+    return (one for one in findings if one.outcome is Outcome.FAIL)
 
 
 def with_failures(findings: Sequence[Finding], change: Callable[[Finding], Finding]) -> Sequence[Finding]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -11,7 +12,7 @@ from aks_audit.checklist import Checklist, Item
 from aks_audit.errors import AuditError
 from aks_audit.facts import ManagedCluster
 from aks_audit.facts.resource_id import parse, within
-from aks_audit.findings import Head, failed, heads, missing
+from aks_audit.findings import failed, missing, told
 from aks_audit.picture import ClusterPicture
 from aks_audit.results import ENOUGH, Effort, Finding, Missing, Outcome, Record, RuleText, Severity
 from aks_audit.rule import Rule
@@ -270,7 +271,8 @@ class Report(Record, frozen=True):
 
 def _worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     order = {severity: place for place, severity in enumerate(Severity)}
-    return tuple(sorted(findings, key=lambda f: (order[f.severity], f.rule, f.resource.lower())))
+    lower = cache(str.lower)  # one string for all findings about a resource
+    return tuple(sorted(findings, key=lambda f: (order[f.severity], f.rule, lower(f.resource))))
 
 
 File: TypeAlias = tuple[str, bytes]
@@ -324,13 +326,12 @@ def build(
 ) -> Report:
     """Make the report of an audit."""
     texts = tuple(rule.text for rule in rules)
-    told = heads(findings)
-    found = answers(told)
-    clusters = _clusters(snapshot, told)
+    found = answers(findings)
+    clusters = _clusters(snapshot, findings)
     unread = _unread(snapshot, missing(findings), clusters)
     scored = by_cluster(found, texts)
     asked = {text.id: found.get(text.id, {}) for text in texts}
-    outcomes = Counter(head.outcome for head in told)
+    outcomes = Counter(outcome for _, _, outcome in told(findings))
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("aks-audit", __version__),
@@ -365,16 +366,16 @@ def _cluster_score(cluster: str, score: Score) -> ClusterScore:
     )
 
 
-def _clusters(snapshot: Snapshot, findings: Iterable[Head | Finding]) -> dict[str, Counter[Outcome]]:
+def _clusters(snapshot: Snapshot, findings: Sequence[Finding]) -> dict[str, Counter[Outcome]]:
     """The clusters by id, in order of id, each with its findings counted by outcome; none where no rule applied."""
     spelled: dict[str, str] = {}
     counted: dict[str, Counter[Outcome]] = {}
-    for finding in findings:
-        for cluster in finding.clusters:
+    for _, concerned, outcome in told(findings):
+        for cluster in concerned:
             key = cluster.lower()
             if key not in counted:
                 spelled[key], counted[key] = cluster, Counter()
-            counted[key][finding.outcome] += 1
+            counted[key][outcome] += 1
     for resource in snapshot.entries:
         if resource.type.lower() == ManagedCluster.TYPE.lower():
             spelled.setdefault(resource.id.lower(), resource.id)

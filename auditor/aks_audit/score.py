@@ -14,10 +14,11 @@ A rule weighs by its severity, a checklist item by the checklist's own weight. N
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TypeAlias
 
 from aks_audit.checklist import EVERYTHING, Checklist, Item
-from aks_audit.findings import Head
+from aks_audit.findings import told
 from aks_audit.results import Finding, Outcome, Record, RuleText, Severity
 
 WEIGHTS: Mapping[Severity, float] = {
@@ -45,17 +46,18 @@ class Score(Record, frozen=True):
     unknown: int
 
 
-def answers(findings: Iterable[Head | Finding]) -> Answers:
+def answers(findings: Sequence[Finding]) -> Answers:
     """The answer of every question that the findings are about; cluster ids in lower case."""
     worst: dict[str, dict[str, Outcome]] = {}
-    for finding in findings:
-        of_rule = worst.get(finding.rule)
+    lower = cache(str.lower)  # which is then one string for all questions about a cluster
+    for rule, clusters, outcome in told(findings):
+        of_rule = worst.get(rule)
         if of_rule is None:
-            of_rule = worst[finding.rule] = {}
-        for cluster in map(str.lower, finding.clusters):
-            before = of_rule.setdefault(cluster, finding.outcome)
-            if before is not finding.outcome and _RANKS[finding.outcome] < _RANKS[before]:
-                of_rule[cluster] = finding.outcome
+            of_rule = worst[rule] = {}
+        for cluster in map(lower, clusters):
+            before = of_rule.setdefault(cluster, outcome)
+            if before is not outcome and _RANKS[outcome] < _RANKS[before]:
+                of_rule[cluster] = outcome
     return worst
 
 
@@ -96,9 +98,9 @@ def by_cluster(found: Answers, rules: Sequence[RuleText]) -> Mapping[str, Score]
     """The score of each cluster over all rules; by cluster id in lower case."""
     weights = {rule.id: WEIGHTS[rule.severity] for rule in rules}
     counted: dict[str, Counter[tuple[float, Outcome]]] = {}
-    for rule, told in found.items():
+    for rule, of_rule in found.items():
         questions = {outcome: (weights[rule], outcome) for outcome in Outcome}
-        for cluster, outcome in told.items():
+        for cluster, outcome in of_rule.items():
             if cluster not in counted:
                 counted[cluster] = Counter()
             counted[cluster][questions[outcome]] += 1

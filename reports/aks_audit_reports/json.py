@@ -1,7 +1,7 @@
 """The report as JSON: the contract that others build on (schema in `docs/report.schema.json`)."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -9,7 +9,6 @@ import msgspec
 from aks_audit.findings import encoded
 from aks_audit.report import Report
 
-_NO_FINDINGS = b'\n  "findings": []'
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -25,24 +24,33 @@ class JsonReporter:
 
     def parts(self, report: Report) -> Iterator[bytes]:
         """The report piece by piece: each finding stands on a line of its own, all else is indented."""
-        rest = _indented(msgspec.structs.replace(report, findings=()))
-        here = rest.index(_NO_FINDINGS) + len(_NO_FINDINGS) - 1
-        yield rest[:here]
-        between = b"\n    "
-        for finding in encoded(report.findings):
-            yield between
-            yield finding
-            between = b",\n    "
-        if report.findings:
-            yield b"\n  "
-        yield rest[here:]
+        before = b"{"
+        for name, written in zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True):
+            value = getattr(report, name)
+            yield before + f'\n  "{written}": '.encode()
+            if name == "findings":
+                yield from _listed(encoded(value))
+            elif isinstance(value, tuple):
+                yield from _listed(_indented(item, "    ") for item in value)
+            else:
+                yield _indented(value, "  ")
+            before = b","
+        yield b"\n}\n"
+
+
+def _listed(items: Iterable[bytes]) -> Iterator[bytes]:
+    before = b"[\n    "
+    for item in items:
+        yield before + item
+        before = b",\n    "
+    yield b"\n  ]" if before.startswith(b",") else b"[]"
 
 
 def schema() -> bytes:
     """The JSON Schema of the report. It allows further keys: a minor version may add some."""
     (root,), definitions = msgspec.json.schema_components([Report], ref_template="#/$defs/{name}")
     described = {name: _described(definition) for name, definition in definitions.items()}
-    return _indented({"$schema": DIALECT, "title": "The report of aks-audit", **root, "$defs": described})
+    return _indented({"$schema": DIALECT, "title": "The report of aks-audit", **root, "$defs": described}) + b"\n"
 
 
 def _described(definition: dict[str, Any]) -> dict[str, Any]:
@@ -50,8 +58,9 @@ def _described(definition: dict[str, Any]) -> dict[str, Any]:
     return {**definition, "description": inspect.cleandoc(definition["description"])}
 
 
-def _indented(document: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+def _indented(value: object, by: str = "") -> bytes:
+    """A value as JSON on several lines, those after the first indented by something more."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).replace(b"\n", f"\n{by}".encode())
 
 
 REPORTER = JsonReporter()

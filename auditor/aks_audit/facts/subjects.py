@@ -208,6 +208,7 @@ Subject: TypeAlias = (
 )
 
 F = TypeVar("F")
+T = TypeVar("T")
 
 
 class Subjects:
@@ -238,6 +239,12 @@ class Subjects:
             self._found[kind] = tuple(sorted(_merged(found), key=lambda subject: subject.id.lower()))
         return self._found[kind]
 
+    def _each(self, items: Iterable[T]) -> Iterator[T]:
+        """One after the other, so that not all that is read of them is in memory at once."""
+        for item in items:
+            yield item
+            self._estate.ease()
+
     def _accesses(self) -> Iterator[ClusterAccess | UnreadSubject]:
         read = self._estate.every(ClusterAccess)
         yield from read
@@ -247,7 +254,7 @@ class Subjects:
                 yield UnreadSubject(ClusterAccess.id_of(missing.what), (missing.what,), (missing,))
 
     def _pools(self) -> Iterator[AgentPool | UnreadSubject]:
-        for cluster in self._clusters:
+        for cluster in self._each(self._clusters):
             yield from _reading(cluster, lambda cluster: cluster.pools)
         read = {cluster.id.lower() for cluster in self._clusters}
         for pool in self._estate.every(StandalonePool):
@@ -256,7 +263,7 @@ class Subjects:
 
     def _subnets(self) -> Iterator[ClusterSubnet | UnreadSubject]:
         uses: dict[str, tuple[str, list[SubnetUse]]] = {}
-        for cluster in self._clusters:
+        for cluster in self._each(self._clusters):
             for found in _reading(cluster, _subnet_uses):
                 if isinstance(found, UnreadSubject):
                     yield found
@@ -274,7 +281,7 @@ class Subjects:
 
     def _route_tables(self) -> Iterator[ClusterRouteTable | UnreadSubject]:
         serving: dict[str, tuple[str, list[ClusterSubnet]]] = {}
-        for subnet in self.of(ClusterSubnet):
+        for subnet in self._each(self.of(ClusterSubnet)):
             if isinstance(subnet, UnreadSubject):
                 yield subnet
             elif isinstance(subnet, ClusterSubnet):
@@ -298,7 +305,7 @@ class Subjects:
 
     def _networks(self) -> Iterator[ClusterNetwork | UnreadSubject]:
         holding: dict[str, tuple[str, list[ClusterSubnet | UnreadSubject]]] = {}
-        for subnet in self.of(ClusterSubnet):
+        for subnet in self._each(self.of(ClusterSubnet)):
             own = parse(subnet.id)
             if isinstance(subnet, (ClusterSubnet, UnreadSubject)) and own.type.lower() == Subnet.TYPE.lower():
                 holding.setdefault(own.parent.lower(), (own.parent, []))[1].append(subnet)
@@ -330,7 +337,7 @@ class Subjects:
                 yield group
 
     def _groups_on_subnets(self, serving: dict[str, tuple[str, set[str]]]) -> Iterator[UnreadSubject]:
-        for subnet in self.of(ClusterSubnet):
+        for subnet in self._each(self.of(ClusterSubnet)):
             if isinstance(subnet, UnreadSubject):
                 yield subnet
             elif isinstance(subnet, ClusterSubnet):
@@ -343,7 +350,7 @@ class Subjects:
                         serving.setdefault(group.id.lower(), (group.id, set()))[1].update(subnet.clusters)
 
     def _groups_on_nodes(self, serving: dict[str, tuple[str, set[str]]]) -> Iterator[UnreadSubject]:
-        for cluster in self._clusters:
+        for cluster in self._each(self._clusters):
             for found in _reading(cluster, _node_security_groups):
                 if isinstance(found, UnreadSubject):
                     yield found
@@ -353,7 +360,7 @@ class Subjects:
     def _firewalls(self) -> Iterator[ClusterFirewall | UnreadSubject]:
         serving: dict[str, tuple[str, set[FirewallUse]]] = {}
         unread: list[UnreadSubject] = []
-        for subnet in self.of(ClusterSubnet):
+        for subnet in self._each(self.of(ClusterSubnet)):
             if isinstance(subnet, UnreadSubject):
                 unread.append(subnet)
             elif isinstance(subnet, ClusterSubnet):
@@ -380,11 +387,11 @@ class Subjects:
 
     def _services(self, kind: type[ClusterService]) -> Iterator[ClusterService | UnreadSubject]:
         yield from (cluster for cluster in self._clusters if isinstance(cluster, UnreadSubject))
-        yield from used_services(self._estate, self._estate.every(ManagedCluster), _network_ids, kind)
+        yield from used_services(self._estate, self._each(self._estate.every(ManagedCluster)), _network_ids, kind)
 
     def _zones(self) -> Iterator[ClusterZone | UnreadSubject]:
         serving: dict[str, tuple[str, set[str]]] = {}
-        for cluster in self._clusters:
+        for cluster in self._each(self._clusters):
             for zone in _reading(cluster, _zone_ids):
                 if isinstance(zone, UnreadSubject):
                     yield zone
@@ -400,7 +407,7 @@ class Subjects:
                 yield found
 
     def _workloads(self) -> Iterator[Workload | UnreadSubject]:
-        for cluster in self._clusters:
+        for cluster in self._each(self._clusters):
             for found in _reading(cluster, lambda cluster: [workloads(cluster)]):
                 if isinstance(found, UnreadSubject):
                     yield found
@@ -411,7 +418,7 @@ class Subjects:
 
     def _inside(self, kind: type[KubernetesObject]) -> Iterator[KubernetesObject | UnreadSubject]:
         """The objects of a kind, or of several, in every cluster; a cluster itself where they may not be all."""
-        for cluster in self._clusters:
+        for cluster in self._each(self._clusters):
             if isinstance(cluster, UnreadSubject):
                 yield cluster
                 continue
@@ -426,7 +433,7 @@ class Subjects:
 
     def _application_gateways(self) -> Iterator[ClusterApplicationGateway | UnreadSubject]:
         serving: dict[str, tuple[str, set[str]]] = {}
-        for cluster in self._clusters:
+        for cluster in self._each(self._clusters):
             for gateway in _reading(cluster, _controlled_gateways):
                 if isinstance(gateway, UnreadSubject):
                     yield gateway
@@ -450,9 +457,7 @@ class Subjects:
 
 
 def _clusters(estate: Estate) -> Iterator[ManagedCluster | UnreadSubject]:
-    for cluster in estate.every(ManagedCluster):
-        yield cluster
-        estate.ease()
+    yield from estate.every(ManagedCluster)
     for missing in estate.gaps(ManagedCluster):
         yield UnreadSubject(missing.what, (missing.what,), (missing,))
 

@@ -45,8 +45,8 @@ class SarifReporter:
         if self._profile.most_results is not None:
             most = min(most, self._profile.most_results)
         while True:
-            log = msgspec.json.encode(convert(report, selection, most, self._profile))
-            data = msgspec.json.format(log, indent=2) + b"\n"
+            data = msgspec.json.format(msgspec.json.encode(convert(report, selection, most, self._profile)), indent=2)
+            data += b"\n"
             if most == 0 or self._fits(data):
                 return data
             most //= 2
