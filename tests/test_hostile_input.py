@@ -273,6 +273,34 @@ def test_cases_that_do_not_pass_hurt_anywhere(data: st.DataObject) -> None:
     hurt_somewhere(data, scene_of(data.draw(st.integers(0, len(cases_that_do_not_pass()) - 1))))
 
 
+@settings(max_examples=100)
+@given(st.data())
+def test_an_id_that_is_none_ends_no_audit(data: st.DataObject) -> None:
+    scene = estate(data.draw(st.sampled_from(ESTATES)))
+    index = data.draw(st.sampled_from(scene.resources()))
+    _audit_with_another_id(scene, index, data.draw(st.integers(0, 12)))
+
+
+def test_clusters_and_networks_whose_ids_are_none_end_no_audit() -> None:
+    scene = estate(BASE)
+    for index in scene.resources():
+        record = scene.records[index]
+        if isinstance(record, snapshot.Resource) and record.type.lower().endswith(("clusters", "virtualnetworks")):
+            for slash in range(record.id.count("/")):
+                _audit_with_another_id(scene, index, slash)
+
+
+def _audit_with_another_id(scene: Scene, index: int, slash: int) -> None:
+    """Audit with a comma in the place of a slash of an id."""
+    record = scene.records[index]
+    assert isinstance(record, snapshot.Resource)
+    parts = record.id.split("/")
+    slash = min(slash, len(parts) - 2)
+    wrong = f"{'/'.join(parts[: slash + 1])},{'/'.join(parts[slash + 1 :])}"
+    hurt = msgspec.structs.replace(record, id=wrong)
+    assert outcomes((*scene.records[:index], hurt, *scene.records[index + 1 :]))
+
+
 def test_every_key_of_an_estate_lost_in_turn() -> None:
     scene = estate(ROOT / "fixtures" / "estates" / "aks-create-defaults.jsonl")
     lost = ((index, way) for index in scene.resources() for way in scene.ways(index))

@@ -128,7 +128,7 @@ def _judge(issuers: frozenset[str], credential: FederatedIdentityCredential) -> 
     evidence = credential.at(FederatedIdentityCredential.issuer)
     if credential.issuer is None:
         raise Malformed(credential.id, evidence.pointer, "a federated credential without its issuer")
-    identity = credential.parsed.names[0]
+    identity = parse(credential.parsed.parent).name
     issuer = _same(credential.issuer)
     if issuer in issuers:
         return _subject(credential, identity)

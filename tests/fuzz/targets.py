@@ -135,7 +135,8 @@ def _reporters() -> tuple[Reporter, ...]:
 def _damage(data: bytes) -> None:
     """Damage to a snapshot turns no outcome into a pass: lines that are lost, cut, broken, doubled or in another order.
 
-    The bytes are only where chance begins.
+    What clusters share may be well for those that are known to use it still, where the rule is unknown about another
+    that did; a baseline carries such a failure on. The bytes are only where chance begins.
     """
     random = Random(data)  # noqa: S311 - chance that can be had again
     path = random.choice(ESTATES)
@@ -155,19 +156,23 @@ def _damage(data: bytes) -> None:
                 random.shuffle(lines)
 
     def read(file: Path) -> None:
-        before = _outcomes(path)
-        for finding in _audited(snapshot.read([file])):
+        before = _before(path)
+        found = _audited(snapshot.read([file]))
+        unknown = {(one.rule, cluster) for one in found if one.outcome is Outcome.UNKNOWN for cluster in one.clusters}
+        for finding in (one for one in found if one.outcome is Outcome.PASS):
             was = before.get((finding.rule, finding.resource.lower()))
-            if finding.outcome is Outcome.PASS and was is not Outcome.PASS:
-                raise AssertionError(f"{path.name}: {finding.rule} about {finding.resource} was {was}, and is a pass")
+            gone = set(was.clusters).difference(finding.clusters) if was else ()
+            if was and (was.outcome is Outcome.PASS or any((finding.rule, one) in unknown for one in gone)):
+                continue
+            told = was.outcome if was else None
+            raise AssertionError(f"{path.name}: {finding.rule} about {finding.resource} was {told}, and is a pass")
 
     _of_file("estate.jsonl", b"\n".join(lines), read)
 
 
 @cache
-def _outcomes(path: Path) -> dict[tuple[str, str], Outcome]:
-    findings = _audited(snapshot.read([path]))
-    return {(finding.rule, finding.resource.lower()): finding.outcome for finding in findings}
+def _before(path: Path) -> dict[tuple[str, str], Finding]:
+    return {(finding.rule, finding.resource.lower()): finding for finding in _audited(snapshot.read([path]))}
 
 
 def _imported(data: bytes) -> None:

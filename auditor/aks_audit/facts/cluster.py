@@ -179,8 +179,9 @@ class AgentPool(AzureResource):
     @property
     def labels(self) -> Mapping[str, str]:
         """The names that a fix needs."""
-        owner = self.parsed
-        return {"group": owner.group, "cluster": owner.names[0], "pool": self.name, "subscription": owner.subscription}
+        cluster = parse(self.parsed.parent)
+        names = {"group": cluster.group, "cluster": cluster.name, "subscription": cluster.subscription}
+        return {**names, "pool": self.name}
 
 
 class StandalonePool(AgentPool):

@@ -60,7 +60,8 @@ class ClusterSubnet(Subnet):
     def labels(self) -> Mapping[str, str]:
         """The names that a fix needs."""
         own = self.parsed
-        return {"group": own.group, "vnet": own.names[0], "subnet": own.name, "subscription": own.subscription}
+        vnet = parse(own.parent).name
+        return {"group": own.group, "vnet": vnet, "subnet": own.name, "subscription": own.subscription}
 
 
 class ClusterSecurityGroup(NetworkSecurityGroup):

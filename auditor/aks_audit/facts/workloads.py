@@ -392,7 +392,7 @@ class Workload(KubernetesObject):
     @property
     def namespace(self) -> str:
         """The namespace that it is in."""
-        return parse(self.document.id).names[0]
+        return next(iter(parse(self.document.id).names), "")
 
     @property
     def labels(self) -> Mapping[str, str]:

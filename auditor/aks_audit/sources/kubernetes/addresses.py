@@ -30,7 +30,7 @@ class PrivateAddresses:
                             self._interfaces, resource.id, words(configuration, "properties", "privateIPAddress")
                         )
                 case "microsoft.network/privatednszones/a":
-                    name = f"{parse(resource.id).names[-1]}.{parse(resource.id).names[0]}"
+                    name = f"{parse(resource.id).name}.{parse(parse(resource.id).parent).name}"
                     for record in items(resource.body, "properties", "aRecords"):
                         self._note(self._records, name, words(record, "ipv4Address"))
                 case "microsoft.network/privateendpoints":
