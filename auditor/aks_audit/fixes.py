@@ -44,12 +44,13 @@ def _cost(fix: Fix) -> float:
 
 
 def _key(failure: Finding) -> _Key:
-    for cluster in failure.clusters:
-        if failure.resource.lower().startswith((f"{cluster}/api/".lower(), f"{cluster}/apis/".lower())):
-            return failure.rule, cluster.lower()
+    resource = failure.resource.lower()
+    for cluster in map(str.lower, failure.clusters if "/api" in resource else ()):
+        if resource.startswith((f"{cluster}/api/", f"{cluster}/apis/")):
+            return failure.rule, cluster
     if failure.remediation:
         return (failure.remediation.command,)
-    return failure.rule, failure.resource.lower()
+    return failure.rule, resource
 
 
 def _fix(failures: Iterable[Finding], texts: Mapping[str, RuleText], then: Sequence[str]) -> Fix:

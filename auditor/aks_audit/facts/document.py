@@ -117,7 +117,7 @@ class Document:
         self._places = {}
         self._lines = {}
         for view in self.views.values():
-            view.memory = None
+            view.read_fields = None
 
     def printed(self) -> str:
         """The body printed with two spaces and sorted keys: the file that `place` counts the lines of."""

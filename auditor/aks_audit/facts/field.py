@@ -43,7 +43,7 @@ class _UnknownValueError(Exception):
 class View:
     """A typed look at one JSON object inside a document: a whole resource or a part of it. Immutable."""
 
-    __slots__ = ("_node", "document", "estate", "memory", "pointer")
+    __slots__ = ("_node", "document", "estate", "pointer", "read_fields")
 
     def __init__(
         self, estate: "Estate", document: "Document", node: Mapping[str, Any] | None = None, pointer: str = ""
@@ -52,8 +52,8 @@ class View:
         self.document = document
         self._node = node
         self.pointer = pointer
-        self.memory: dict[Field[Any] | str, Any] | None = None
-        """What was read, for which many rules ask: the values of fields, and what stands at paths."""
+        self.read_fields: dict[Field[Any], Any] | None = None
+        """The values of fields that were read, each of which many rules ask for."""
 
     @property
     def node(self) -> Mapping[str, Any]:
@@ -82,16 +82,6 @@ class View:
             Malformed: something on the way is not an object, two keys differ in case alone, or a resource has lost the
                 `properties` that each has; only inside them is absence an answer.
         """
-        memory = self.memory
-        if memory is None:
-            memory = self.memory = {}
-        elif path in memory:
-            known: tuple[Any, str] = memory[path]
-            return known
-        memory[path] = found = self._find(path)
-        return found
-
-    def _find(self, path: str) -> tuple[Any, str]:
         value: Any = self.node
         steps, below = _steps(path)
         spelt = self.document.names
@@ -149,13 +139,13 @@ class Field(Generic[T]):
         """Read the value from the fact, or give the field."""
         if owner is None:
             return self
-        memory = owner.memory
-        if memory is None:
-            memory = owner.memory = {}
-        elif self in memory:
-            known: T | None = memory[self]
+        read = owner.read_fields
+        if read is None:
+            read = owner.read_fields = {}
+        elif self in read:
+            known: T | None = read[self]
             return known
-        memory[self] = found = self._value(owner)
+        read[self] = found = self._value(owner)
         return found
 
     def _value(self, owner: View) -> T | None:
