@@ -12,6 +12,7 @@ from aks_audit.cli import main
 from aks_audit.due import back
 from aks_audit.history import plots, text
 from aks_audit.history.model import RunPoint, Score
+from aks_audit.report import SCHEMA_VERSION
 from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.runs import MANIFEST, REPORT
 from history_store import Audit, Failure, cluster, keep
@@ -19,13 +20,10 @@ from history_store import Audit, Failure, cluster, keep
 SHOP, DATA = cluster("shop"), cluster("data")
 HOSTILE = '/subscriptions/s/<script>alert(1)</script>/"><img src=x onerror=alert(1)>\x1b[2J##vso[x]'
 
-LATER = json.dumps(
-    {
-        "schemaVersion": "9.0",
-        "score": {"overall": {"value": 1, "low": 1, "high": 1, "unknown": 0}, "clusters": []},
-        "findings": [],
-    }
-).encode()
+
+def report(version: str = SCHEMA_VERSION, **overall: float) -> bytes:
+    score = {"value": 1, "low": 1, "high": 1, "unknown": 0, **overall}
+    return json.dumps({"schemaVersion": version, "score": {"overall": score, "clusters": []}, "findings": []}).encode()
 
 
 @pytest.fixture
@@ -215,10 +213,13 @@ def test_a_run_that_cannot_be_read_is_said_and_the_others_are_told(
         b"",
         b"null",
         b"[" * 100_000,
-        LATER,
+        report("9.0"),
         b'{"schemaVersion": "1.1", "score": {"overall": {"value": "much"}}}',
         b'{"schemaVersion": "1.1", "score": {"overall": {"value": 1e999, "low": 1, "high": 1, "unknown": 0}}}',
         b"\xff",
+        report(value=-5),
+        report(high=101),
+        report(unknown=10**19),
     ],
 )
 def test_a_report_that_is_none_is_said(
@@ -290,6 +291,13 @@ def test_a_page_of_one_run_and_of_nothing_decided(store: DirectoryStore, tmp_pat
     page = page_of(store, tmp_path)
     assert page.count('<svg class="plot"') == 2  # nothing is new without a baseline
     assert "nan" not in page.lower().replace("nano", "")
+
+
+def test_a_page_where_nothing_ever_failed(store: DirectoryStore, tmp_path: Path) -> None:
+    keep(store, 0, Audit(100.0, {SHOP: 100.0}))
+    keep(store, 1, Audit(100.0, {SHOP: 100.0}))
+    axis = re.findall(r'<text class="tick end"[^>]*>([^<]*) %<', page_of(store, tmp_path))
+    assert (axis[0], axis[-1]) == ("90", "100")
 
 
 def point(day: int, value: float | None, high: int = 0) -> RunPoint:

@@ -123,6 +123,7 @@ def damaged(path: Path, **more: object) -> None:
         ({"schema": "aks-audit/run/2"}, "renew aks-audit"),
         ({"finished": "yesterday\x1b"}, "times"),
         ({"started": "2026-11-22T02:00:00"}, "times"),
+        ({"finished": "9999-12-31T23:59:59-12:00"}, "times"),
         ({"files": [{"name": "../../../x", "size": 1, "sha256": ""}]}, r"names a file '../../../x'"),
         ({"files": [{"name": ".", "size": 1, "sha256": ""}]}, "names a file"),
         ({"files": 3}, "damaged"),

@@ -49,7 +49,7 @@ def times(runs: Sequence[RunPoint]) -> list[datetime]:
 def score_plot(runs: Sequence[RunPoint]) -> Markup:
     """The score over time, with the interval from its worst to its best case."""
     shown = [edge for run in runs for edge in (run.score.value, run.score.low, run.score.high) if edge is not None]
-    low = max(0.0, min(shown, default=0.0) // 10 * 10)
+    low = min(90.0, min(shown, default=0.0) // 10 * 10)
     high = min(100.0, max(shown, default=100.0) // 10 * 10 + 10)
     axes = _Axes(times(runs), low, high)
     parts = [*_grid(axes, " %")]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -15,15 +15,18 @@ from aks_audit.store.runs import REPORT, Run, fetch, unpacked
 from aks_audit.store.store import Store
 
 
+_Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+
 class _Part(msgspec.Struct, frozen=True, rename="camel"):
     """A part of a report; what else stands there is passed over."""
 
 
 class _Scored(_Part, frozen=True):
-    value: float | None
-    low: float | None
-    high: float | None
-    unknown: int
+    value: _Percent | None
+    low: _Percent | None
+    high: _Percent | None
+    unknown: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class _Cluster(_Scored, frozen=True):
@@ -147,10 +150,7 @@ def rows(store: Store, run: Run) -> Rows:
 
 def finished(run: Run) -> str:
     """The end of a run, RFC 3339 in UTC, so that texts sort as times do."""
-    try:
-        return instant(run.manifest.finished).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except OverflowError:
-        return run.manifest.finished  # within a day of the end of time
+    return instant(run.manifest.finished).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _failures(report: _Report, scope: str, run: str) -> Iterator[FailureRow]:

@@ -295,9 +295,10 @@ def _wrong(manifest: Manifest, place: Place) -> str | None:
 
 def _is_time(text: str) -> bool:
     try:
-        return instant(text).tzinfo is not None
-    except ValueError:
+        instant(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # within a day of the end of time
         return False
+    return True
 
 
 def _nobody(_: str) -> None:
