@@ -17,6 +17,8 @@ from aks_audit.commands import EXIT_CODES
 from aks_audit.progress import EventName, Progress
 from aks_audit.snapshot import Snapshot
 from aks_audit.sources.azure.plan import LISTED
+from aks_audit.sources.journal import Journal
+from aks_audit.store.store import StoreError
 from cases import ROOT, Case, records_of
 from jobs import Job, events, lines_of
 from kubernetes_api import AUDITOR_TOKEN, KubernetesApi, kubeconfig
@@ -228,6 +230,33 @@ def test_a_run_that_is_kept_leaves_its_part_in_the_store_and_is_resumed_from_the
     assert json.loads((tmp_path / "store/default/second/run.json").read_bytes())["complete"], again.err
     assert kept_in_store(tmp_path) == 0
     assert not list((tmp_path / "store/default").glob(".lock*"))
+
+
+@pytest.mark.parametrize("command", [("collect", "-o", "estate.jsonl"), STORE[:-2]], ids=["collect", "scan"])
+def test_what_was_read_whole_stays_in_the_journal_until_it_is_kept(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+
+    def collect(_request: object, _progress: object, _signals: object, journal: Journal) -> list[snapshot.Collected]:
+        left.append(journal.take("a list"))
+        listing = snapshot.Listing(type="Microsoft.ContainerService/managedClusters", scope="/subscriptions/s")
+        journal.add("a list", journal.now(), [listing])
+        return [snapshot.Header(schema=snapshot.SCHEMA, tool="t", scope=("/subscriptions/s",)), listing]
+
+    def full(*_: object) -> None:
+        raise StoreError("no room")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("aks_audit.sources.live.collect", collect)
+    with monkeypatch.context() as disk:
+        disk.setattr("aks_audit.snapshot.write", full)
+        disk.setattr("aks_audit.store.runs.Draft.add", full)
+        assert main([*command, "--max-age", "1h"]) == 2
+    assert main([*command, "--max-age", "1h"]) in {0, 3}
+    assert main([*command, "--max-age", "1h"]) in {0, 3}
+    assert [bool(one) for one in left] == [False, True, False]
+    assert not kept(tmp_path / "estate.jsonl.partial") + kept_in_store(tmp_path)
 
 
 def test_the_inside_of_a_cluster_is_taken_whole_or_read_again(tmp_path: Path) -> None:
