@@ -163,6 +163,8 @@ def test_a_huge_manifest_is_not_read(tmp_path: Path) -> None:
     there, said = kept(store)
     assert there == []
     assert "4,294,967,296 bytes" in said[0]
+    with pytest.raises(StoreError, match="larger than 1,048,576 bytes"):
+        runs.at(store, Place("default", NOW), pytest.fail)
 
 
 def test_foreign_files_are_no_runs(tmp_path: Path) -> None:

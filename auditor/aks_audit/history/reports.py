@@ -14,7 +14,6 @@ from aks_audit.snapshot import instant
 from aks_audit.store.runs import REPORT, Run, fetch, unpacked
 from aks_audit.store.store import Store
 
-
 _Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 

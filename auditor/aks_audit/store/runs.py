@@ -16,7 +16,7 @@ import msgspec
 from aks_audit.progress import one_line
 from aks_audit.results import Record
 from aks_audit.snapshot import instant
-from aks_audit.store.store import Entry, NotThereError, Store, StoreError, is_name
+from aks_audit.store.store import LARGEST_NOTE, Entry, NotThereError, Store, StoreError, is_name
 
 SCHEMA = "aks-audit/run/1"
 MANIFEST = "run.json"
@@ -24,9 +24,8 @@ SNAPSHOT = "snapshot.jsonl.gz"
 REPORT = "aks-audit.json.gz"
 SHARDS = "shards"
 
-LARGEST_MANIFEST = 2**20
 LARGEST_REPORT = 2**31
-"""How many bytes a manifest, and a report when unpacked, may have."""
+"""How many bytes a report may have when unpacked."""
 
 _SHARD = re.compile(r"([1-9]\d{0,4})-of-([1-9]\d{0,4})")
 
@@ -253,7 +252,7 @@ def _whole(store: Store, scope: str, warn: Warn, *, latest_first: bool) -> Itera
 
 def usable(store: Store, place: Place, entry: Entry, warn: Warn) -> Run | None:
     """The run of a place whose manifest is that file; None, and it is said, where it is unusable."""
-    if entry.size > LARGEST_MANIFEST:
+    if entry.size > LARGEST_NOTE:
         warn(f"{store.place}: {entry.name} is passed over; it has {entry.size:,} bytes, and is no manifest of a run")
         return None
     try:
@@ -270,7 +269,7 @@ def _read(store: Store, place: Place, warn: Warn) -> Run | None:
     """
     path = f"{place.folder}/{MANIFEST}"
     try:
-        manifest = msgspec.json.decode(store.fetch(path).data, type=Manifest)
+        manifest = msgspec.json.decode(store.fetch(path, LARGEST_NOTE).data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         warn(f"{store.place}: {path} is passed over; it is damaged ({one_line(str(problem))})")
         return None
