@@ -150,6 +150,16 @@ def test_pods_sign_in_by_workload_identity_without_a_token_for_the_api_server(na
         assert account["automountServiceAccountToken"] is False
 
 
+@pytest.mark.parametrize("flavor", ["kubernetes", "cilium"])
+def test_who_signs_in_as_its_node_is_let_out_to_where_that_tells_tokens(flavor: str) -> None:
+    policy = {**MINIMAL["networkPolicy"], "flavor": flavor}
+    found = render(*({**MINIMAL, "networkPolicy": policy, "scan": {"auth": auth}} for auth in ("managed", "workload")))
+    told = [json.dumps(one, separators=(",", ":")) for one in found]
+    assert [text.count("169.254.169.254/32") for text in told] == [1, 0]
+    named = {"name": "AZURE_CLIENT_ID", "value": MINIMAL["serviceAccount"]["clientId"]}
+    assert [[named in container(job)["env"] for job in jobs(one).values()] for one in found] == [[True], [False]]
+
+
 def test_who_reads_inside_its_cluster_is_permitted_what_the_command_prints() -> None:
     printed = {item["kind"]: item for item in permissions.manifests(permissions.load())["items"]}
     for name in ("inside", "cilium"):
@@ -193,6 +203,10 @@ def test_the_configuration_is_one_that_aks_audit_takes(tmp_path: Any) -> None:  
         ({"notify": {"webhook": "https://hooks.example.com/secret"}}, "/notify/webhook"),
         ({"resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": None}}}, "/resources/limits"),
         ({"env": {"PORT": 443}}, "/env/PORT"),
+        ({"notify": {"webhook": "teams"}}, "notify.existingSecret: name the Secret"),
+        ({"notify": {"pushgateway": "https://p", "pushgatewayPassword": True}}, "notify.existingSecret: name the"),
+        ({"notify": {"logAnalytics": {"url": "https://x"}}}, "notify.logAnalytics.dcrId: name the"),
+        ({"fleet": {"shards": 2}, "notify": {"webhook": "teams"}}, "notify.existingSecret: name the Secret"),
     ],
 )
 def test_values_that_cannot_be_are_refused_by_their_names(changed: Body, says: str) -> None:

@@ -78,6 +78,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Arguments of what has the whole: the merge of a fleet, else the scan. It tells others, and ends old runs. */}}
 {{- define "aks-audit.wholeArgs" -}}
 {{- $notify := .Values.notify -}}
+{{- if and (or $notify.webhook $notify.pushgatewayPassword) (not $notify.existingSecret) -}}
+{{- fail "notify.existingSecret: name the Secret that holds the address of the webhook, or the Pushgateway's name and password" -}}
+{{- else if and $notify.logAnalytics.url (not $notify.logAnalytics.dcrId) -}}
+{{- fail "notify.logAnalytics.dcrId: name the data collection rule by its immutable id, dcr-…" -}}
+{{- end -}}
 {{- with .Values.store.keepDays }}
 - --keep={{ int . }}
 {{- end }}
@@ -225,6 +230,12 @@ spec:
         {{- end }}
         - name: HOME
           value: /tmp
+        {{- if eq $values.scan.auth "managed" }}
+        {{- with $values.serviceAccount.clientId }}
+        - name: AZURE_CLIENT_ID
+          value: {{ . | quote }}
+        {{- end }}
+        {{- end }}
         {{- range $name, $value := $values.env }}
         - name: {{ $name }}
           value: {{ $value | quote }}
