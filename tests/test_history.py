@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aks_audit.cli import main
@@ -318,6 +319,21 @@ def test_runs_stand_where_their_time_is_and_no_line_crosses_what_was_not_decided
 def test_severities_stand_on_top_of_each_other() -> None:
     drawn = plots.severity_plot([point(1, 50.0, 4), point(2, 50.0, 2)])
     assert re.findall(r'<polygon class="(\w+)"', drawn) == ["high"]
+
+
+@pytest.mark.parametrize(
+    ("new", "mended", "axis"),
+    [
+        (37, 3, ["10", "0", "10", "20", "30", "40"]),
+        (0, 2, ["2", "1", "0", "1"]),
+        (3, 0, ["0", "1", "2", "3"]),
+        (0, 0, ["0", "1"]),
+    ],
+)
+def test_new_and_mended_stand_on_both_sides_of_nothing(new: int, mended: int, axis: list[str]) -> None:
+    last = msgspec.structs.replace(point(2, 50.0), new={"high": new}, mended={"high": mended})
+    drawn = plots.change_plot([point(1, 50.0), last])
+    assert re.findall(r'<text class="tick end"[^>]*>(\d+)<', drawn) == axis
 
 
 @pytest.mark.parametrize(
