@@ -84,6 +84,8 @@ def test_a_fleet_is_an_indexed_job_of_shards_and_a_merge_that_has_the_whole() ->
     scan, merge = found["scan"], found["merge"]
     assert (scan["completionMode"], scan["completions"], scan["parallelism"]) == ("Indexed", 8, 8)
     assert "completionMode" not in merge
+    assert "--format=json" in container(scan)["args"]  # who reads a share of the fleet has nothing for people
+    assert "--format=json,html,sarif" in container(merge)["args"]
     whole = ("--keep", "--webhook", "--pushgateway", "--log-analytics")
     assert not [one for one in container(scan)["args"] if one.startswith(whole)]
     assert len([one for one in container(merge)["args"] if one.startswith(whole)]) == len(whole)
@@ -94,7 +96,7 @@ def test_a_fleet_is_an_indexed_job_of_shards_and_a_merge_that_has_the_whole() ->
 def test_one_pod_needs_no_merge_and_has_the_whole() -> None:
     found = jobs(made()["internet"])
     assert list(found) == ["scan"]
-    assert {"--keep=90", "--webhook=slack"} <= set(container(found["scan"])["args"])
+    assert {"--keep=90", "--webhook=slack", "--format=json,html,sarif"} <= set(container(found["scan"])["args"])
 
 
 def test_no_more_shards_run_at_once_than_there_are() -> None:
