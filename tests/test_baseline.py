@@ -12,6 +12,7 @@ from aks_audit.report import Comparison, Report, Scan
 from aks_audit.results import Finding, Outcome, Severity
 from aks_audit.rule import Rule
 from aks_audit_reports.json import REPORTER
+from full_reports import full
 from reports import SCOPE, cluster_id, finding, never, report_of, rule_text
 
 RULE = "AKS-TST-01"
@@ -138,6 +139,17 @@ def test_what_is_well_for_those_that_share_it_still_is_not_mended_for_one_that_m
     assert [one.by for one in compared(report_of([both]), well).fixed] == ["pass"]
     told_of = msgspec.structs.replace(well, clusters=both.clusters)
     assert [one.by for one in compared(report_of([both]), told_of, lost).fixed] == ["pass"]
+
+
+def test_a_report_is_read_line_by_line_and_in_any_other_layout() -> None:
+    data = REPORTER.render(full())
+    parts = baseline.Parts(data.splitlines(keepends=True))
+    assert len([*parts.findings()]) == len(full().findings)
+    assert b'"findings": [\n  ],' in parts.rest
+    by_lines = baseline.decode(data.splitlines(keepends=True), "a.json", "")
+    at_once = baseline.decode([msgspec.json.encode(msgspec.json.decode(data))], "a.json", "")
+    assert [*by_lines.findings] == [*at_once.findings] == [*full().findings]
+    assert msgspec.structs.replace(by_lines, findings=()) == msgspec.structs.replace(at_once, findings=())
 
 
 def test_a_rule_that_people_disabled_ends_its_failures() -> None:

@@ -228,7 +228,7 @@ def test_a_report_that_is_none_is_said(
 ) -> None:
     keep(store, 0, Audit(50.0, {SHOP: 50.0}))
     monkeypatch.setattr("aks_audit.history.reports.fetch", lambda *_: b"")
-    monkeypatch.setattr("aks_audit.history.reports.unpacked", lambda *_: wrong)
+    monkeypatch.setattr("aks_audit.history.reports.lines", lambda *_: [wrong])
     code, _, err = history(capsysbinary, "--store", store.place)
     assert code == 2
     assert "is no report of aks-audit" in err or "is of schema '9.0'" in err

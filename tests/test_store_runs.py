@@ -188,14 +188,16 @@ def test_a_file_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_report_that_unpacks_without_end_or_not_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert runs.unpacked(gzip.compress(b"{}"), "report") == b"{}"
-    with pytest.raises(StoreError, match="report: is damaged"):
-        runs.unpacked(b"{}", "report")
-    with pytest.raises(StoreError, match="report: is cut off"):
-        runs.unpacked(gzip.compress(b"{}")[:-4], "report")
+    assert [*runs.lines(gzip.compress(b"{\n}"), "report")] == [b"{\n", b"}"]
+    for wrong in (b"{}", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"{}", b"\x1f\x8b\x08" + b"x" * 99):
+        with pytest.raises(StoreError, match="report: is damaged"):
+            [*runs.lines(wrong, "report")]
+    monkeypatch.setattr(runs, "LARGEST_LINE", 1000)
+    with pytest.raises(StoreError, match="report: is larger than a report can be"):
+        [*runs.lines(gzip.compress(b" " * 10_000), "report")]
     monkeypatch.setattr(runs, "LARGEST_REPORT", 1000)
-    with pytest.raises(StoreError, match="larger than 1,000 bytes"):
-        runs.unpacked(gzip.compress(b" " * 10_000), "report")
+    with pytest.raises(StoreError, match="report: is larger than a report can be"):
+        [*runs.lines(gzip.compress(b" \n" * 10_000), "report")]
 
 
 def test_names_of_runs_are_times_and_sort_by_them() -> None:

@@ -4,7 +4,9 @@ A run is the folder `<scope>/<run>`, that of a shard `<scope>/<run>/shards/<K>-o
 written last: what has none was never finished, and is not there for readers.
 """
 
+import gzip
 import hashlib
+import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,8 +26,9 @@ SNAPSHOT = "snapshot.jsonl.gz"
 REPORT = "aks-audit.json.gz"
 SHARDS = "shards"
 
-LARGEST_REPORT = 2**31
-"""How many bytes a report may have when unpacked."""
+LARGEST_REPORT = 2**34
+LARGEST_LINE = 2**28
+"""How many bytes a report, and a line of it, may have when unpacked: 10,000 clusters take some 4 GB."""
 
 _SHARD = re.compile(r"([1-9]\d{0,4})-of-([1-9]\d{0,4})")
 
@@ -206,20 +209,22 @@ def fetch(store: Store, run: Run, name: str) -> bytes:
     return data
 
 
-def unpacked(data: bytes, path: str) -> bytes:
-    """The bytes of a gzipped report.
+def lines(data: bytes, path: str) -> Iterator[bytes]:
+    """The lines of a gzipped report, which may be larger than the memory.
 
     Raises:
-        StoreError: it is damaged, or larger than `LARGEST_REPORT`.
+        StoreError: it is damaged, larger than `LARGEST_REPORT`, or has a line that is larger than `LARGEST_LINE`.
     """
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        whole = unpacker.decompress(data, LARGEST_REPORT)
-    except zlib.error as problem:
-        raise StoreError(f"{path}: is damaged ({problem}); delete that run, or bring the file back") from None
-    if not unpacker.eof:
-        raise StoreError(f"{path}: is cut off, or larger than {LARGEST_REPORT:,} bytes; delete that run")
-    return whole
+    left = LARGEST_REPORT
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacker:
+        try:
+            while line := unpacker.readline(min(left, LARGEST_LINE) + 1):
+                left -= len(line)
+                if left < 0 or len(line) > LARGEST_LINE:
+                    raise StoreError(f"{path}: is larger than a report can be; delete that run")
+                yield line
+        except (OSError, EOFError, zlib.error) as problem:
+            raise StoreError(f"{path}: is damaged ({problem}); delete that run, or bring the file back") from None
 
 
 def place_of(folder: str) -> Place | None:
