@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -11,11 +12,11 @@ from typing import get_args
 
 import pytest
 
-from aks_audit import snapshot
+from aks_audit import heartbeat, snapshot
 from aks_audit.cli import main
 from aks_audit.commands import EXIT_CODES
 from aks_audit.progress import EventName, Progress
-from aks_audit.snapshot import Snapshot
+from aks_audit.snapshot import Snapshot, SnapshotError
 from aks_audit.sources.azure.plan import LISTED
 from aks_audit.sources.journal import Journal
 from aks_audit.store.store import StoreError
@@ -349,6 +350,27 @@ def test_a_heartbeat_that_cannot_be_written_is_refused_at_once(
     (tmp_path / "file").touch()
     assert main(["scan", "--demo", "--heartbeat-file", str(tmp_path / "file" / "beat")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_heartbeat_that_cannot_be_written_any_more_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(heartbeat, "BETWEEN_BEATS", 0.01)
+    monkeypatch.setattr(heartbeat, "BETWEEN_FILES", 0.01)
+    tried = threading.Event()
+    times = []
+
+    def full(*_: object) -> None:
+        times.append(1)
+        if len(times) > 3:
+            tried.set()
+        if len(times) > 1:
+            raise SnapshotError("no room")
+
+    monkeypatch.setattr(heartbeat, "write_atomically", full)
+    with heartbeat.Heartbeat(Progress(), tmp_path / "beat"):
+        assert tried.wait(120)
+    assert capsys.readouterr().err.count("no heartbeat: no room") == 1
 
 
 def test_every_line_has_the_id_of_the_scan(tmp_path: Path) -> None:
