@@ -191,13 +191,13 @@ def test_a_report_that_unpacks_without_end_or_not_at_all_is_refused(monkeypatch:
     assert [*runs.lines(gzip.compress(b"{\n}"), "report")] == [b"{\n", b"}"]
     for wrong in (b"{}", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"{}", b"\x1f\x8b\x08" + b"x" * 99):
         with pytest.raises(StoreError, match="report: is damaged"):
-            [*runs.lines(wrong, "report")]
+            list(runs.lines(wrong, "report"))
     monkeypatch.setattr(runs, "LARGEST_LINE", 1000)
     with pytest.raises(StoreError, match="report: is larger than a report can be"):
-        [*runs.lines(gzip.compress(b" " * 10_000), "report")]
+        list(runs.lines(gzip.compress(b" " * 10_000), "report"))
     monkeypatch.setattr(runs, "LARGEST_REPORT", 1000)
     with pytest.raises(StoreError, match="report: is larger than a report can be"):
-        [*runs.lines(gzip.compress(b" \n" * 10_000), "report")]
+        list(runs.lines(gzip.compress(b" \n" * 10_000), "report"))
 
 
 def test_names_of_runs_are_times_and_sort_by_them() -> None:

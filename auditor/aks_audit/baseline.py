@@ -67,7 +67,7 @@ _decoder = msgspec.json.Decoder(Finding)
 class Parts:
     """A JSON report as its lines come: first its findings, of which there may be more than fit into the memory.
 
-    They stand a line each, as aks-audit writes them. In a report that somebody laid out anew they are in the rest.
+    They stand a line each, as aks-audit writes them, or indented as the rest. In any other layout they are in the rest.
     """
 
     def __init__(self, lines: Iterable[bytes]) -> None:
@@ -82,11 +82,15 @@ class Parts:
                 yield from self._each()
 
     def _each(self) -> Iterator[bytes]:
+        held: list[bytes] = []
         for line in self._lines:
             if line.startswith(b"  ]"):
                 self._rest.append(line)
                 return
-            yield line.strip().removesuffix(b",")
+            held.append(line)
+            if line.startswith((b'    {"', b"    }")):
+                yield b"".join(held).strip().removesuffix(b",")
+                held = []
 
     @property
     def rest(self) -> bytes:
