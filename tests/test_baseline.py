@@ -1,5 +1,6 @@
 """An audit against an earlier one: nothing ends by not looking."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from aks_audit.report import Comparison, Report, Scan
 from aks_audit.results import Finding, Outcome, Severity
 from aks_audit.rule import Rule
 from aks_audit_reports.json import REPORTER
+from full_reports import full
 from reports import SCOPE, cluster_id, finding, never, report_of, rule_text
 
 RULE = "AKS-TST-01"
@@ -138,6 +140,20 @@ def test_what_is_well_for_those_that_share_it_still_is_not_mended_for_one_that_m
     assert [one.by for one in compared(report_of([both]), well).fixed] == ["pass"]
     told_of = msgspec.structs.replace(well, clusters=both.clusters)
     assert [one.by for one in compared(report_of([both]), told_of, lost).fixed] == ["pass"]
+
+
+def test_a_report_is_read_line_by_line_and_in_any_other_layout() -> None:
+    data = REPORTER.render(full())
+    parts = baseline.Parts(data.splitlines(keepends=True))
+    assert len([*parts.findings()]) == len(full().findings)
+    assert b'"findings": [\n  ],' in parts.rest
+    by_lines = baseline.decode(data.splitlines(keepends=True), "a.json", "")
+    assert [*by_lines.findings] == [*full().findings]
+    for indent in (None, 0, 2, 4):
+        laid_out = json.dumps(json.loads(data), indent=indent).encode().splitlines(keepends=True)
+        other = baseline.decode(laid_out, "a.json", "")
+        assert [*other.findings] == [*by_lines.findings]
+        assert msgspec.structs.replace(other, findings=()) == msgspec.structs.replace(by_lines, findings=())
 
 
 def test_a_rule_that_people_disabled_ends_its_failures() -> None:

@@ -84,6 +84,8 @@ def test_a_fleet_is_an_indexed_job_of_shards_and_a_merge_that_has_the_whole() ->
     scan, merge = found["scan"], found["merge"]
     assert (scan["completionMode"], scan["completions"], scan["parallelism"]) == ("Indexed", 8, 8)
     assert "completionMode" not in merge
+    assert "--format=json" in container(scan)["args"]  # who reads a share of the fleet has nothing for people
+    assert "--format=json,html,sarif" in container(merge)["args"]
     whole = ("--keep", "--webhook", "--pushgateway", "--log-analytics")
     assert not [one for one in container(scan)["args"] if one.startswith(whole)]
     assert len([one for one in container(merge)["args"] if one.startswith(whole)]) == len(whole)
@@ -94,7 +96,7 @@ def test_a_fleet_is_an_indexed_job_of_shards_and_a_merge_that_has_the_whole() ->
 def test_one_pod_needs_no_merge_and_has_the_whole() -> None:
     found = jobs(made()["internet"])
     assert list(found) == ["scan"]
-    assert {"--keep=90", "--webhook=slack"} <= set(container(found["scan"])["args"])
+    assert {"--keep=90", "--webhook=slack", "--format=json,html,sarif"} <= set(container(found["scan"])["args"])
 
 
 def test_no_more_shards_run_at_once_than_there_are() -> None:
@@ -150,6 +152,16 @@ def test_pods_sign_in_by_workload_identity_without_a_token_for_the_api_server(na
         assert account["automountServiceAccountToken"] is False
 
 
+@pytest.mark.parametrize("flavor", ["kubernetes", "cilium"])
+def test_who_signs_in_as_its_node_is_let_out_to_where_that_tells_tokens(flavor: str) -> None:
+    policy = {**MINIMAL["networkPolicy"], "flavor": flavor}
+    found = render(*({**MINIMAL, "networkPolicy": policy, "scan": {"auth": auth}} for auth in ("managed", "workload")))
+    told = [json.dumps(one, separators=(",", ":")) for one in found]
+    assert [text.count("169.254.169.254/32") for text in told] == [1, 0]
+    named = {"name": "AZURE_CLIENT_ID", "value": MINIMAL["serviceAccount"]["clientId"]}
+    assert [[named in container(job)["env"] for job in jobs(one).values()] for one in found] == [[True], [False]]
+
+
 def test_who_reads_inside_its_cluster_is_permitted_what_the_command_prints() -> None:
     printed = {item["kind"]: item for item in permissions.manifests(permissions.load())["items"]}
     for name in ("inside", "cilium"):
@@ -193,6 +205,10 @@ def test_the_configuration_is_one_that_aks_audit_takes(tmp_path: Any) -> None:  
         ({"notify": {"webhook": "https://hooks.example.com/secret"}}, "/notify/webhook"),
         ({"resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": None}}}, "/resources/limits"),
         ({"env": {"PORT": 443}}, "/env/PORT"),
+        ({"notify": {"webhook": "teams"}}, "notify.existingSecret: name the Secret"),
+        ({"notify": {"pushgateway": "https://p", "pushgatewayPassword": True}}, "notify.existingSecret: name the"),
+        ({"notify": {"logAnalytics": {"url": "https://x"}}}, "notify.logAnalytics.dcrId: name the"),
+        ({"fleet": {"shards": 2}, "notify": {"webhook": "teams"}}, "notify.existingSecret: name the Secret"),
     ],
 )
 def test_values_that_cannot_be_are_refused_by_their_names(changed: Body, says: str) -> None:

@@ -25,7 +25,10 @@ CLUSTER = Case(name="", expect="", set={"cluster properties.networkProfile.advan
 CHOSEN = {
     "internet": {("AKS-KN-08", "networkpolicies/aks-audit")},  # who names 0.0.0.0/0 has opened the internet
     "inside": {("AKS-KR-08", "rolebindings/aks-audit-aks-audit")},  # what is read in kube-system is another namespace
-    "cilium": {("AKS-KR-08", "rolebindings/aks-audit-nightly")},
+    "cilium": {
+        ("AKS-KR-08", "rolebindings/aks-audit-nightly"),
+        ("AKS-KN-14", "namespaces/aks-audit"),  # who signs in as the node has to reach what tells its tokens
+    },
 }
 """What fails because the values ask for it, by the values' names."""
 

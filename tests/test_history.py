@@ -6,12 +6,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aks_audit.cli import main
 from aks_audit.due import back
 from aks_audit.history import plots, text
 from aks_audit.history.model import RunPoint, Score
+from aks_audit.report import SCHEMA_VERSION
 from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.runs import MANIFEST, REPORT
 from history_store import Audit, Failure, cluster, keep
@@ -19,13 +21,10 @@ from history_store import Audit, Failure, cluster, keep
 SHOP, DATA = cluster("shop"), cluster("data")
 HOSTILE = '/subscriptions/s/<script>alert(1)</script>/"><img src=x onerror=alert(1)>\x1b[2J##vso[x]'
 
-LATER = json.dumps(
-    {
-        "schemaVersion": "9.0",
-        "score": {"overall": {"value": 1, "low": 1, "high": 1, "unknown": 0}, "clusters": []},
-        "findings": [],
-    }
-).encode()
+
+def report(version: str = SCHEMA_VERSION, **overall: float) -> bytes:
+    score = {"value": 1, "low": 1, "high": 1, "unknown": 0, **overall}
+    return json.dumps({"schemaVersion": version, "score": {"overall": score, "clusters": []}, "findings": []}).encode()
 
 
 @pytest.fixture
@@ -215,10 +214,13 @@ def test_a_run_that_cannot_be_read_is_said_and_the_others_are_told(
         b"",
         b"null",
         b"[" * 100_000,
-        LATER,
+        report("9.0"),
         b'{"schemaVersion": "1.1", "score": {"overall": {"value": "much"}}}',
         b'{"schemaVersion": "1.1", "score": {"overall": {"value": 1e999, "low": 1, "high": 1, "unknown": 0}}}',
         b"\xff",
+        report(value=-5),
+        report(high=101),
+        report(unknown=10**19),
     ],
 )
 def test_a_report_that_is_none_is_said(
@@ -226,7 +228,7 @@ def test_a_report_that_is_none_is_said(
 ) -> None:
     keep(store, 0, Audit(50.0, {SHOP: 50.0}))
     monkeypatch.setattr("aks_audit.history.reports.fetch", lambda *_: b"")
-    monkeypatch.setattr("aks_audit.history.reports.unpacked", lambda *_: wrong)
+    monkeypatch.setattr("aks_audit.history.reports.lines", lambda *_: [wrong])
     code, _, err = history(capsysbinary, "--store", store.place)
     assert code == 2
     assert "is no report of aks-audit" in err or "is of schema '9.0'" in err
@@ -292,6 +294,13 @@ def test_a_page_of_one_run_and_of_nothing_decided(store: DirectoryStore, tmp_pat
     assert "nan" not in page.lower().replace("nano", "")
 
 
+def test_a_page_where_nothing_ever_failed(store: DirectoryStore, tmp_path: Path) -> None:
+    keep(store, 0, Audit(100.0, {SHOP: 100.0}))
+    keep(store, 1, Audit(100.0, {SHOP: 100.0}))
+    axis = re.findall(r'<text class="tick end"[^>]*>([^<]*) %<', page_of(store, tmp_path))
+    assert (axis[0], axis[-1]) == ("90", "100")
+
+
 def point(day: int, value: float | None, high: int = 0) -> RunPoint:
     counts = {"critical": 0, "high": high, "medium": 0, "low": 0, "info": 0}
     score = Score(value, value, value)
@@ -310,6 +319,21 @@ def test_runs_stand_where_their_time_is_and_no_line_crosses_what_was_not_decided
 def test_severities_stand_on_top_of_each_other() -> None:
     drawn = plots.severity_plot([point(1, 50.0, 4), point(2, 50.0, 2)])
     assert re.findall(r'<polygon class="(\w+)"', drawn) == ["high"]
+
+
+@pytest.mark.parametrize(
+    ("new", "mended", "axis"),
+    [
+        (37, 3, ["10", "0", "10", "20", "30", "40"]),
+        (0, 2, ["2", "1", "0", "1"]),
+        (3, 0, ["0", "1", "2", "3"]),
+        (0, 0, ["0", "1"]),
+    ],
+)
+def test_new_and_mended_stand_on_both_sides_of_nothing(new: int, mended: int, axis: list[str]) -> None:
+    last = msgspec.structs.replace(point(2, 50.0), new={"high": new}, mended={"high": mended})
+    drawn = plots.change_plot([point(1, 50.0), last])
+    assert re.findall(r'<text class="tick end"[^>]*>(\d+)<', drawn) == axis
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,8 @@ def test_an_address_that_nobody_listens_at_is_not_told() -> None:
         "https://me:verysecretpart@hooks.example/",
         "https://hooks.example/very secretpart",
         "https://hooks.example:verysecretpart/",
+        "https://hooks..example/verysecretpart",
+        f"https://{'a' * 64}.example/verysecretpart",
     ],
 )
 def test_other_addresses_are_refused_and_not_told(url: str) -> None:

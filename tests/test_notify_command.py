@@ -116,7 +116,7 @@ def test_what_could_not_be_told_is_told_by_the_next_run_that_can(
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("damaged", ["", "{}", '{"schema": "other/1", "since": null}', "\xff"])
+@pytest.mark.parametrize("damaged", ["", "{}", '{"schema": "other/1", "since": null}', "\xff", '{"a":' + "[" * 9999])
 def test_a_damaged_mark_is_passed_over(tmp_path: Path, store: Path, hook: Listener, damaged: str) -> None:
     scanned(estate(tmp_path), store, "1", "--webhook", "generic")
     (store / "production" / ".untold-webhook.json").write_text(damaged, encoding="latin-1")

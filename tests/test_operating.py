@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -11,12 +12,14 @@ from typing import get_args
 
 import pytest
 
-from aks_audit import snapshot
+from aks_audit import heartbeat, snapshot
 from aks_audit.cli import main
 from aks_audit.commands import EXIT_CODES
 from aks_audit.progress import EventName, Progress
-from aks_audit.snapshot import Snapshot
+from aks_audit.snapshot import Snapshot, SnapshotError
 from aks_audit.sources.azure.plan import LISTED
+from aks_audit.sources.journal import Journal
+from aks_audit.store.store import StoreError
 from cases import ROOT, Case, records_of
 from jobs import Job, events, lines_of
 from kubernetes_api import AUDITOR_TOKEN, KubernetesApi, kubeconfig
@@ -230,6 +233,33 @@ def test_a_run_that_is_kept_leaves_its_part_in_the_store_and_is_resumed_from_the
     assert not list((tmp_path / "store/default").glob(".lock*"))
 
 
+@pytest.mark.parametrize("command", [("collect", "-o", "estate.jsonl"), STORE[:-2]], ids=["collect", "scan"])
+def test_what_was_read_whole_stays_in_the_journal_until_it_is_kept(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+
+    def collect(_request: object, _progress: object, _signals: object, journal: Journal) -> list[snapshot.Collected]:
+        left.append(journal.take("a list"))
+        listing = snapshot.Listing(type="Microsoft.ContainerService/managedClusters", scope="/subscriptions/s")
+        journal.add("a list", journal.now(), [listing])
+        return [snapshot.Header(schema=snapshot.SCHEMA, tool="t", scope=("/subscriptions/s",)), listing]
+
+    def full(*_: object) -> None:
+        raise StoreError("no room")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("aks_audit.sources.live.collect", collect)
+    with monkeypatch.context() as disk:
+        disk.setattr("aks_audit.snapshot.write", full)
+        disk.setattr("aks_audit.store.runs.Draft.add", full)
+        assert main([*command, "--max-age", "1h"]) == 2
+    assert main([*command, "--max-age", "1h"]) in {0, 3}
+    assert main([*command, "--max-age", "1h"]) in {0, 3}
+    assert [bool(one) for one in left] == [False, True, False]
+    assert not kept(tmp_path / "estate.jsonl.partial") + kept_in_store(tmp_path)
+
+
 def test_the_inside_of_a_cluster_is_taken_whole_or_read_again(tmp_path: Path) -> None:
     sign_in(tmp_path)
     asked = []
@@ -320,6 +350,27 @@ def test_a_heartbeat_that_cannot_be_written_is_refused_at_once(
     (tmp_path / "file").touch()
     assert main(["scan", "--demo", "--heartbeat-file", str(tmp_path / "file" / "beat")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_heartbeat_that_cannot_be_written_any_more_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(heartbeat, "BETWEEN_BEATS", 0.01)
+    monkeypatch.setattr(heartbeat, "BETWEEN_FILES", 0.01)
+    tried = threading.Event()
+    times = []
+
+    def full(*_: object) -> None:
+        times.append(1)
+        if len(times) > 3:
+            tried.set()
+        if len(times) > 1:
+            raise SnapshotError("no room")
+
+    monkeypatch.setattr(heartbeat, "write_atomically", full)
+    with heartbeat.Heartbeat(Progress(), tmp_path / "beat"):
+        assert tried.wait(120)
+    assert capsys.readouterr().err.count("no heartbeat: no room") == 1
 
 
 def test_every_line_has_the_id_of_the_scan(tmp_path: Path) -> None:

@@ -116,7 +116,24 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     for call in (store.delete, store.fetch, lambda name: store.put(name, b""), lambda name: store.create(name, b"")):
         with pytest.raises(StoreError, match="is a link"):
             call("away/precious")
+    (tmp_path / "store" / ".guard").unlink(missing_ok=True)
+    (tmp_path / "store" / ".guard").symlink_to(outside / "made")
+    with pytest.raises(StoreError, match="cannot be deleted"):
+        store.delete("default/good")
     assert files(outside) == ["precious"]
+
+
+def test_a_file_system_that_lets_nobody_change_modes_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as a share of SMB does
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    store, _ = store_in(tmp_path)
+    store.put("default/file", b"one")
+    assert store.create("default/lock", b"mine")
+    assert store.fetch("default/file").data == b"one"
 
 
 def test_folders_that_go_deeper_than_ours_are_passed_over(tmp_path: Path) -> None:
@@ -132,6 +149,9 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
         file.truncate(2**31 + 1)
     with pytest.raises(StoreError, match=r"larger than 2,147,483,648 bytes"):
         store.fetch("huge")
+    store.put("small", b"12345")
+    with pytest.raises(StoreError, match="larger than 4 bytes"):
+        store.fetch("small", 4)
 
 
 def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

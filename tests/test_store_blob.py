@@ -137,11 +137,10 @@ def test_strange_names_are_passed_over_and_said(store: BlobStore, service: BlobS
         store.put("../x", b"")
 
 
-def test_a_huge_file_is_not_read(store: BlobStore, service: BlobService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_file_is_not_read(store: BlobStore, service: BlobService) -> None:
     service.put("nightly/huge", b"x" * 100)
-    monkeypatch.setattr(blob, "LARGEST_FILE", 99)
     with pytest.raises(StoreError, match="larger than 99 bytes"):
-        store.fetch("huge")
+        store.fetch("huge", 99)
 
 
 def test_who_may_not_is_told_which_role_it_takes(service: BlobService, store: BlobStore) -> None:

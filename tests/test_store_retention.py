@@ -104,6 +104,16 @@ def test_a_clock_that_jumped_ends_nothing(tmp_path: Path) -> None:
     assert retention.prune(store, newest, 1, pytest.fail) == []
 
 
+def test_a_clock_that_was_ahead_once_leaves_the_next_run_its_baseline(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    run(store, "2026a", 90)
+    run(store, "2026b", 80)
+    run(store, "2099", 70)
+    newest = run(store, "2026c", complete=False)
+    assert retention.prune(store, newest, 30, pytest.fail) == ["default/2026a"]
+    assert there(tmp_path) == ["2026b", "2026c", "2099"]
+
+
 def test_the_manifest_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that who is killed on the way leaves no run whose files are gone."""
     store = DirectoryStore(tmp_path)

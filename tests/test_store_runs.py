@@ -123,6 +123,7 @@ def damaged(path: Path, **more: object) -> None:
         ({"schema": "aks-audit/run/2"}, "renew aks-audit"),
         ({"finished": "yesterday\x1b"}, "times"),
         ({"started": "2026-11-22T02:00:00"}, "times"),
+        ({"finished": "9999-12-31T23:59:59-12:00"}, "times"),
         ({"files": [{"name": "../../../x", "size": 1, "sha256": ""}]}, r"names a file '../../../x'"),
         ({"files": [{"name": ".", "size": 1, "sha256": ""}]}, "names a file"),
         ({"files": 3}, "damaged"),
@@ -162,6 +163,8 @@ def test_a_huge_manifest_is_not_read(tmp_path: Path) -> None:
     there, said = kept(store)
     assert there == []
     assert "4,294,967,296 bytes" in said[0]
+    with pytest.raises(StoreError, match="larger than 1,048,576 bytes"):
+        runs.at(store, Place("default", NOW), pytest.fail)
 
 
 def test_foreign_files_are_no_runs(tmp_path: Path) -> None:
@@ -185,14 +188,16 @@ def test_a_file_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_report_that_unpacks_without_end_or_not_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert runs.unpacked(gzip.compress(b"{}"), "report") == b"{}"
-    with pytest.raises(StoreError, match="report: is damaged"):
-        runs.unpacked(b"{}", "report")
-    with pytest.raises(StoreError, match="report: is cut off"):
-        runs.unpacked(gzip.compress(b"{}")[:-4], "report")
+    assert [*runs.lines(gzip.compress(b"{\n}"), "report")] == [b"{\n", b"}"]
+    for wrong in (b"{}", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"{}", b"\x1f\x8b\x08" + b"x" * 99):
+        with pytest.raises(StoreError, match="report: is damaged"):
+            list(runs.lines(wrong, "report"))
+    monkeypatch.setattr(runs, "LARGEST_LINE", 1000)
+    with pytest.raises(StoreError, match="report: is larger than a report can be"):
+        list(runs.lines(gzip.compress(b" " * 10_000), "report"))
     monkeypatch.setattr(runs, "LARGEST_REPORT", 1000)
-    with pytest.raises(StoreError, match="larger than 1,000 bytes"):
-        runs.unpacked(gzip.compress(b" " * 10_000), "report")
+    with pytest.raises(StoreError, match="report: is larger than a report can be"):
+        list(runs.lines(gzip.compress(b" \n" * 10_000), "report"))
 
 
 def test_names_of_runs_are_times_and_sort_by_them() -> None:

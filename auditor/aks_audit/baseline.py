@@ -38,38 +38,64 @@ def read(path: Path) -> Report:
         BaselineError: it cannot be read, or is no report of aks-audit, or one of a later major version.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as lines:
+            return decode(lines, str(path), _REMEDY)
     except OSError as problem:
         raise BaselineError(f"{path}: cannot be read ({problem.strerror or problem}); {_REMEDY}") from None
-    return decode(data, str(path), _REMEDY)
 
 
-def decode(data: bytes, path: str, remedy: str) -> Report:
-    """Decode a JSON report; `path` and `remedy` are for the message.
+def decode(lines: Iterable[bytes], path: str, remedy: str) -> Report:
+    """Decode a JSON report by its lines; `path` and `remedy` are for the message.
 
     Raises:
         BaselineError: it is no report of aks-audit, or one of a later major version.
     """
+    parts = Parts(lines)
     try:
-        report = _report(data)
+        findings = gathered(map(_decoder.decode, parts.findings()))
+        report = msgspec.json.decode(parts.rest, type=Report)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BaselineError(f"{path}: is no report of aks-audit ({problem}); {remedy}") from None
     if report.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise BaselineError(f"{path}: is of schema {report.schema_version}, this is {SCHEMA_VERSION}; {remedy}")
-    return report
-
-
-def _report(data: bytes) -> Report:
-    """A report, of whose findings there may be more than fit into the memory."""
-    parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    if "findings" not in parts:
-        return msgspec.json.decode(data, type=Report)  # which says what it is that lacks them
-    findings = msgspec.json.decode(parts["findings"], type=list[msgspec.Raw])
-    rest = msgspec.json.decode(msgspec.json.encode({**parts, "findings": ()}), type=Report)
-    return msgspec.structs.replace(rest, findings=gathered(map(_decoder.decode, findings)))
+    return msgspec.structs.replace(report, findings=findings) if findings else report
 
 
 _decoder = msgspec.json.Decoder(Finding)
+
+
+class Parts:
+    """A JSON report as its lines come: first its findings, of which there may be more than fit into the memory.
+
+    They stand a line each, as aks-audit writes them, or indented as the rest. In any other layout they are in the rest.
+    """
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = iter(lines)
+        self._rest: list[bytes] = []
+
+    def findings(self) -> Iterator[bytes]:
+        """The JSON of each finding."""
+        for line in self._lines:
+            self._rest.append(line)
+            if line == b'  "findings": [\n':
+                yield from self._each()
+
+    def _each(self) -> Iterator[bytes]:
+        held: list[bytes] = []
+        for line in self._lines:
+            if line.startswith(b"  ]"):
+                self._rest.append(line)
+                return
+            held.append(line)
+            if line.startswith((b'    {"', b"    }")):
+                yield b"".join(held).strip().removesuffix(b",")
+                held = []
+
+    @property
+    def rest(self) -> bytes:
+        """All else, once the findings were taken."""
+        return b"".join(self._rest)
 
 
 def compare(before: Report, findings: Sequence[Finding], now: Now) -> tuple[Sequence[Finding], Comparison]:

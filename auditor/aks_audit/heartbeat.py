@@ -22,7 +22,7 @@ class Heartbeat:
 
     def __init__(self, progress: Progress, file: Path | None = None) -> None:
         self._progress, self._file = progress, file
-        self._over = threading.Event()
+        self._over, self._written = threading.Event(), True
         self._thread = threading.Thread(target=self._beating, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -47,11 +47,14 @@ class Heartbeat:
                 self._try(self._file)
 
     def _try(self, file: Path) -> None:
-        """Write the file; that it cannot be written any more is what the watchdog sees, and ends no audit."""
+        """Write the file; that it cannot be written any more is said once, seen by the watchdog, and ends no audit."""
         try:
             self._write(file)
+            self._written = True
         except SnapshotError as problem:
-            self._progress.warn(f"no heartbeat: {problem}")
+            if self._written:
+                self._progress.warn(f"no heartbeat: {problem}")
+            self._written = False
 
     def _write(self, file: Path) -> None:
         told = {"time": now(), "scan": self._progress.scan_id, "process": os.getpid(), **self._progress.state}

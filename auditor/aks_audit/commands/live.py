@@ -108,7 +108,7 @@ def read_live(
 ) -> "Sequence[Collected]":
     """Read live state, keep it where that is asked for, and say what was lost.
 
-    An `operation` ends it in order, and has a journal of it in its store, or `beside` a file.
+    An `operation` ends it in order, and has a journal of it in its store, or `beside` a file, until it is kept.
     """
     from aks_audit.snapshot import write  # noqa: PLC0415
     from aks_audit.sources.live import collect  # noqa: PLC0415
@@ -117,17 +117,16 @@ def read_live(
         must_hold(keep.parent, keep.name)
     request = request_of(arguments)
     journal = operation.journal(beside) if operation else None
-    complete = False
     try:
         records = collect(request, progress, operation.signals if operation else None, journal)
-        complete = not any(gap.cause == "not-read" for gap in lost(records))
     finally:
         progress.close()
-        if journal:
-            journal.end(complete=complete)
+    gaps = lost(records)
+    if operation:
+        operation.is_read_whole = not any(gap.cause == "not-read" for gap in gaps)
     progress.enter("writing")
     progress.note(event("read", f"read {progress.counted}", **progress.state))
-    if gaps := lost(records):
+    if gaps:
         first = f"{one_line(gaps[0].type)} in {one_line(gaps[0].id)}: {one_line(gaps[0].reason)}"
         told = f"{len(gaps)} of what was asked for could not be read and is unknown; the first: {first}"
         progress.warn(event("incomplete", told, gaps=len(gaps)))

@@ -55,6 +55,9 @@ class Operation:
     def __init__(self, arguments: argparse.Namespace, progress: Progress, signals: "Signals") -> None:
         self._arguments, self._progress, self.signals = arguments, progress, signals
         self._run: StoredRun | None = None
+        self._journal: Journal | None = None
+        self.is_read_whole = False
+        """Whether everything was read, so that nothing of the journal is needed once that is kept."""
 
     @contextmanager
     def alone(self, run: "StoredRun | None") -> Iterator[None]:
@@ -80,7 +83,20 @@ class Operation:
             ended=lambda: bool(signals.reason),
         ) as lock:
             self._run, run.lock = run, lock
+            with self.journaled():
+                yield
+
+    @contextmanager
+    def journaled(self) -> Iterator[None]:
+        """Let go of the journal at the end: what was read is in it until it is kept, for who comes after a kill."""
+        kept = False
+        try:
             yield
+            kept = True
+        finally:
+            journal, self._journal = self._journal, None
+            if journal:
+                journal.end(complete=kept and self.is_read_whole)
 
     def journal(self, beside: Path | None = None) -> "Journal | None":
         """The journal of what is read: in the store of the run, else beside the file that is to be written."""
@@ -91,14 +107,13 @@ class Operation:
             from aks_audit.store.journal import StoredJournal  # noqa: PLC0415 - only where there is a store
 
             place = self._run.place
-            return Journal(
-                StoredJournal(self._run.store, place.scope, place.shard, self._progress), cloud, self._progress, oldest
-            )
-        if beside:
-            return begin(beside, cloud, self._progress, oldest)
-        if oldest is not None:
+            pieces = StoredJournal(self._run.store, place.scope, place.shard, self._progress)
+            self._journal = Journal(pieces, cloud, self._progress, oldest)
+        elif beside:
+            self._journal = begin(beside, cloud, self._progress, oldest)
+        elif oldest is not None:
             raise UsageError("--max-age is of scans that are kept; name their place with --store PLACE")
-        return None
+        return self._journal
 
 
 @contextmanager
@@ -114,4 +129,6 @@ def operated(arguments: argparse.Namespace, progress: Progress) -> Iterator[Oper
     progress.scan_id  # noqa: B018 - is an error at once where it is wrong
     file = getattr(arguments, "heartbeat_file", None)
     with Signals(progress) as signals, Heartbeat(progress, file):
-        yield Operation(arguments, progress, signals)
+        operation = Operation(arguments, progress, signals)
+        with operation.journaled():
+            yield operation

@@ -261,10 +261,10 @@ def report_of(store: "Store", run: "Run") -> "Report":
         StoreError, BaselineError: it is not there, or is damaged.
     """
     from aks_audit.baseline import decode  # noqa: PLC0415 - only where there is one
-    from aks_audit.store.runs import REPORT, fetch, unpacked  # noqa: PLC0415
+    from aks_audit.store.runs import REPORT, fetch, lines  # noqa: PLC0415
 
     path = f"{store.place}: {run.place.folder}/{REPORT}"
-    return decode(unpacked(fetch(store, run, REPORT), path), path, "delete that run")
+    return decode(lines(fetch(store, run, REPORT), path), path, "delete that run")
 
 
 def _gzipped(pieces: "Iterable[bytes]") -> "Iterator[bytes]":

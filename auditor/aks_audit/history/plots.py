@@ -5,6 +5,7 @@ Colours are the page's, by class. Whatever a plot says stands in a table, too.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -17,6 +18,7 @@ _WIDTH, _HEIGHT = 560, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 26
 _MOST_DOTS = 120
 _TICKS = 6
+_STEPS = 4
 _YEAR = timedelta(days=300)
 
 Point = tuple[float, float]
@@ -49,7 +51,7 @@ def times(runs: Sequence[RunPoint]) -> list[datetime]:
 def score_plot(runs: Sequence[RunPoint]) -> Markup:
     """The score over time, with the interval from its worst to its best case."""
     shown = [edge for run in runs for edge in (run.score.value, run.score.low, run.score.high) if edge is not None]
-    low = max(0.0, min(shown, default=0.0) // 10 * 10)
+    low = min(90.0, min(shown, default=0.0) // 10 * 10)
     high = min(100.0, max(shown, default=100.0) // 10 * 10 + 10)
     axes = _Axes(times(runs), low, high)
     parts = [*_grid(axes, " %")]
@@ -83,9 +85,11 @@ def severity_plot(runs: Sequence[RunPoint]) -> Markup:
 def change_plot(runs: Sequence[RunPoint]) -> Markup:
     """What was new in each run, upwards, and what was mended, downwards."""
     new, mended = [total(run.new or {}) for run in runs], [total(run.mended or {}) for run in runs]
-    axes = _Axes(times(runs), -_round_up(max(mended)), _round_up(max(new)))
+    step = _round_up(max(*new, *mended)) / _STEPS
+    low, high = -ceil(max(mended) / step), max(1, ceil(max(new) / step))
+    axes = _Axes(times(runs), low * step, high * step)
     wide = max(1.5, min(14.0, (_WIDTH - _LEFT - _RIGHT) / len(runs) * 0.6))
-    parts = [*_grid(axes, "")]
+    parts = [*_grid(axes, "", high - low)]
     for place, run in enumerate(runs):
         for name, quantity, top in (("new", new[place], new[place]), ("mended", mended[place], 0)):
             if quantity:
@@ -114,10 +118,10 @@ def spark(scores: Sequence[Score]) -> Markup:
     return Markup(head + drawn + "</svg>")  # noqa: S704 - numbers and our own words
 
 
-def _grid(axes: _Axes, unit: str) -> Iterator[str]:
+def _grid(axes: _Axes, unit: str, steps: int = _STEPS) -> Iterator[str]:
     """The lines across with their values, and the days below."""
-    for step in range(5):
-        value = axes.low + (axes.high - axes.low) * step / 4.0
+    for step in range(steps + 1):
+        value = axes.low + (axes.high - axes.low) * step / steps
         y = axes.y(value)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="tick end" x="{_LEFT - 6}" y="{y + 4:.1f}">{_said(abs(value))}{unit}</text>'

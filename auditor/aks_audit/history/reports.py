@@ -1,18 +1,21 @@
 """What a history asks of a report, and no more of it: reports of whole fleets are large, and there are many."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
+from aks_audit.baseline import Parts
 from aks_audit.history.model import HistoryError
 from aks_audit.report import SCHEMA_VERSION
 from aks_audit.results import Outcome, Severity
 from aks_audit.snapshot import instant
-from aks_audit.store.runs import REPORT, Run, fetch, unpacked
+from aks_audit.store.runs import REPORT, Run, fetch, lines
 from aks_audit.store.store import Store
+
+_Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel"):
@@ -20,10 +23,10 @@ class _Part(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Scored(_Part, frozen=True):
-    value: float | None
-    low: float | None
-    high: float | None
-    unknown: int
+    value: _Percent | None
+    low: _Percent | None
+    high: _Percent | None
+    unknown: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class _Cluster(_Scored, frozen=True):
@@ -59,6 +62,9 @@ class _Report(_Part, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_Report)
+_findings = msgspec.json.Decoder(_Finding)
+
+_Alike: TypeAlias = Counter[tuple[str, bool, bool, tuple[str, ...]]]
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -123,7 +129,7 @@ def rows(store: Store, run: Run) -> Rows:
         StoreError, HistoryError: it is not there, or is damaged, or of a later version.
     """
     path = f"{store.place}: {run.place.folder}/{REPORT}"
-    report = _decoded(unpacked(fetch(store, run, REPORT), path), path)
+    report, alike = _decoded(lines(fetch(store, run, REPORT), path), path)
     scope, name = run.place.scope, run.place.run
     score, compared = report.score.overall, report.comparison is not None
     clusters = {one.id.lower(): one for one in report.score.clusters}
@@ -140,35 +146,38 @@ def rows(store: Store, run: Run) -> Rows:
             compared,
         ),
         [ClusterRow(scope, name, key, one.id, one.value, one.low, one.high) for key, one in clusters.items()],
-        list(_failures(report, scope, name)),
+        list(_failures(alike, scope, name)),
         [MendedRow(scope, name, one.severity) for one in (report.comparison.fixed if report.comparison else ())],
     )
 
 
 def finished(run: Run) -> str:
     """The end of a run, RFC 3339 in UTC, so that texts sort as times do."""
-    try:
-        return instant(run.manifest.finished).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except OverflowError:
-        return run.manifest.finished  # within a day of the end of time
+    return instant(run.manifest.finished).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _failures(report: _Report, scope: str, run: str) -> Iterator[FailureRow]:
-    alike = Counter(
+def _alike(findings: Iterable[_Finding]) -> _Alike:
+    """How many failures have severity, whether they are accepted and new, and clusters in common."""
+    return Counter(
         (one.severity.value, one.exception is not None, one.change == "new", one.clusters)
-        for one in report.findings
+        for one in findings
         if one.outcome is Outcome.FAIL
     )
+
+
+def _failures(alike: _Alike, scope: str, run: str) -> Iterator[FailureRow]:
     for (severity, accepted, new, clusters), failures in alike.items():
         ids = sorted({cluster.lower() for cluster in clusters})
         yield FailureRow(scope, run, severity, accepted, new, ids, failures)
 
 
-def _decoded(data: bytes, path: str) -> _Report:
+def _decoded(of_report: Iterable[bytes], path: str) -> tuple[_Report, _Alike]:
+    parts = Parts(of_report)
     try:
-        report = _decoder.decode(data)
+        alike = _alike(map(_findings.decode, parts.findings()))
+        report = _decoder.decode(parts.rest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise HistoryError(f"{path}: is no report of aks-audit ({problem}); delete that run") from None
     if report.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise HistoryError(f"{path}: is of schema {report.schema_version!r}, this is {SCHEMA_VERSION}; renew aks-audit")
-    return report
+    return report, alike + _alike(report.findings)

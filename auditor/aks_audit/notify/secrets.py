@@ -67,7 +67,8 @@ def address(url: str, called: str, *, secret: bool = True) -> Address:
     try:
         parsed = urlsplit(url)
         host, _ = parsed.hostname, parsed.port
-    except ValueError:
+        (host or "").encode("idna")
+    except ValueError:  # also of a name that no host can have
         raise NotifyError(f"{called} is no address") from None
     if not host or parsed.scheme not in {"https", "http"} or any(c.isspace() or not c.isprintable() for c in url):
         raise NotifyError(f"{called} is no https:// address")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aks_audit.store.store import NotThereError, Store, StoreError
+from aks_audit.store.store import LARGEST_NOTE, NotThereError, Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +28,10 @@ class Untold:
 
     def _read(self) -> Mark | None:
         try:
-            mark = msgspec.json.decode(self._store.fetch(self._name).data, type=Mark)
+            mark = msgspec.json.decode(self._store.fetch(self._name, LARGEST_NOTE).data, type=Mark)
         except NotThereError:
             return None
-        except (StoreError, msgspec.MsgspecError, UnicodeDecodeError) as problem:
+        except (StoreError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
             self._warn(f"{self._store.place}: {self._name} is passed over ({problem})")
             return None
         return mark if mark.schema == SCHEMA else None

@@ -145,7 +145,7 @@ class BlobStore:
                 return self._holds(name, data)
             return True
 
-    def fetch(self, name: str) -> Content:
+    def fetch(self, name: str, most: int = LARGEST_FILE) -> Content:
         """Read a blob."""
         with self._asking("be read", name) as blob:
             try:
@@ -153,8 +153,8 @@ class BlobStore:
             except ResourceNotFoundError as problem:
                 self._must_be_container(problem)
                 raise NotThereError(f"{self.place}/{name}: is not there") from None
-            if found.size > LARGEST_FILE:
-                raise StoreError(f"{self.place}/{name}: is larger than {LARGEST_FILE:,} bytes, and not by aks-audit")
+            if found.size > most:
+                raise StoreError(f"{self.place}/{name}: is larger than {most:,} bytes, and not by aks-audit; delete it")
             return Content(found.readall(), str(found.properties.etag))
 
     def list(self, folder: str = "") -> Iterator[Entry]:

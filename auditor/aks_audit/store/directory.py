@@ -6,7 +6,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,11 +62,11 @@ class DirectoryStore:
             _replace(path, data)
             return True
 
-    def fetch(self, name: str) -> Content:
+    def fetch(self, name: str, most: int = LARGEST_FILE) -> Content:
         """Read a file."""
         path = self._path(name)
         try:
-            _must_be_file(path)
+            _must_be_file(path, most)
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise NotThereError(f"{path}: is not there") from None
@@ -126,7 +126,8 @@ class DirectoryStore:
         """Let no other process change a file upon a condition meanwhile. The guard goes with the process."""
         if not self._folder.is_dir():
             raise FileNotFoundError(self._folder)
-        with (self._folder / _GUARD).open("ab") as guard:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(self._folder / _GUARD, flags, 0o666), "ab") as guard:
             if sys.platform == "win32":
                 import msvcrt  # noqa: PLC0415 - is only there
 
@@ -171,12 +172,12 @@ class DirectoryStore:
             folder = folder.parent
 
 
-def _must_be_file(path: Path) -> None:
+def _must_be_file(path: Path, most: int) -> None:
     told = path.lstat()
     if not stat.S_ISREG(told.st_mode):
         raise StoreError(f"{path}: is no file; remove it")
-    if told.st_size > LARGEST_FILE:
-        raise StoreError(f"{path}: is larger than {LARGEST_FILE:,} bytes, and not by aks-audit; remove it")
+    if told.st_size > most:
+        raise StoreError(f"{path}: is larger than {most:,} bytes, and not by aks-audit; remove it")
 
 
 @contextmanager
@@ -189,7 +190,8 @@ def _written(path: Path, data: bytes) -> Iterator[Path]:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        part.chmod(0o644)
+        with suppress(PermissionError):  # on a share of SMB every file is its mount's, and nobody's to change
+            part.chmod(0o644)
         yield part
     finally:
         part.unlink(missing_ok=True)

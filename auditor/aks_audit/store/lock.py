@@ -18,7 +18,7 @@ import msgspec
 from aks_audit.errors import BusyError
 from aks_audit.progress import Progress, event, now, one_line
 from aks_audit.results import Record
-from aks_audit.store.store import NotThereError, Store, StoreError
+from aks_audit.store.store import LARGEST_NOTE, NotThereError, Store, StoreError
 
 SCHEMA = "aks-audit/lock/1"
 
@@ -182,7 +182,7 @@ class Lock:
     def _look(self) -> tuple[Holder | None, str]:
         """Who holds the lock, None where it is damaged, and its version, empty where it is not there."""
         try:
-            found = self._store.fetch(self.name)
+            found = self._store.fetch(self.name, LARGEST_NOTE)
         except NotThereError:
             return None, ""
         try:

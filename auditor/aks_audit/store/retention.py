@@ -1,7 +1,8 @@
 """What of a scope's runs ends: those that are older than so many days, and what was never finished.
 
 Age is told by the store's own clock: between the writing of a run and that of the one that ends it. The last complete
-run and its shards stay, whatever their age, and so does every file that is none of a run.
+run and its shards stay, whatever their age, and so does every file that is none of a run. Where a clock was ahead, the
+last by name is not the baseline of the next run, so the last up to the newest stays, too.
 """
 
 import re
@@ -19,8 +20,9 @@ def prune(store: Store, newest: Run, days: int, warn: Warn) -> list[str]:
     scope = newest.place.scope
     folders = _folders(store.list(scope))
     written = max(entry.modified for entry in folders[newest.place.folder])
-    last = last_complete(store, scope, None, warn)
-    spared = {newest.place.folder, *([last.place.folder] if last else [])}
+    befores = [None] if newest.manifest.complete else [None, newest.place.run]
+    last = [last_complete(store, scope, before, warn) for before in befores]
+    spared = {newest.place.folder, *(run.place.folder for run in last if run)}
     ended = []
     for folder, entries in folders.items():
         place = place_of(folder)

@@ -4,7 +4,9 @@ A run is the folder `<scope>/<run>`, that of a shard `<scope>/<run>/shards/<K>-o
 written last: what has none was never finished, and is not there for readers.
 """
 
+import gzip
 import hashlib
+import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ import msgspec
 from aks_audit.progress import one_line
 from aks_audit.results import Record
 from aks_audit.snapshot import instant
-from aks_audit.store.store import Entry, NotThereError, Store, StoreError, is_name
+from aks_audit.store.store import LARGEST_NOTE, Entry, NotThereError, Store, StoreError, is_name
 
 SCHEMA = "aks-audit/run/1"
 MANIFEST = "run.json"
@@ -24,9 +26,9 @@ SNAPSHOT = "snapshot.jsonl.gz"
 REPORT = "aks-audit.json.gz"
 SHARDS = "shards"
 
-LARGEST_MANIFEST = 2**20
-LARGEST_REPORT = 2**31
-"""How many bytes a manifest, and a report when unpacked, may have."""
+LARGEST_REPORT = 2**34
+LARGEST_LINE = 2**28
+"""How many bytes a report, and a line of it, may have when unpacked: 10,000 clusters take some 4 GB."""
 
 _SHARD = re.compile(r"([1-9]\d{0,4})-of-([1-9]\d{0,4})")
 
@@ -207,20 +209,22 @@ def fetch(store: Store, run: Run, name: str) -> bytes:
     return data
 
 
-def unpacked(data: bytes, path: str) -> bytes:
-    """The bytes of a gzipped report.
+def lines(data: bytes, path: str) -> Iterator[bytes]:
+    """The lines of a gzipped report, which may be larger than the memory.
 
     Raises:
-        StoreError: it is damaged, or larger than `LARGEST_REPORT`.
+        StoreError: it is damaged, larger than `LARGEST_REPORT`, or has a line that is larger than `LARGEST_LINE`.
     """
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        whole = unpacker.decompress(data, LARGEST_REPORT)
-    except zlib.error as problem:
-        raise StoreError(f"{path}: is damaged ({problem}); delete that run, or bring the file back") from None
-    if not unpacker.eof:
-        raise StoreError(f"{path}: is cut off, or larger than {LARGEST_REPORT:,} bytes; delete that run")
-    return whole
+    left = LARGEST_REPORT
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacker:
+        try:
+            while line := unpacker.readline(min(left, LARGEST_LINE) + 1):
+                left -= len(line)
+                if left < 0 or len(line) > LARGEST_LINE:
+                    raise StoreError(f"{path}: is larger than a report can be; delete that run")
+                yield line
+        except (OSError, EOFError, zlib.error) as problem:
+            raise StoreError(f"{path}: is damaged ({problem}); delete that run, or bring the file back") from None
 
 
 def place_of(folder: str) -> Place | None:
@@ -253,7 +257,7 @@ def _whole(store: Store, scope: str, warn: Warn, *, latest_first: bool) -> Itera
 
 def usable(store: Store, place: Place, entry: Entry, warn: Warn) -> Run | None:
     """The run of a place whose manifest is that file; None, and it is said, where it is unusable."""
-    if entry.size > LARGEST_MANIFEST:
+    if entry.size > LARGEST_NOTE:
         warn(f"{store.place}: {entry.name} is passed over; it has {entry.size:,} bytes, and is no manifest of a run")
         return None
     try:
@@ -270,7 +274,7 @@ def _read(store: Store, place: Place, warn: Warn) -> Run | None:
     """
     path = f"{place.folder}/{MANIFEST}"
     try:
-        manifest = msgspec.json.decode(store.fetch(path).data, type=Manifest)
+        manifest = msgspec.json.decode(store.fetch(path, LARGEST_NOTE).data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         warn(f"{store.place}: {path} is passed over; it is damaged ({one_line(str(problem))})")
         return None
@@ -295,9 +299,10 @@ def _wrong(manifest: Manifest, place: Place) -> str | None:
 
 def _is_time(text: str) -> bool:
     try:
-        return instant(text).tzinfo is not None
-    except ValueError:
+        instant(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # within a day of the end of time
         return False
+    return True
 
 
 def _nobody(_: str) -> None:

@@ -9,7 +9,8 @@ from aks_audit.errors import AuditError
 from aks_audit.progress import one_line
 
 LARGEST_FILE = 2**31
-"""How many bytes a file of a store may have; a larger one is none of ours."""
+LARGEST_NOTE = 2**20
+"""How many bytes a file of a store, and one that tells of others, may have; a larger one is none of ours."""
 
 UNFINISHED = ".part"
 """How the names of files end that are being written, or were when their writer ended."""
@@ -62,8 +63,8 @@ class Store(Protocol):
         """Write a file in place of that version of it; whether that is what was there."""
         ...
 
-    def fetch(self, name: str) -> Content:
-        """Read a file; NotThereError where there is none."""
+    def fetch(self, name: str, most: int = LARGEST_FILE) -> Content:
+        """Read a file of at most so many bytes; NotThereError where there is none."""
         ...
 
     def list(self, folder: str = "") -> Iterator[Entry]:

@@ -56,14 +56,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end }}
 
-{{/* Arguments that reading and merging share: the place of runs, what is made of them, and how it is told. */}}
+{{/* Arguments that reading and merging share: the place of runs, what is asked, and how it is logged. */}}
 {{- define "aks-audit.commonArgs" -}}
 {{- $scan := .Values.scan -}}
 - {{ printf "--store=%s" (include "aks-audit.store" .) | quote }}
 - {{ printf "--scope=%s" $scan.scope | quote }}
 - {{ printf "--auth=%s" $scan.auth | quote }}
 - {{ printf "--cloud=%s" $scan.cloud | quote }}
-- {{ printf "--format=%s" (join "," $scan.formats) | quote }}
 {{- range $scan.checklists }}
 - {{ printf "--checklist=%s" . | quote }}
 {{- end }}
@@ -75,9 +74,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - --log-format=json
 {{- end }}
 
-{{/* Arguments of what has the whole: the merge of a fleet, else the scan. It tells others, and ends old runs. */}}
+{{/* Arguments of what has the whole: the merge of a fleet, else the scan. It reports, tells others, and ends old runs. */}}
 {{- define "aks-audit.wholeArgs" -}}
 {{- $notify := .Values.notify -}}
+{{- if and (or $notify.webhook $notify.pushgatewayPassword) (not $notify.existingSecret) -}}
+{{- fail "notify.existingSecret: name the Secret that holds the address of the webhook, or the Pushgateway's name and password" -}}
+{{- else if and $notify.logAnalytics.url (not $notify.logAnalytics.dcrId) -}}
+{{- fail "notify.logAnalytics.dcrId: name the data collection rule by its immutable id, dcr-…" -}}
+{{- end -}}
+- {{ printf "--format=%s" (join "," .Values.scan.formats) | quote }}
 {{- with .Values.store.keepDays }}
 - --keep={{ int . }}
 {{- end }}
@@ -225,6 +230,12 @@ spec:
         {{- end }}
         - name: HOME
           value: /tmp
+        {{- if eq $values.scan.auth "managed" }}
+        {{- with $values.serviceAccount.clientId }}
+        - name: AZURE_CLIENT_ID
+          value: {{ . | quote }}
+        {{- end }}
+        {{- end }}
         {{- range $name, $value := $values.env }}
         - name: {{ $name }}
           value: {{ $value | quote }}
