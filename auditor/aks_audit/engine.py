@@ -56,7 +56,7 @@ def merged(brought: Iterable[tuple[str, Iterable[Rule]]]) -> tuple[Rule, ...]:
 
 
 def audit(
-    estate: Estate, rules: Iterable[Rule], beside: Callable[[ManagedCluster], None] | None = None
+    estate: Estate, rules: Iterable[Rule], beside: Callable[[ManagedCluster], object] | None = None
 ) -> Sequence[Finding]:
     """Ask each rule about each of its subjects, in order of rule and resource.
 

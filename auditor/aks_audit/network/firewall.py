@@ -214,7 +214,7 @@ class _Question:
 
     def __init__(
         self,
-        asked: "_Questions",
+        asked: "_Asked",
         flow: Flow,
         known: KnownDestination,
         rules: tuple[PlacedRule, ...],
@@ -374,25 +374,32 @@ class _Question:
         return None if self.asked.learns else True
 
 
+class _Asked(NamedTuple):
+    """A firewall, and what every question about it needs."""
+
+    firewall: AzureFirewall
+    proxy: bool | None
+    learns: bool
+    rules: RulesByName
+
+
 class _Questions:
     """The questions that one firewall was asked: many clusters ask the same, from their own addresses."""
 
-    __slots__ = ("_asked", "firewall", "learns", "proxy", "rules")
+    __slots__ = ("_asked", "_known")
 
     def __init__(self, firewall: AzureFirewall) -> None:
-        self.firewall = firewall
-        self.proxy = dns_proxy(firewall)
-        self.learns = learns_private_ranges(firewall)
-        self.rules = RulesByName(firewall.estate.once(placed_rules, firewall))
-        self._asked: dict[object, _Question] = {}
+        rules = RulesByName(firewall.estate.once(placed_rules, firewall))
+        self._asked = _Asked(firewall, dns_proxy(firewall), learns_private_ranges(firewall), rules)
+        self._known: dict[object, _Question] = {}
 
     def about(self, flow: Flow, known: KnownDestination) -> _Question:
         """The question about a flow from anywhere."""
         key = (flow.destination, flow.name, flow.protocol, flow.port, known)
-        if key not in self._asked:
-            rules = self.rules.about(flow.name, public=known.public and flow.destination is None)
-            self._asked[key] = _Question(self, flow, known, rules)
-        return self._asked[key]
+        if key not in self._known:
+            rules = self._asked.rules.about(flow.name, public=known.public and flow.destination is None)
+            self._known[key] = _Question(self._asked, flow, known, rules)
+        return self._known[key]
 
 
 _KINDS = {NAT: "DNAT", NETWORK: "Network", APPLICATION: "Application"}
