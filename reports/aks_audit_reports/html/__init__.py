@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 import jinja2
+import msgspec
 from markupsafe import Markup
 
 from aks_audit.report import Report
@@ -29,6 +30,7 @@ class HtmlReporter:
         """The page, complete without scripts but for the findings past the most severe ones."""
         del colour  # a page has its own
         style, script = _assets(".css"), _assets(".js")
+        report = msgspec.structs.replace(report, findings=tuple(report.findings))  # each is made once
         findings = worst_first(report.findings)
         template, shown = _template(), page(report, findings)
         html = template.render(
