@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +60,8 @@ def estate(subscriptions: int = 12) -> Whole:
 WHOLE = estate()
 SCOPE = WHOLE.header.scope
 
+LONG_AFTER = snapshot.instant("2100-01-01T00:00:00Z")
+
 
 class Said:
     """What was noted and warned of."""
@@ -83,11 +85,13 @@ def written(folder: Path, shards: Iterable[Sequence[Record]]) -> list[Path]:
     return paths
 
 
-def united(paths: Sequence[Path], said: Said | None = None, max_age: timedelta = MAX_AGE) -> bytes:
-    """The one snapshot of some shards."""
+def united(
+    paths: Sequence[Path], said: Said | None = None, max_age: timedelta = MAX_AGE, now: datetime = LONG_AFTER
+) -> bytes:
+    """The one snapshot of some shards, united at a time."""
     said = said or Said()
     parts = [merge.load(path) for path in paths]
-    parts = [*merge.chosen(parts, max_age, said.notes.append, said.warnings.append)]
+    parts = [*merge.chosen(parts, max_age, now, said.notes.append, said.warnings.append)]
     return snapshot.encode(merge.unite(parts, said.notes.append, said.warnings.append))
 
 
@@ -280,6 +284,45 @@ def test_a_shard_read_long_before_the_others_is_left_out_and_said(run: Any, tmp_
     taken = run(tmp_path, "--max-age", "2d")
     assert taken.code == 0
     assert "left out" not in taken.err
+
+
+def finished(records: Sequence[Record]) -> datetime:
+    """When a shard was read."""
+    assert isinstance(records[0], Header)
+    assert records[0].finished
+    return snapshot.instant(records[0].finished)
+
+
+def test_a_shard_whose_clock_is_ahead_does_not_make_the_others_old(tmp_path: Path) -> None:
+    said, shards = Said(), WHOLE.shards(OF)
+    now = finished(shards[0]) + timedelta(hours=1)
+    ahead = [later(one, 49 if number == LOST else 0) for number, one in enumerate(shards, 1)]
+    records = decoded(united(written(tmp_path, ahead), said, now=now))
+    lost, *others = said.warnings
+    assert lost.endswith(
+        "says that it was read 48.0 h from now: the clock of its machine is ahead, or of this one behind"
+    )
+    assert f"shard {LOST}/{OF} " in lost
+    (left,) = [one for one in others if "left out" in one]
+    assert left.startswith(f"shard {LOST}/{OF} ")
+    assert "it was read 49.0 h after the last of the others; --max-age says how far apart they may be" in left
+    assert {number_of(gap.id, OF) for gap in lost_of(records)} == {LOST}
+
+
+@pytest.mark.parametrize(("hours", "warnings"), [(1, 1), (0.05, 0)])
+def test_a_clock_that_is_little_ahead_loses_nothing(hours: float, warnings: int, tmp_path: Path) -> None:
+    said, shards = Said(), WHOLE.shards(OF)
+    paths = written(tmp_path, [later(shards[0], hours), *shards[1:]])
+    assert not lost_of(decoded(united(paths, said, now=finished(shards[0]))))
+    assert len(said.warnings) == warnings
+
+
+def test_where_this_clock_is_behind_all_shards_are_told_of_and_taken(tmp_path: Path) -> None:
+    said, shards = Said(), WHOLE.shards(OF)
+    before = finished(shards[0]) - timedelta(days=2)
+    assert united(written(tmp_path, shards), said, now=before) == snapshot.encode(WHOLE.all)
+    assert len(said.warnings) == OF
+    assert all("48.0 h from now" in one for one in said.warnings)
 
 
 def test_a_late_shard_is_taken_when_the_others_are_merged_again(run: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a fixture
