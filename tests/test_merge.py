@@ -17,7 +17,6 @@ from aks_audit.errors import AuditError
 from aks_audit.merge import MAX_AGE, MergeError, Part
 from aks_audit.shards import Share, number_of
 from aks_audit.snapshot import Gap, Header, Listing, Record, Resource, Shard
-from aks_audit.sources.azure.collect import not_asked
 from aks_audit.sources.azure.plan import (
     ACCESS,
     ACCESS_POLICIES,
@@ -28,36 +27,16 @@ from aks_audit.sources.azure.plan import (
     OPTIONAL,
     SUBSCRIPTION,
 )
-from compose.azure import Subscription, guid
-from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay
-from compose.networks import subnet, virtual_network
-from compose.nodes import NodeGroup, Service
-from compose.snapshots import recorded
+from compose.azure import guid
 from merge_equality import compare
-from shared_out import Whole, whole
+from shared_out import clusters_of
 
 OF = 5
 NETWORK = "Microsoft.Network/virtualNetworks"
 VAULT = "Microsoft.KeyVault/vaults"
 
 
-def estate(subscriptions: int = 12) -> Whole:
-    """A cluster and a network in each of some subscriptions."""
-    own = [Subscription(guid("merge", str(number))) for number in range(subscriptions)]
-    bodies = []
-    for number, one in enumerate(own):
-        group, name = one.group("rg-aks"), f"aks-{number:02}"
-        node_group = f"MC_{group.name}_{name}_{group.location}"
-        outbound = load_balancer_outbound(group, name, node_group)
-        cluster = managed_cluster(group, name, [agent_pool("nodepool1", 3)], networkProfile=overlay(**outbound))
-        made = NodeGroup(cluster, outbound=f"20.1.{number}.10").bodies([Service("default/web", f"20.1.{number}.11")])
-        network = group.of("virtualNetworks", "vnet-aks")
-        nodes = [subnet(network, "snet-nodes", f"10.{number}.0.0/22")]
-        bodies += [cluster, *made, virtual_network(group, "vnet-aks", f"10.{number}.0.0/16", nodes)]
-    return whole([*recorded(own, bodies), *not_asked(sorted(OPTIONAL))])
-
-
-WHOLE = estate()
+WHOLE = clusters_of("merge", 12)
 SCOPE = WHOLE.header.scope
 
 LONG_AFTER = snapshot.instant("2100-01-01T00:00:00Z")
@@ -140,13 +119,15 @@ def test_the_shards_are_a_single_scan_byte_for_byte(of: int, tmp_path: Path) -> 
     assert said.all == ""
 
 
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
+    """The snapshots of all shards."""
+    return written(tmp_path_factory.mktemp("shards"), WHOLE.shards(OF))
+
+
 @given(st.data())
 @settings(max_examples=25)
-def test_neither_order_nor_repetition_changes_what_is_united(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("shards")
-    paths = written(folder, WHOLE.shards(OF))
+def test_neither_order_nor_repetition_changes_what_is_united(paths: Sequence[Path], data: st.DataObject) -> None:
     more = data.draw(st.lists(st.sampled_from(paths), max_size=3))
     shuffled = data.draw(st.permutations([*paths, *more]))
     said = Said()
@@ -156,11 +137,7 @@ def test_neither_order_nor_repetition_changes_what_is_united(
 
 @given(st.data())
 @settings(max_examples=25)
-def test_whatever_is_lost_the_rest_is_united_in_any_order(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("shards")
-    paths = written(folder, WHOLE.shards(OF))
+def test_whatever_is_lost_the_rest_is_united_in_any_order(paths: Sequence[Path], data: st.DataObject) -> None:
     left = data.draw(st.lists(st.sampled_from(paths), min_size=1, unique=True))
     once, again = united(left), united(data.draw(st.permutations(left)))
     assert once == again
