@@ -1,6 +1,7 @@
 """Reports for the tests of reporters: put together by hand, or made by the engine of recorded bodies."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from aks_audit.checklist import load_checklists
 from aks_audit.engine import fingerprint
 from aks_audit.facts import Estate, ManagedCluster
 from aks_audit.facts.document import evidence_path
+from aks_audit.notify.news import Run
 from aks_audit.report import Report
 from aks_audit.results import Evidence, Finding, Outcome, Place, Remediation, RuleText, Severity, Verdict
 from aks_audit.rule import Rule, passes
@@ -21,6 +23,15 @@ BODIES = Path(__file__).parent.parent.parent / "shared" / "data" / "arm" / "mana
 GROUP = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-aks"
 SCOPE = "/subscriptions/11111111-1111-1111-1111-111111111111"
 TYPE = "Microsoft.ContainerService/managedClusters"
+NIGHT = Run(
+    scope="production",
+    name="20261122T020000Z",
+    scan="7c9a1a0e-8f0a-4f6e-9a53-0e3f0c1f2d3b",
+    started=datetime(2026, 11, 22, 2, tzinfo=UTC),
+    finished=datetime(2026, 11, 22, 2, 5, tzinfo=UTC),
+    exit_code=1,
+)
+"""A run of which somebody is told."""
 
 
 def cluster_id(name: str) -> str:

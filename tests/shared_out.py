@@ -1,4 +1,4 @@
-"""The snapshots that the shards of a fleet would write, of the records of a scan of it all."""
+"""A fleet, and the snapshots that its shards would write, of the records of a scan of it all."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,6 +8,13 @@ import msgspec
 from aks_audit.facts.resource_id import parse
 from aks_audit.shards import Share
 from aks_audit.snapshot import Gap, Header, Listing, Record, Resource, Shard
+from aks_audit.sources.azure.collect import not_asked
+from aks_audit.sources.azure.plan import OPTIONAL
+from compose.azure import Subscription, guid
+from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay
+from compose.networks import subnet, virtual_network
+from compose.nodes import NodeGroup, Service
+from compose.snapshots import recorded
 
 NETWORKS = "microsoft.network/virtualnetworks"
 
@@ -55,3 +62,19 @@ def subscription(record: Record) -> str:
     where = record.scope if isinstance(record, Listing) else record.id if isinstance(record, Gap | Resource) else ""
     name = parse(where).subscription.lower()
     return f"/subscriptions/{name}" if name else ""
+
+
+def clusters_of(seed: str, subscriptions: int) -> Whole:
+    """A scan of a cluster and a network in each of so many subscriptions, whose ids come of the seed."""
+    own = [Subscription(guid(seed, str(number))) for number in range(subscriptions)]
+    bodies = []
+    for number, one in enumerate(own):
+        group, name = one.group("rg-aks"), f"aks-{number:02}"
+        node_group = f"MC_{group.name}_{name}_{group.location}"
+        outbound = load_balancer_outbound(group, name, node_group)
+        cluster = managed_cluster(group, name, [agent_pool("nodepool1", 3)], networkProfile=overlay(**outbound))
+        made = NodeGroup(cluster, outbound=f"20.1.{number}.10").bodies([Service("default/web", f"20.1.{number}.11")])
+        network = group.of("virtualNetworks", "vnet-aks")
+        nodes = [subnet(network, "snet-nodes", f"10.{number}.0.0/22")]
+        bodies += [cluster, *made, virtual_network(group, "vnet-aks", f"10.{number}.0.0/16", nodes)]
+    return whole([*recorded(own, bodies), *not_asked(sorted(OPTIONAL))])

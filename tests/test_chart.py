@@ -128,6 +128,8 @@ def test_runs_do_not_overlap_and_have_an_end(name: str) -> None:
         timeouts = [one for one in container(job)["args"] if one.startswith("--timeout=")]
         for timeout in timeouts:
             assert int(timeout.partition("=")[2]) < job["activeDeadlineSeconds"]
+        assert 60 <= job["activeDeadlineSeconds"] <= 86400  # what hangs is ended by this, and by no probe
+        assert "livenessProbe" not in container(job)
 
 
 def test_a_long_name_leaves_room_for_what_kubernetes_puts_after_it() -> None:

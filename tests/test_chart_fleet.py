@@ -13,40 +13,23 @@ from aks_audit.cli import main
 from aks_audit.commands import INCOMPLETE, OK, UNUSABLE
 from aks_audit.shards import Share
 from aks_audit.snapshot import Body
-from aks_audit.sources.azure.collect import not_asked
-from aks_audit.sources.azure.plan import OPTIONAL
 from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.runs import SCHEMA, SNAPSHOT, Draft, Manifest, Place, run_name
 from aks_audit.store.store import Store
 from charts import MINUTE, container, jobs, made, render, variables, variants
-from compose.azure import Subscription, guid
-from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay
+from compose.azure import guid
 from compose.hubs import Sizes, hubs
-from compose.nodes import NodeGroup
-from compose.snapshots import recorded
 from jobs import Job
 from resource_manager import Answer, Fault, ResourceManager
-from shared_out import Whole, whole
+from shared_out import clusters_of
 
 OF = 8
 SCOPE = "production"
 FIRST = datetime.fromtimestamp(MINUTE * 60, UTC)
 
 
-def estate() -> Whole:
-    """A cluster in each of some subscriptions, so many that no shard is empty."""
-    own = [Subscription(guid("fleet", str(number))) for number in range(24)]
-    bodies = []
-    for number, one in enumerate(own):
-        group, name = one.group("rg-aks"), f"aks-{number:02}"
-        node_group = f"MC_{group.name}_{name}_{group.location}"
-        outbound = load_balancer_outbound(group, name, node_group)
-        cluster = managed_cluster(group, name, [agent_pool("nodepool1", 3)], networkProfile=overlay(**outbound))
-        bodies += [cluster, *NodeGroup(cluster, outbound=f"20.1.{number}.10").bodies([])]
-    return whole([*recorded(own, bodies), *not_asked(sorted(OPTIONAL))])
-
-
-WHOLE = estate()
+WHOLE = clusters_of("fleet", 24)
+"""So many subscriptions that no shard is empty."""
 
 
 def end(store: Store, number: int, night: int = 0) -> None:

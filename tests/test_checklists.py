@@ -1,13 +1,20 @@
 """The five guides as checklists: every row of the catalogue that names a guide is an item of it."""
 
 import json
+from datetime import date
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
 
+import report_samples
+from aks_audit import snapshot
 from aks_audit.checklist import ChecklistError, choose, load_checklists, parse
+from aks_audit.commands.live import demo
 from aks_audit.engine import load_rules
+from aks_audit.report import Report, Reporter
+from aks_audit.scan import Wish, scan
+from aks_audit_reports import console, html, markdown, summary
 from cases import ROOT
 
 CATALOGUE = ROOT.parent / "shared" / "catalogue" / "checks.jsonl"
@@ -74,3 +81,36 @@ WEIGHTLESS = 'title="t"\nsource="s"\nsummary="u"\nitem=[{rule="R",weight=0,sente
 def test_a_file_that_is_no_checklist_is_refused_by_name(toml: str) -> None:
     with pytest.raises(ChecklistError, match="checklist mine"):
         parse("mine", toml)
+
+
+@pytest.fixture(scope="module")
+def of_people() -> Report:
+    """The sample estate, asked for nothing but what a person has to answer."""
+    return scan(snapshot.read([demo()]), Wish(date(2026, 11, 22), checklists=("questions",)))
+
+
+@pytest.mark.parametrize(("reporter", "times"), [(console.REPORTER, 2), (markdown.REPORTER, 3), (html.REPORTER, 4)])
+def test_what_only_people_can_answer_is_told_as_that(of_people: Report, reporter: Reporter, times: int) -> None:
+    told = reporter.render(of_people).decode()
+    items = f"{len(CHECKLISTS['questions'].item)} items for a person to answer"
+    assert f"{items}, and nothing else was asked about 5 clusters" in told
+    assert "nothing is read for it" in told
+    assert told.count(items) == times, (
+        "the title's, the verdict's, the coverage's, and the list's, where there are such"
+    )
+
+
+def test_where_rules_were_asked_too_their_answers_are_told(of_people: Report) -> None:
+    rules = [rule for rule in load_rules() if rule.id == "AKS-API-01"]
+    also = scan(
+        snapshot.read([demo()]), Wish(date(2026, 11, 22), checklists=("questions",), rules=rules, named={"AKS-API-01"})
+    )
+    assert summary.verdict(also, also.failures()) == "2 high failures on 5 clusters"
+    assert summary.verdict(of_people, ()).startswith("18 items")
+
+
+def test_a_list_that_rules_answer_in_part_is_not_left_to_people() -> None:
+    asked = report_samples.report().score.checklists
+    assert {item.state for item in asked[0].items} > {"manual"}
+    assert not summary.left_to_people(asked)
+    assert not summary.left_to_people(())

@@ -10,18 +10,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
+import decisions
 from aks_audit import config
 from aks_audit.cli import main
 from aks_audit.engine import load_rules
 
 DOCS = Path(__file__).parent.parent / "docs"
-GOOD = {
-    "rule": '"AKS-IAM-04"',
-    "resource": '"/subscriptions/1"',
-    "reason": '"moves in spring"',
-    "owner": '"platform"',
-    "approved-by": '"security"',
-}
 
 
 def day(ahead: int) -> str:
@@ -30,9 +24,7 @@ def day(ahead: int) -> str:
 
 
 def exception(**changed: str | None) -> str:
-    values = GOOD | {"expires": day(100)} | {name.replace("_", "-"): value for name, value in changed.items()}
-    lines = [f"{name} = {value}" for name, value in values.items() if value is not None]
-    return "\n".join(["[[exception]]", *lines, ""])
+    return decisions.exception(**{"resource": '"/subscriptions/1"', "expires": day(100), **changed})
 
 
 def check(capsys: pytest.CaptureFixture[str], folder: Path, text: str, *options: str) -> tuple[int, list[str], str]:

@@ -13,18 +13,12 @@ from aks_audit.report import Policy
 from aks_audit.results import Finding, Outcome, Severity
 from aks_audit.rule import Rule
 from aks_audit.score import answers, by_severity
+from decisions import EXCEPTION, exception
 from reports import cluster_id, finding, never, rule_text
 
 TODAY = date(2026, 11, 21)
 RULE = Rule(rule_text(), ManagedCluster, never)
-ENTRY = {
-    "rule": '"AKS-TST-01"',
-    "resource": f'"{cluster_id("a")}"',
-    "reason": '"moves in spring"',
-    "owner": '"platform"',
-    "approved-by": '"security"',
-    "expires": "2027-03-01",
-}
+OURS = {"rule": '"AKS-TST-01"', "resource": f'"{cluster_id("a")}"', "expires": "2027-03-01"}
 
 
 def told(tmp_path: Path, *texts: str) -> Config:
@@ -34,9 +28,7 @@ def told(tmp_path: Path, *texts: str) -> Config:
 
 
 def entry(**changed: str | None) -> str:
-    values = ENTRY | {name.replace("_", "-"): value for name, value in changed.items()}
-    lines = [f"{name} = {value}" for name, value in values.items() if value is not None]
-    return "\n".join(["[[exception]]", *lines, ""])
+    return exception(**{**OURS, **changed})
 
 
 def decided(read: Config, *findings: Finding) -> tuple[Sequence[Finding], Policy]:
@@ -211,6 +203,6 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_inline_entries_are_read_too(tmp_path: Path) -> None:
-    inline = "{" + ", ".join(f"{name} = {value}" for name, value in ENTRY.items()) + "}"
+    inline = "{" + ", ".join(f"{name} = {value}" for name, value in {**EXCEPTION, **OURS}.items()) + "}"
     _, policy = decided(told(tmp_path, f"exception = [{inline}]"), finding("a"))
     assert (policy.entries[0].state, policy.entries[0].line) == ("in-force", 1)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,6 @@ from aks_audit.errors import AuditError
 from aks_audit.merge import MAX_AGE, MergeError, Part
 from aks_audit.shards import Share, number_of
 from aks_audit.snapshot import Gap, Header, Listing, Record, Resource, Shard
-from aks_audit.sources.azure.collect import not_asked
 from aks_audit.sources.azure.plan import (
     ACCESS,
     ACCESS_POLICIES,
@@ -28,37 +27,19 @@ from aks_audit.sources.azure.plan import (
     OPTIONAL,
     SUBSCRIPTION,
 )
-from compose.azure import Subscription, guid
-from compose.clusters import agent_pool, load_balancer_outbound, managed_cluster, overlay
-from compose.networks import subnet, virtual_network
-from compose.nodes import NodeGroup, Service
-from compose.snapshots import recorded
+from compose.azure import guid
 from merge_equality import compare
-from shared_out import Whole, whole
+from shared_out import clusters_of
 
 OF = 5
 NETWORK = "Microsoft.Network/virtualNetworks"
 VAULT = "Microsoft.KeyVault/vaults"
 
 
-def estate(subscriptions: int = 12) -> Whole:
-    """A cluster and a network in each of some subscriptions."""
-    own = [Subscription(guid("merge", str(number))) for number in range(subscriptions)]
-    bodies = []
-    for number, one in enumerate(own):
-        group, name = one.group("rg-aks"), f"aks-{number:02}"
-        node_group = f"MC_{group.name}_{name}_{group.location}"
-        outbound = load_balancer_outbound(group, name, node_group)
-        cluster = managed_cluster(group, name, [agent_pool("nodepool1", 3)], networkProfile=overlay(**outbound))
-        made = NodeGroup(cluster, outbound=f"20.1.{number}.10").bodies([Service("default/web", f"20.1.{number}.11")])
-        network = group.of("virtualNetworks", "vnet-aks")
-        nodes = [subnet(network, "snet-nodes", f"10.{number}.0.0/22")]
-        bodies += [cluster, *made, virtual_network(group, "vnet-aks", f"10.{number}.0.0/16", nodes)]
-    return whole([*recorded(own, bodies), *not_asked(sorted(OPTIONAL))])
-
-
-WHOLE = estate()
+WHOLE = clusters_of("merge", 12)
 SCOPE = WHOLE.header.scope
+
+LONG_AFTER = snapshot.instant("2100-01-01T00:00:00Z")
 
 
 class Said:
@@ -83,11 +64,13 @@ def written(folder: Path, shards: Iterable[Sequence[Record]]) -> list[Path]:
     return paths
 
 
-def united(paths: Sequence[Path], said: Said | None = None, max_age: timedelta = MAX_AGE) -> bytes:
-    """The one snapshot of some shards."""
+def united(
+    paths: Sequence[Path], said: Said | None = None, max_age: timedelta = MAX_AGE, now: datetime = LONG_AFTER
+) -> bytes:
+    """The one snapshot of some shards, united at a time."""
     said = said or Said()
     parts = [merge.load(path) for path in paths]
-    parts = [*merge.chosen(parts, max_age, said.notes.append, said.warnings.append)]
+    parts = [*merge.chosen(parts, max_age, now, said.notes.append, said.warnings.append)]
     return snapshot.encode(merge.unite(parts, said.notes.append, said.warnings.append))
 
 
@@ -136,13 +119,15 @@ def test_the_shards_are_a_single_scan_byte_for_byte(of: int, tmp_path: Path) -> 
     assert said.all == ""
 
 
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
+    """The snapshots of all shards."""
+    return written(tmp_path_factory.mktemp("shards"), WHOLE.shards(OF))
+
+
 @given(st.data())
 @settings(max_examples=25)
-def test_neither_order_nor_repetition_changes_what_is_united(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("shards")
-    paths = written(folder, WHOLE.shards(OF))
+def test_neither_order_nor_repetition_changes_what_is_united(paths: Sequence[Path], data: st.DataObject) -> None:
     more = data.draw(st.lists(st.sampled_from(paths), max_size=3))
     shuffled = data.draw(st.permutations([*paths, *more]))
     said = Said()
@@ -152,11 +137,7 @@ def test_neither_order_nor_repetition_changes_what_is_united(
 
 @given(st.data())
 @settings(max_examples=25)
-def test_whatever_is_lost_the_rest_is_united_in_any_order(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("shards")
-    paths = written(folder, WHOLE.shards(OF))
+def test_whatever_is_lost_the_rest_is_united_in_any_order(paths: Sequence[Path], data: st.DataObject) -> None:
     left = data.draw(st.lists(st.sampled_from(paths), min_size=1, unique=True))
     once, again = united(left), united(data.draw(st.permutations(left)))
     assert once == again
@@ -280,6 +261,45 @@ def test_a_shard_read_long_before_the_others_is_left_out_and_said(run: Any, tmp_
     taken = run(tmp_path, "--max-age", "2d")
     assert taken.code == 0
     assert "left out" not in taken.err
+
+
+def finished(records: Sequence[Record]) -> datetime:
+    """When a shard was read."""
+    assert isinstance(records[0], Header)
+    assert records[0].finished
+    return snapshot.instant(records[0].finished)
+
+
+def test_a_shard_whose_clock_is_ahead_does_not_make_the_others_old(tmp_path: Path) -> None:
+    said, shards = Said(), WHOLE.shards(OF)
+    now = finished(shards[0]) + timedelta(hours=1)
+    ahead = [later(one, 49 if number == LOST else 0) for number, one in enumerate(shards, 1)]
+    records = decoded(united(written(tmp_path, ahead), said, now=now))
+    lost, *others = said.warnings
+    assert lost.endswith(
+        "says that it was read 48.0 h from now: the clock of its machine is ahead, or of this one behind"
+    )
+    assert f"shard {LOST}/{OF} " in lost
+    (left,) = [one for one in others if "left out" in one]
+    assert left.startswith(f"shard {LOST}/{OF} ")
+    assert "it was read 49.0 h after the last of the others; --max-age says how far apart they may be" in left
+    assert {number_of(gap.id, OF) for gap in lost_of(records)} == {LOST}
+
+
+@pytest.mark.parametrize(("hours", "warnings"), [(1, 1), (0.05, 0)])
+def test_a_clock_that_is_little_ahead_loses_nothing(hours: float, warnings: int, tmp_path: Path) -> None:
+    said, shards = Said(), WHOLE.shards(OF)
+    paths = written(tmp_path, [later(shards[0], hours), *shards[1:]])
+    assert not lost_of(decoded(united(paths, said, now=finished(shards[0]))))
+    assert len(said.warnings) == warnings
+
+
+def test_where_this_clock_is_behind_all_shards_are_told_of_and_taken(tmp_path: Path) -> None:
+    said, shards = Said(), WHOLE.shards(OF)
+    before = finished(shards[0]) - timedelta(days=2)
+    assert united(written(tmp_path, shards), said, now=before) == snapshot.encode(WHOLE.all)
+    assert len(said.warnings) == OF
+    assert all("48.0 h from now" in one for one in said.warnings)
 
 
 def test_a_late_shard_is_taken_when_the_others_are_merged_again(run: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a fixture

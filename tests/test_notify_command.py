@@ -237,6 +237,21 @@ def test_gauges_are_pushed_and_written_with_the_code_that_the_scan_ends_with(
         assert values["aks_audit_run_success_timestamp_seconds"] == values["aks_audit_run_timestamp_seconds"]
 
 
+def test_jobs_that_keep_nothing_have_a_scope_each_in_their_gauges(tmp_path: Path) -> None:
+    """Node_exporter refuses all files where two have the same series."""
+    series = set[tuple[str, frozenset[tuple[str, str]]]]()
+    quantity = 0
+    for scope in ("production", "test"):
+        file = tmp_path / f"{scope}.prom"
+        told = ["--scope", scope, "--metrics-file", str(file)]
+        assert main(["scan", "--snapshot", str(estate(tmp_path)), "--fail-on", "critical", *told]) == OK
+        samples = [sample for family in older_text(file.read_text()) for sample in family.samples]
+        assert {sample.labels["scope"] for sample in samples} == {scope}
+        series |= {(sample.name, frozenset(sample.labels.items())) for sample in samples}
+        quantity += len(samples)
+    assert len(series) == quantity
+
+
 def test_a_scan_that_fails_says_so_by_its_gauges(tmp_path: Path, store: Path, hook: Listener) -> None:
     broken = tmp_path / "broken.jsonl"
     broken.write_text("{", encoding="utf-8")

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,11 +15,11 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from aks_audit.notify import NotifyError
 from aks_audit.notify.log_analytics import COLUMNS, LARGEST_BATCH, Stream, audience, batches, endpoint, rows, upload
-from aks_audit.notify.news import Run, since
+from aks_audit.notify.news import since
 from aks_audit.notify.secrets import address
 from aks_audit.results import Outcome
 from listener import Answer, Listener, listening
-from reports import finding, report_of
+from reports import NIGHT, finding, report_of
 
 BICEP = Path(__file__).parent.parent / "deploy" / "log-analytics.bicep"
 RESERVED = {"_resourceid", "id", "_subscriptionid", "tenantid", "type", "uniqueid", "title"}
@@ -33,14 +33,6 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "int": int,
     "dynamic": (list, dict),
 }
-RUN = Run(
-    scope="production",
-    name="20261122T020000Z",
-    scan="7c9a1a0e-8f0a-4f6e-9a53-0e3f0c1f2d3b",
-    started=datetime(2026, 11, 22, 2, tzinfo=UTC),
-    finished=datetime(2026, 11, 22, 2, 5, tzinfo=UTC),
-    exit_code=1,
-)
 OPEN, SHUT = report_of([finding()]), report_of([finding(outcome=Outcome.PASS)])
 
 
@@ -78,10 +70,10 @@ def of_findings(found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def test_a_run_is_a_row_and_what_moved_are_further_ones() -> None:
-    found = list(rows(since(SHUT, OPEN), RUN))
+    found = list(rows(since(SHUT, OPEN), NIGHT))
     assert [row["Kind"] for row in found] == ["run", "finding"]
     run, moved = found
-    assert (run["Scope"], run["Run"], run["Scan"]) == (RUN.scope, RUN.name, RUN.scan)
+    assert (run["Scope"], run["Run"], run["Scan"]) == (NIGHT.scope, NIGHT.name, NIGHT.scan)
     assert (run["DurationSeconds"], run["ExitCode"], run["Complete"]) == (300, 1, True)
     assert run["Failures"] == {"critical": 0, "high": 1, "medium": 0, "low": 0, "info": 0}
     assert of_findings([moved]) == [("came", "AKS-TST-01", "fail", "pass")]
@@ -90,22 +82,22 @@ def test_a_run_is_a_row_and_what_moved_are_further_ones() -> None:
         "The door is open",
         False,
     )
-    assert of_findings(list(rows(since(OPEN, SHUT), RUN))) == [("went", "AKS-TST-01", "pass", "fail")]
-    assert [row["Kind"] for row in rows(since(OPEN, OPEN), RUN)] == ["run"]
+    assert of_findings(list(rows(since(OPEN, SHUT), NIGHT))) == [("went", "AKS-TST-01", "pass", "fail")]
+    assert [row["Kind"] for row in rows(since(OPEN, OPEN), NIGHT)] == ["run"]
 
 
 def test_of_a_first_run_each_failure_came() -> None:
-    assert of_findings(list(rows(since(None, OPEN), RUN))) == [("came", "AKS-TST-01", "fail", None)]
-    assert of_findings(list(rows(since(None, SHUT), RUN))) == []
+    assert of_findings(list(rows(since(None, OPEN), NIGHT))) == [("came", "AKS-TST-01", "fail", None)]
+    assert of_findings(list(rows(since(None, SHUT), NIGHT))) == []
 
 
 def test_rows_have_the_columns_of_the_table_and_their_types() -> None:
-    for row in (row for before in (None, SHUT) for row in rows(since(before, OPEN), RUN)):
+    for row in (row for before in (None, SHUT) for row in rows(since(before, OPEN), NIGHT)):
         told: dict[str, Any] = json.loads(b"".join(batches([row])))[0]
         for name, value in told.items():
             assert isinstance(value, TYPES[COLUMNS[name]]), name
         assert datetime.fromisoformat(told["TimeGenerated"]).tzinfo
-    names = {name for before in (None, SHUT) for row in rows(since(before, OPEN), RUN) for name in row}
+    names = {name for before in (None, SHUT) for row in rows(since(before, OPEN), NIGHT) for name in row}
     assert names == COLUMNS.keys()
 
 
@@ -119,7 +111,7 @@ def test_the_file_that_makes_the_table_makes_these_columns() -> None:
 
 def test_batches_are_small_enough_and_lose_nothing() -> None:
     fails = [finding(f"aks-{n}", message='äöü"\\ ' * 200) for n in range(1_500)]
-    found = list(rows(since(SHUT, report_of(fails)), RUN))
+    found = list(rows(since(SHUT, report_of(fails)), NIGHT))
     made = list(batches(found))
     assert len(made) > 2
     assert max(map(len, made)) <= LARGEST_BATCH
@@ -131,20 +123,20 @@ def test_batches_are_small_enough_and_lose_nothing() -> None:
 def test_a_row_of_whatever_text_fits_into_a_batch() -> None:
     ids = tuple("\x01" * 100_000 for _ in range(500))
     hostile = msgspec.structs.replace(finding(message="\x01" * 200_000), clusters=ids, resource="\x01" * 200_000)
-    made = list(batches(rows(since(None, report_of([hostile])), RUN)))
+    made = list(batches(rows(since(None, report_of([hostile])), NIGHT)))
     assert max(map(len, made)) <= LARGEST_BATCH
 
 
 def test_no_row_holds_a_secret() -> None:
     secret = "https://me:hunter2hunter2@x.example/?sig=hunter2hunter2 password=hunter2hunter2"  # noqa: S105
-    found = list(batches(rows(since(None, report_of([finding(message=secret)])), RUN)))
+    found = list(batches(rows(since(None, report_of([finding(message=secret)])), NIGHT)))
     assert b"hunter2" not in b"".join(found)
 
 
 def test_rows_are_sent_as_the_ingestion_api_takes_them() -> None:
     credential = SignedIn()
     with listening(Answer(204)) as server:
-        sent(server, *rows(since(SHUT, OPEN), RUN), credential=credential)
+        sent(server, *rows(since(SHUT, OPEN), NIGHT), credential=credential)
     (request,) = server.sent
     assert request.method == "POST"
     assert request.path == "/dataCollectionRules/dcr-0123/streams/Custom-AksAudit_CL?api-version=2023-01-01"
@@ -156,7 +148,7 @@ def test_rows_are_sent_as_the_ingestion_api_takes_them() -> None:
 
 def test_a_batch_that_was_throttled_is_sent_again_and_no_other() -> None:
     fails = [finding(f"aks-{n}", message="x" * 900) for n in range(1_500)]
-    found = list(rows(since(SHUT, report_of(fails)), RUN))
+    found = list(rows(since(SHUT, report_of(fails)), NIGHT))
     with listening(Answer(204), Answer(429, {"Retry-After": "0"}), Answer(204)) as server:
         sent(server, *found)
     bodies = [request.json for request in server.sent]
@@ -167,7 +159,7 @@ def test_a_batch_that_was_throttled_is_sent_again_and_no_other() -> None:
 def test_what_is_refused_is_told_in_azures_words_without_the_token() -> None:
     says = b'{"error": {"code": "InvalidStream", "message": "no stream; Bearer a-token-of-more-than-16"}}'
     with listening(Answer(403, body=says)) as server, pytest.raises(NotifyError) as refused:
-        sent(server, *rows(since(SHUT, OPEN), RUN))
+        sent(server, *rows(since(SHUT, OPEN), NIGHT))
     assert "InvalidStream" in str(refused.value)
     assert "a-token" not in str(refused.value)
 
@@ -175,7 +167,7 @@ def test_what_is_refused_is_told_in_azures_words_without_the_token() -> None:
 def test_who_is_not_signed_in_sends_nothing() -> None:
     problem = ClientAuthenticationError("no token for client_secret=hunter2hunter2")
     with listening() as server, pytest.raises(NotifyError, match="cannot sign in") as refused:
-        sent(server, *rows(since(SHUT, OPEN), RUN), credential=SignedIn(problem))
+        sent(server, *rows(since(SHUT, OPEN), NIGHT), credential=SignedIn(problem))
     assert not server.sent
     assert "hunter2" not in str(refused.value)
 

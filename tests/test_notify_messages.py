@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -15,22 +15,14 @@ from markdown_it import MarkdownIt
 
 from aks_audit.notify import messages
 from aks_audit.notify.messages import FORMATS, LARGEST_CARD, LARGEST_SECTION
-from aks_audit.notify.news import News, Run, news, since
+from aks_audit.notify.news import News, news, since
 from aks_audit.report import Report
 from aks_audit.results import Exemption, Finding, Outcome, Severity
 from aks_audit.snapshot import Gap
 from full_reports import HOSTILE
-from reports import cluster_id, finding, report_of, rule_text
+from reports import NIGHT, cluster_id, finding, report_of, rule_text
 
-RUN = Run(
-    scope="production",
-    name="20261122T020000Z",
-    scan="7c9a1a0e-8f0a-4f6e-9a53-0e3f0c1f2d3b",
-    started=datetime(2026, 11, 22, 2, tzinfo=UTC),
-    finished=datetime(2026, 11, 22, 2, 5, tzinfo=UTC),
-    exit_code=1,
-    link="https://reports.example/production?run=1&x=2",
-)
+RUN = NIGHT._replace(link="https://reports.example/production?run=1&x=2")
 EXEMPTION = Exemption(reason="known", owner="team", approved_by="boss", expires="2027-01-31")
 GAP = Gap(id=cluster_id("aks-prod"), type="pods", cause="refused", status=403, reason="refused")
 CARD = json.loads(files("adaptive_cards").joinpath("schemas", "schema-1.2.json").read_text())

@@ -13,6 +13,7 @@ from aks_audit.cli import main
 from aks_audit.report import Comparison, Report
 from aks_audit.results import Finding, Outcome
 from aks_audit_reports.sarif import REPORTER
+from decisions import exception
 from full_reports import DEMO
 from live import Done, run
 from reports import GROUP, SCOPE, cluster_id, finding, report_of, rule_text
@@ -224,10 +225,7 @@ def test_what_people_decide_now_holds_for_what_is_carried_too(tmp_path: Path) ->
 def accepting(rule: str) -> str:
     """Decisions that accept all failures of a rule, for a while from today."""
     expires = datetime.now(UTC).date() + timedelta(days=100)
-    return (
-        f'[[exception]]\nrule = "{rule}"\nresource-glob = "/subscriptions/*"\nreason = "moves in spring"\n'
-        f'owner = "platform"\napproved-by = "security"\nexpires = {expires}\n'
-    )
+    return exception(rule=f'"{rule}"', resource_glob='"/subscriptions/*"', expires=str(expires))
 
 
 def test_an_alert_whose_value_is_new_to_this_version_stays_open_by_the_baseline_alone() -> None:

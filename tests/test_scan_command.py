@@ -8,18 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
+import decisions
 from aks_audit.cli import main
 from aks_audit.commands import FINDINGS, INCOMPLETE, OK, UNUSABLE
 
-EXCEPTION = """
-[[exception]]
-rule = "AKS-API-01"
-resource-glob = "*/managedClusters/aks-web"
-reason = "moves to a private cluster in spring"
-owner = "platform"
-approved-by = "security"
-expires = {expires}
-"""
+
+def exception(expires: str) -> str:
+    """An exception that does not stand in the first line."""
+    text = decisions.exception(rule='"AKS-API-01"', resource_glob='"*/managedClusters/aks-web"', expires=expires)
+    return f"\n{text}"
 
 
 def scanned(capfdbinary: pytest.CaptureFixture[bytes], *options: str) -> tuple[int, dict[str, Any], str]:
@@ -35,7 +32,7 @@ def in_two_months() -> str:
 
 def test_an_accepted_failure_is_shown_and_no_work(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     file = tmp_path / "aks-audit.toml"
-    file.write_text(EXCEPTION.format(expires=in_two_months()))
+    file.write_text(exception(in_two_months()))
     _, plain, _ = scanned(capfdbinary)
     _, report, said = scanned(capfdbinary, "--config", str(file))
     accepted = [one for one in report["findings"] if "exception" in one]
@@ -51,7 +48,7 @@ def test_an_expired_exception_is_told_by_file_and_line(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     file = tmp_path / "aks-audit.toml"
-    file.write_text(EXCEPTION.format(expires="2020-01-01"))
+    file.write_text(exception("2020-01-01"))
     _, report, said = scanned(capfdbinary, "--config", str(file))
     assert not any("exception" in one for one in report["findings"])
     assert f"{file.as_posix()}:2: exception of AKS-API-01: accepts nothing: it expired on 2020-01-01" in said
@@ -98,11 +95,11 @@ def test_what_was_accepted_then_and_is_not_now_counts_as_new(
 ) -> None:
     """Else an exception would last for ever behind a baseline that was made while it did."""
     file, before = tmp_path / "aks-audit.toml", tmp_path / "aks-audit.json"
-    file.write_text(EXCEPTION.format(expires=in_two_months()))
+    file.write_text(exception(in_two_months()))
     main(["scan", "--demo", "--format", "json", "--config", str(file), "--output", str(tmp_path)])
     options = ("--config", str(file), "--baseline", str(before), "--fail-on", "new:high")
     assert scanned(capfdbinary, *options)[0] == INCOMPLETE
-    file.write_text(EXCEPTION.format(expires="2020-01-01"))
+    file.write_text(exception("2020-01-01"))
     assert scanned(capfdbinary, *options)[0] == FINDINGS
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import store_promises
 from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.store import UNFINISHED, NotThereError, StoreError, is_name
 
@@ -50,9 +51,7 @@ def test_what_is_not_there_is_not_there(tmp_path: Path) -> None:
 
 def test_of_several_who_create_a_file_one_does(tmp_path: Path) -> None:
     store, _ = store_in(tmp_path)
-    assert store.create("scope/lock.json", b"mine")
-    assert not store.create("scope/lock.json", b"theirs")
-    assert store.fetch("scope/lock.json").data == b"mine"
+    store_promises.of_several_who_create_a_file_one_does(store)
 
 
 def test_a_file_is_created_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,20 +60,12 @@ def test_a_file_is_created_where_the_file_system_has_no_links(tmp_path: Path, mo
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     store, _ = store_in(tmp_path)
-    assert store.create("scope/lock.json", b"mine")
-    assert not store.create("scope/lock.json", b"theirs")
-    assert store.fetch("scope/lock.json").data == b"mine"
+    store_promises.of_several_who_create_a_file_one_does(store)
 
 
 def test_only_the_version_that_was_read_is_replaced_and_deleted(tmp_path: Path) -> None:
     store, _ = store_in(tmp_path)
-    store.create("scope/lock.json", b"first")
-    first = store.fetch("scope/lock.json").version
-    assert store.replace("scope/lock.json", b"second", first)
-    assert not store.replace("scope/lock.json", b"third", first)
-    assert not store.delete("scope/lock.json", first)
-    assert store.fetch("scope/lock.json").data == b"second"
-    assert store.delete("scope/lock.json", store.fetch("scope/lock.json").version)
+    store_promises.only_the_version_that_was_read_is_replaced_and_deleted(store)
 
 
 @pytest.mark.parametrize(

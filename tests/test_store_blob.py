@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import live
+import store_promises
 from aks_audit.sources.azure.sign_in import SignInError
 from aks_audit.store import blob
 from aks_audit.store.blob import BlobStore
@@ -72,20 +73,11 @@ def test_what_is_not_there_is_not_there(store: BlobStore) -> None:
 
 
 def test_of_several_who_create_a_file_one_does(store: BlobStore) -> None:
-    assert store.create("scope/lock.json", b"mine")
-    assert not store.create("scope/lock.json", b"theirs")
-    assert store.fetch("scope/lock.json").data == b"mine"
+    store_promises.of_several_who_create_a_file_one_does(store)
 
 
 def test_only_the_version_that_was_read_is_replaced_and_deleted(store: BlobStore) -> None:
-    store.create("scope/lock.json", b"first")
-    first = store.fetch("scope/lock.json").version
-    assert store.replace("scope/lock.json", b"second", first)
-    assert not store.replace("scope/lock.json", b"third", first)
-    assert not store.delete("scope/lock.json", first)
-    assert store.fetch("scope/lock.json").data == b"second"
-    assert store.delete("scope/lock.json", store.fetch("scope/lock.json").version)
-    assert not store.delete("scope/lock.json", first)
+    store_promises.only_the_version_that_was_read_is_replaced_and_deleted(store)
 
 
 def test_who_created_a_file_and_did_not_hear_of_it_has_created_it(store: BlobStore, service: BlobService) -> None:

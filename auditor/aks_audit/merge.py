@@ -44,6 +44,9 @@ from aks_audit.sources.azure.signs import seen_in
 MAX_AGE = timedelta(hours=12)
 """A shard that was read so long before another is of an earlier run: half the time between two nights."""
 
+CLOCKS = timedelta(minutes=5)
+"""How far apart the clocks of two machines may be, and are still called right."""
+
 _IF_SEEN = (*IF_RESOLVER, *IF_VIRTUAL_HUB)
 _NETWORKS = "microsoft.network/virtualnetworks"
 _MOST_NAMES = 5
@@ -157,17 +160,22 @@ def usable(loads: Iterable[Callable[[], Part]], warn: Say) -> list[Part]:
     return parts
 
 
-def chosen(parts: Sequence[Part], max_age: timedelta, note: Say, warn: Say) -> tuple[Part, ...]:
+def chosen(parts: Sequence[Part], max_age: timedelta, now: datetime, note: Say, warn: Say) -> tuple[Part, ...]:
     """Of what was found, the shards of one scan, each once, by their numbers. What is left out is said.
+
+    `now` is the time by this machine's clock. A shard that says it was read later does not make others old.
 
     Raises:
         MergeError: it cannot be told which scan is meant.
     """
-    newest = max(part.finished for part in parts)
-    fresh = [part for part in parts if newest - part.finished <= max_age]
-    for part in _in_order(part for part in parts if newest - part.finished > max_age):
-        before = f"{(newest - part.finished) / timedelta(hours=1):,.1f} h before the last of the shards"
-        warn(f"{part.told} is left out: it was read {before}; --max-age says how long before it may be")
+    known = _known_times(parts, now, warn)
+    newest = max(part.finished for part in known or parts)
+    fresh = [part for part in parts if abs(newest - part.finished) <= max_age]
+    for part in _in_order(part for part in parts if abs(newest - part.finished) > max_age):
+        gap = newest - part.finished
+        side = "before" if gap > timedelta() else "after"
+        apart = f"{abs(gap) / timedelta(hours=1):,.1f} h {side} the last of the others"
+        warn(f"{part.told} is left out: it was read {apart}; --max-age says how far apart they may be")
     alike: dict[_Kind, list[Part]] = {}
     for part in fresh:
         alike.setdefault(_kind(part), []).append(part)
@@ -200,6 +208,19 @@ def unite(parts: Sequence[Part], note: Say, warn: Say) -> tuple[Collected, ...]:
         narrowed=header.narrowed,
     )
     return (united, *kept)
+
+
+def _known_times(parts: Iterable[Part], now: datetime, warn: Say) -> list[Part]:
+    """The shards that were not read in what is the future here; that others were is said."""
+    known: list[Part] = []
+    for part in _in_order(parts):
+        if part.finished <= now + CLOCKS:
+            known.append(part)
+            continue
+        hours = (part.finished - now) / timedelta(hours=1)
+        clocks = "the clock of its machine is ahead, or of this one behind"
+        warn(f"{part.told} says that it was read {hours:,.1f} h from now: {clocks}")
+    return known
 
 
 def _time(text: str | None) -> datetime:

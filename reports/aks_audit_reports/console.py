@@ -109,12 +109,12 @@ def _cut(text: str, width: int) -> str:
 
 
 def _head(report: Report, failures: Sequence[Finding], pen: _Pen) -> Iterator[str]:
-    overall = report.score.overall
+    overall, lists = report.score.overall, report.score.checklists
     value = "nothing decided" if overall.value is None else f"{overall.value:.1f} %"
     counted = summary.by_severity(failures).items()
     yield pen.line((summary.verdict(report, failures), _Style.STRONG))
-    yield pen.line("Score     ", (value, _Style.STRONG), f"  ({summary.interval(overall)})")
-    yield pen.line("Coverage  ", summary.decided_share(overall))
+    yield pen.line("Score     ", (value, _Style.STRONG), f"  ({summary.interval(overall, lists)})")
+    yield pen.line("Coverage  ", summary.decided_share(overall, lists))
     tally = [("  ", (f"{n:,} {severity}", _OF_SEVERITY[severity])) for severity, n in counted if n]
     if lagging := summary.lagging(report.findings):
         yield pen.line("Evidence  ", lagging)

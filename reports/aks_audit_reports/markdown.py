@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from aks_audit.report import Fix, Report
+from aks_audit.report import ChecklistScore, Fix, Report
 from aks_audit.results import Finding, Outcome, Severity
 from aks_audit_reports import summary
 from aks_audit_reports.summary import KINDS, REMEDIES, Unread, count, printable
@@ -164,15 +164,15 @@ def _sections(report: Report) -> Iterator[Section]:
 
 
 def _head(report: Report, failures: Sequence[Finding]) -> list[str]:
-    overall = report.score.overall
+    overall, lists = report.score.overall, report.score.checklists
     counted = [f"{n:,} {severity}" for severity, n in summary.by_severity(failures).items() if n]
     lines = [
         "# AKS audit",
         "",
         f"**{summary.verdict(report, failures)}.**",
         "",
-        f"- Score: **{summary.percent(overall)}** ({summary.interval(overall)})",
-        f"- Coverage: {summary.decided_share(overall)}",
+        f"- Score: **{summary.percent(overall)}** ({summary.interval(overall, lists)})",
+        f"- Coverage: {summary.decided_share(overall, lists)}",
         f"- Failures: {', '.join(counted) or 'none'}",
     ]
     if accepted := report.accepted():
@@ -305,13 +305,14 @@ def _scores(report: Report) -> Iterator[Section]:
     if report.clusters:
         columns = ("Cluster", "Resource group", "Score", "Interval", "Coverage", "Failed", "Unknown", "Passed")
         yield _section("Clusters", _table(*columns), rows, CLUSTERS, "cluster")
-    lists = [_row(text(one.title), *_scored(one)) for one in report.score.checklists]
+    lists = [_row(text(one.title), *_scored(one, (one,))) for one in report.score.checklists]
     if lists:
         yield _section("Checklists", _table("Checklist", "Score", "Interval", "Coverage"), lists, ENTRIES, "checklist")
 
 
-def _scored(score: summary.Scored) -> tuple[str, str, str]:
-    return summary.percent(score), summary.interval(score), f"{summary.coverage(score):.1f} %"
+def _scored(score: summary.Scored, lists: Sequence[ChecklistScore] = ()) -> tuple[str, str, str]:
+    coverage = summary.left_to_people(lists) or f"{summary.coverage(score):.1f} %"
+    return summary.percent(score), summary.interval(score, lists), coverage
 
 
 REPORTER = MarkdownReporter()

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from aks_audit.report import Comparison, Report
+from aks_audit.report import ChecklistScore, Comparison, Report
 from aks_audit.results import Evidence, Exemption, Finding, Index, Missing, MissingKind, RuleText, Severity
 
 KINDS: dict[MissingKind, str] = {
@@ -93,6 +93,8 @@ def verdict(report: Report, failures: Sequence[Finding]) -> str:
     if not report.clusters:
         return "No cluster was found in what was read"
     where = count(len(report.clusters), "cluster")
+    if not report.rules and (people := left_to_people(report.score.checklists)):
+        return f"{people}, and nothing else was asked about {where}"
     return f"{_failed(failures)} on {where}" if failures else _nothing_failed(report, where)
 
 
@@ -140,11 +142,19 @@ def accepted(exception: Exemption) -> str:
     return f"accepted until {exception.expires} by {exception.owner}{approved}: {exception.reason}"
 
 
-def decided_share(score: Scored) -> str:
-    """How many of a score's questions were decided, in words."""
+def left_to_people(checklists: Sequence[ChecklistScore]) -> str:
+    """How many items the checklists have, where a person has to answer every one; empty where rules answer some."""
+    items = [item for checklist in checklists for item in checklist.items]
+    if not items or any(item.state != "manual" for item in items):
+        return ""
+    return f"{count(len(items), 'item')} for a person to answer"
+
+
+def decided_share(score: Scored, checklists: Sequence[ChecklistScore] = ()) -> str:
+    """How many of a score's questions were decided, in words; `checklists` are those that it is the score of."""
     asked = score.decided + score.unknown
     if not asked:
-        return "No question applied"
+        return left_to_people(checklists) or "No question applied"
     if not score.unknown:
         return "All questions decided" if asked > 1 else "The one question is decided"
     return f"{number(score.decided)} of {count(asked, 'question')} decided ({coverage(score):.1f} %)"
@@ -156,10 +166,10 @@ def coverage(score: Scored) -> float:
     return 100 * score.decided / asked if asked else 100.0
 
 
-def interval(score: Scored) -> str:
-    """From the worst case to the best, in words."""
+def interval(score: Scored, checklists: Sequence[ChecklistScore] = ()) -> str:
+    """From the worst case to the best, in words; `checklists` are those that it is the score of."""
     if score.low is None or score.high is None:
-        return "nothing applied"
+        return "nothing is read for it" if left_to_people(checklists) else "nothing applied"
     if score.low == score.high:
         return "nothing unknown"
     return f"{score.low:.1f} to {score.high:.1f} %"

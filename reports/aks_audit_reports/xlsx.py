@@ -102,11 +102,11 @@ def _sheets(report: Report) -> Iterator[tuple[str, Sequence[str], Iterable[Seque
 
 
 def _summary(report: Report) -> Iterator[Sequence[Cell]]:
-    failures, overall = report.failures(), report.score.overall
+    failures, overall, lists = report.failures(), report.score.overall, report.score.checklists
     yield "Verdict", summary.verdict(report, failures)
     yield "Score", summary.percent(overall)
-    yield "Interval", summary.interval(overall)
-    yield "Coverage", summary.decided_share(overall)
+    yield "Interval", summary.interval(overall, lists)
+    yield "Coverage", summary.decided_share(overall, lists)
     yield "Everything in scope was read", "yes" if report.scan.complete else "no"
     for severity, quantity in summary.by_severity(failures).items():
         yield f"Failures, {severity}", quantity

@@ -40,6 +40,7 @@ from aks_audit.sources.kubernetes.api import Answer, UnreachableError
 from aks_audit.sources.kubernetes.plan import Kind
 from aks_audit.sources.kubernetes.reader import Reader
 from cases import BASE, INSIDE, ROOT
+from decisions import exception
 
 TODAY = date(2026, 11, 22)
 CLUSTER = (
@@ -404,15 +405,10 @@ def _plain_bodies() -> Sequence[bytes]:
     return [*map(msgspec.json.encode, bodies), page, *recorded]
 
 
-_TOML = b"""\
-[[exception]]
-rule = "AKS-IAM-04"
-resource-glob = "*/managedClusters/*"
-reason = "until the platform team is through"
-owner = "platform"
-approved-by = "security"
-expires = 2027-01-31
-
+_EXCEPTION = exception(resource_glob='"*/managedClusters/*"', expires="2027-01-31").encode()
+_TOML = (
+    _EXCEPTION
+    + b"""
 [[severity]]
 rule = "AKS-API-01"
 severity = "low"
@@ -427,6 +423,7 @@ cluster = "aks-*"
 file = "infra/main.bicep"
 tag = "env=prod"
 """
+)
 
 _RULES = (
     b"""\

@@ -2,7 +2,7 @@
 
 The clock is shifted to each run's hour; the estate changes four times; and by chance runs are killed and begun again,
 two run at once, or the clock jumps in their midst. After each the store has to be whole, and who is told has to have
-been told in the hours of a change alone.
+been told in the hours of a change alone. The store has the runs of the day before, so that each run ends one of them.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import msgspec
 
 from aks_audit.snapshot import Record
 from aks_audit.store import runs
@@ -67,6 +69,7 @@ class Day:
         self._random = Random(seed)  # noqa: S311 - a day that can be had again
         self._clock = folder / "clock"
         self._takes = 3.0
+        self._of_a_day = int(timedelta(days=KEEP) / step)
         self._began: dict[str, timedelta] = {}
 
     def run(self, number: int) -> Hour:
@@ -74,6 +77,8 @@ class Day:
         state, before = (_STATES[min(n * 4 // self._count, 3)] for n in (number, max(number - 1, 0)))
         happening = "nothing" if number == 0 else self._random.choice(HAPPENINGS)
         messages = len(self._hook.sent)
+        if number == 1:
+            self._fill()
         self._age(number)
         with ResourceManager(_estate(state)) as azure:
             variables = {
@@ -139,6 +144,19 @@ class Day:
         fresh.write_text(str((BEGIN + since).timestamp() - time.time()), encoding="ascii")
         fresh.replace(self._clock)
 
+    def _fill(self) -> None:
+        """Let the store have the runs of the day before the first, as copies of that."""
+        store = DirectoryStore(self._folder / "store")
+        (first,) = runs.runs(store, "fleet", _refuse)
+        files = {name: runs.fetch(store, first, name) for name in first.files}
+        for number in range(-1, -self._of_a_day, -1):
+            name = runs.run_name(BEGIN + number * self._step)
+            draft = runs.Draft(store, first.place._replace(run=name))
+            for file, data in files.items():
+                draft.add(file, data)
+            draft.finish(msgspec.structs.replace(first.manifest, run=name))
+            self._began[name] = number * self._step
+
     def _age(self, number: int) -> None:
         """Let the files of earlier runs be as old as they would be; it is the store's own clock that tells."""
         now = time.time()
@@ -167,10 +185,14 @@ class Day:
         ]
         if old:
             raise WrongError(f"hour {number}: {old[0]} is older than {KEEP} days, and is there")
-        wanted = min(number + 1, int(timedelta(days=KEEP) / self._step))
+        wanted = self._of_a_day if number else 1
         if len(found) < wanted:
             raise WrongError(f"hour {number}: {len(found)} runs are kept, and {wanted} have to be")
         return len(found)
+
+
+def _refuse(warning: str) -> None:
+    raise WrongError(warning)
 
 
 def _estate(state: Mapping[str, object]) -> list[Record]:

@@ -11,16 +11,11 @@ from aks_audit.engine import audit, load_rules
 from aks_audit.facts import Estate
 from aks_audit.snapshot import SCHEMA, Header, Resource
 from cases import CLUSTER, Case, records_of
+from decisions import exception
 from reports import GROUP, bare_clusters, cluster_id
 from traps.command import command
 
 _RULE = "AKS-IAM-04"
-_DECIDED = f"""
-rule = "{_RULE}"
-reason = "moves in spring"
-owner = "platform"
-approved-by = "security"
-"""
 
 
 def same_name(_folder: Path) -> None:
@@ -46,11 +41,11 @@ def exact_exceptions(folder: Path) -> None:
     """A scan of three clusters with an exception by id, by the beginning of an id, and by a glob."""
     clusters = ["aks-1", "aks-10", "aks-2"]
     (folder / "estate.jsonl").write_bytes(snapshot.encode([Header(schema=SCHEMA, tool=""), *bare_clusters(*clusters)]))
-    assert _accepted(folder, f'resource = "{cluster_id("aks-1")}"') == {"aks-1"}
-    assert _accepted(folder, 'resource = "aks-1"') == set(), "a name is taken for an id"
-    assert _accepted(folder, f'resource = "{GROUP}"') == set(), "the beginning of an id is taken for it"
-    assert _accepted(folder, 'resource-glob = "*/aks-1"') == {"aks-1"}
-    assert _accepted(folder, 'resource-glob = "*/aks-1*"') == {"aks-1", "aks-10"}
+    assert _accepted(folder, resource=f'"{cluster_id("aks-1")}"') == {"aks-1"}
+    assert _accepted(folder, resource='"aks-1"') == set(), "a name is taken for an id"
+    assert _accepted(folder, resource=f'"{GROUP}"') == set(), "the beginning of an id is taken for it"
+    assert _accepted(folder, resource_glob='"*/aks-1"') == {"aks-1"}
+    assert _accepted(folder, resource_glob='"*/aks-1*"') == {"aks-1", "aks-10"}
 
 
 def every_rule_is_asked(folder: Path) -> None:
@@ -73,10 +68,10 @@ def every_rule_is_asked(folder: Path) -> None:
 CHECKS: Mapping[int, Callable[[Path], None]] = {36: same_name, 37: exact_exceptions, 38: every_rule_is_asked}
 
 
-def _accepted(folder: Path, which: str) -> set[str]:
+def _accepted(folder: Path, **which: str) -> set[str]:
     """The names of the clusters whose failure of one rule an exception accepts."""
     expires = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
-    (folder / "aks-audit.toml").write_text(f"[[exception]]{_DECIDED}{which}\nexpires = {expires}\n")
+    (folder / "aks-audit.toml").write_text(exception(rule=f'"{_RULE}"', expires=expires, **which))
     report = command(folder, "scan", "--snapshot", "estate.jsonl", "--format", "json").document
     failed = [one for one in report["findings"] if (one["rule"], one["outcome"]) == (_RULE, "fail")]
     assert len(failed) == 3, f"{len(failed)} clusters fail {_RULE}"

@@ -1,7 +1,7 @@
 """`aks-audit merge`: make of the shards of a fleet the report that one scan of it would have made."""
 
 import argparse
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,7 +103,7 @@ def _united(arguments: argparse.Namespace, progress: Progress, run: "StoredRun |
     with TemporaryDirectory(prefix="aks-audit-") as folder:
         loads = _of_files(arguments.shards) if arguments.shards or run is None else _of_store(run, progress, folder)
         found = merge.usable(loads, progress.warn)
-    parts = merge.chosen(found, arguments.max_age, progress.note, progress.warn)
+    parts = merge.chosen(found, arguments.max_age, datetime.now(UTC), progress.note, progress.warn)
     if run:
         _tell_of_run(run, parts, progress, again=again)
     records = merge.unite(parts, progress.note, progress.warn)

@@ -76,19 +76,19 @@ def teller_of(arguments: argparse.Namespace, progress: "Progress") -> "Teller | 
         UsageError, NotifyError: something that the options need is not there, or is no address.
     """
     _check(arguments)
-    if _asked(arguments):
+    if asked_to_tell(arguments):
         return Teller(arguments, progress)
     return Nobody()
 
 
-def _asked(arguments: argparse.Namespace) -> list[str]:
+def asked_to_tell(arguments: argparse.Namespace) -> list[str]:
     """The options that name somebody to tell."""
     return options_given(arguments, "webhook", "metrics_file", "pushgateway", "log_analytics")
 
 
 def _check(arguments: argparse.Namespace) -> None:
     since = arguments.store or arguments.baseline
-    asked = _asked(arguments)
+    asked = asked_to_tell(arguments)
     needs = (
         (arguments.webhook_always and not arguments.webhook, f"--webhook-always needs --webhook {'|'.join(WEBHOOKS)}"),
         (arguments.report_url and not arguments.webhook, f"--report-url needs --webhook {'|'.join(WEBHOOKS)}"),

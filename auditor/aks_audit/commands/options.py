@@ -39,7 +39,7 @@ OPTIONAL_READS = {
     "kubernetes-versions": "1 call a region of clusters",
     "maintenance-configurations": "1 call a cluster",
     "outbound-endpoints": "1 call a cluster",
-    "policy-states": "1 call for 250 subscriptions",
+    "policy-states": "1 call for 250 subscriptions, 1 call a subscription with a cluster that no state is told of",
     "quotas": "1 call a region of clusters",
 }
 """The optional reads by name, and what each costs."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aks_audit.commands import UNUSABLE, UsageError
 from aks_audit.commands.live import read_whole
+from aks_audit.commands.notify import asked_to_tell
 from aks_audit.commands.options import seconds
 from aks_audit.progress import Progress, event, one_line
 
@@ -39,7 +40,7 @@ def add_store(command: argparse.ArgumentParser) -> None:
         "--scope",
         type=scope_or_run,
         metavar="NAME",
-        help="what the run is one of, such as production (default: default)",
+        help="what the run is one of, in the store and to whom it is told, such as production (default: default)",
     )
     stored.add_argument(
         "--run",
@@ -97,7 +98,7 @@ def begin(arguments: argparse.Namespace, progress: Progress) -> "StoredRun | Non
 
     if arguments.store is None:
         options = {
-            "--scope": arguments.scope,
+            "--scope": None if asked_to_tell(arguments) else arguments.scope,
             "--run": arguments.run_name,
             "--keep": arguments.keep,
             "--wait": arguments.wait,

@@ -1,21 +1,18 @@
 """The history as one HTML page that asks nothing of any network and runs no script, in the style of the report."""
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-import jinja2
 from markupsafe import Markup
 
 from aks_audit.history.model import ClusterHistory, History, RunPoint, ScopeHistory, names, total
 from aks_audit.history.plots import change_plot, score_plot, severity_plot, spark, times
 from aks_audit.history.text import between, moved, percent
 from aks_audit.results import Severity
-from aks_audit_reports.summary import printable
+from aks_audit_reports.standalone import policy, template
 
 MOST_CLUSTERS = 200
 """How many clusters of a scope are shown; the others are counted."""
@@ -68,7 +65,7 @@ class ScopeView(NamedTuple):
 def as_html(history: History) -> bytes:
     """The page."""
     style = _style()
-    html = _template().render(
+    html = template("aks_audit.history", "history.html.j2").render(
         title=_title(history),
         subtitle=_subtitle(history),
         scopes=[_scope(number, scope) for number, scope in enumerate(history.scopes, 1)],
@@ -76,7 +73,7 @@ def as_html(history: History) -> bytes:
         unread=history.unread,
         tool=f"{history.tool.name} {history.tool.version}",
         style=style,
-        policy=f"default-src 'none'; style-src '{_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'",
+        policy=policy(style),
     )
     return html.encode()
 
@@ -150,30 +147,8 @@ def _clusters(called: Sequence[str], clusters: Sequence[ClusterHistory]) -> Iter
 
 
 @cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("aks_audit.history"),
-        autoescape=True,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("history.html.j2")
-
-
-def _visible(shown: object) -> object:
-    """Every plain text that the template shows goes through here; what is marked as ours stays as it is."""
-    return printable(shown) if type(shown) is str else shown
-
-
-@cache
 def _style() -> Markup:
     """The report's style, and what a history has beside it."""
     report = (files("aks_audit_reports.html") / "assets" / "style.css").read_text(encoding="utf-8")
     own = (files("aks_audit.history") / "templates" / "history.css").read_text(encoding="utf-8")
     return Markup(report + own)  # noqa: S704 - our own style, put in as it is
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -90,7 +90,7 @@ def _checklist(checklist: ChecklistScore, of_rule: Mapping[str, Sequence[Finding
         summary=checklist.summary,
         source=checklist.source,
         source_is_link=is_link(checklist.source),
-        score=score_view(checklist),
+        score=score_view(checklist, (checklist,)),
         groups=tuple(
             GroupView(_heading(group), tuple(_item(item, of_rule) for item in items))
             for group, items in groupby(checklist.items, key=lambda item: item.group)

@@ -176,7 +176,7 @@ def page(report: Report, findings: Sequence[Finding]) -> Page:
     return Page(
         verdict=summary.verdict(report, failures),
         subtitle=_subtitle(report),
-        score=score_view(report.score.overall),
+        score=score_view(report.score.overall, report.score.checklists),
         explanation=report.score.explanation,
         severities=_named(summary.by_severity(failures)),
         states=states,

@@ -1,7 +1,9 @@
 """A score as the page draws it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from aks_audit.report import ChecklistScore
 from aks_audit_reports import summary
 from aks_audit_reports.summary import Scored
 
@@ -19,8 +21,8 @@ class ScoreView(NamedTuple):
     coverage: float
 
 
-def score_view(score: Scored) -> ScoreView:
-    """Make a score ready to draw."""
+def score_view(score: Scored, checklists: Sequence[ChecklistScore] = ()) -> ScoreView:
+    """Make a score ready to draw; `checklists` are those that it is the score of."""
     low, high = score.low or 0.0, score.high or 0.0
     return ScoreView(
         value=None if score.value is None else f"{score.value:.1f}",
@@ -28,7 +30,7 @@ def score_view(score: Scored) -> ScoreView:
         high=high,
         at=score.value or 0.0,
         span=round(high - low, 1),
-        interval=summary.interval(score),
-        decided=summary.decided_share(score),
+        interval=summary.interval(score, checklists),
+        decided=summary.decided_share(score, checklists),
         coverage=round(summary.coverage(score), 1),
     )

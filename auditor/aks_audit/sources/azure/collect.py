@@ -15,7 +15,7 @@ from aks_audit.progress import Event, event, one_line
 from aks_audit.shards import Share
 from aks_audit.snapshot import SCHEMA, Gap, Header, Listing, Record, Resource, Shard
 from aks_audit.sources.azure.errors import failed
-from aks_audit.sources.azure.granted import PERMISSIONS, Granted, granted
+from aks_audit.sources.azure.granted import Granted, granted
 from aks_audit.sources.azure.graph import Graph, merged
 from aks_audit.sources.azure.pipeline import CONNECTIONS, RESOURCE_GRAPH, Getter, Poster
 from aks_audit.sources.azure.plan import (
@@ -34,6 +34,7 @@ from aks_audit.sources.azure.plan import (
     OF_DIRECTORY,
     OPTIONAL,
     PART_READS,
+    PERMISSIONS,
     POLICY_READS,
     POLICY_STATES,
     REGION,

@@ -6,10 +6,8 @@ import msgspec
 
 from aks_audit.snapshot import Gap
 from aks_audit.sources.azure import errors
+from aks_audit.sources.azure.plan import PERMISSIONS
 from aks_audit.sources.azure.reader import Reader
-
-PERMISSIONS = "Microsoft.Authorization/permissions"
-"""The type of the list of permissions; every scope has one."""
 
 _API_VERSION = "2022-04-01"
 

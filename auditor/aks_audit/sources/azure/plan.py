@@ -22,6 +22,9 @@ SUBSCRIPTIONS = "2022-12-01"
 """The api-version of the list of subscriptions."""
 
 CLUSTERS = "Microsoft.ContainerService/managedClusters"
+PERMISSIONS = "Microsoft.Authorization/permissions"
+"""The type of the list of what who asks is permitted; every scope has one."""
+
 ROLE_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 SCALE_SETS = "Microsoft.Compute/virtualMachineScaleSets"
 SUBSCRIPTION = "Microsoft.Resources/subscriptions"
@@ -50,6 +53,9 @@ POLICY_STATES = "policy-states"
 STATES = "Microsoft.PolicyInsights/policyStates"
 BATCH = "aks-audit/batch"
 """Stands for as many subscriptions as a query of Resource Graph is about; no resource is of this type."""
+
+STATELESS = "aks-audit/stateless"
+"""Stands for a subscription with a cluster of which Resource Graph tells no state of a policy."""
 
 TENANT = "aks-audit/tenant"
 """Stands for the tenant that whoever scans has signed in to; no resource is of this type."""
@@ -182,6 +188,7 @@ _CALLED = {
     SQL_SERVERS: "SQL server that a cluster leads to",
     RESOLVERS: "DNS resolver",
     RULESETS: "DNS forwarding ruleset",
+    STATELESS: "subscription with a cluster that no state is told of",
     SUBSCRIPTION: "subscription",
     SERVICE_PRINCIPAL: "service principal of a cluster",
     BATCH: f"{GRAPH_SUBSCRIPTIONS} subscriptions",
@@ -315,7 +322,10 @@ OPTIONAL: dict[str, tuple[Read, ...]] = {
             whole="endpoints",
         ),
     ),
-    POLICY_STATES: (Read("providers/Microsoft.ResourceGraph/resources", STATES, "2024-04-01", (BATCH,), missed=True),),
+    POLICY_STATES: (
+        Read("providers/Microsoft.ResourceGraph/resources", STATES, "2024-04-01", (BATCH,), missed=True),
+        Read(f"providers/{PERMISSIONS}", PERMISSIONS, "2022-04-01", (STATELESS,)),
+    ),
     "quotas": (
         Read(
             "providers/Microsoft.Compute/locations/{region}/usages",
@@ -380,7 +390,7 @@ def _by_graph(subscriptions: Sequence[str]) -> Iterator[str]:
     queries = 3 * math.ceil(len(subscriptions) / GRAPH_SUBSCRIPTIONS)
     yield f"to read Azure, at least {1 + len(subscriptions) + queries:,} calls; all are GET, but for the queries"
     yield from ("", "1 call: GET /subscriptions")
-    yield from (f"1 call: GET {one}/providers/Microsoft.Authorization/permissions" for one in subscriptions)
+    yield from (f"1 call: GET {one}/providers/{PERMISSIONS}" for one in subscriptions)
     yield f"{queries} queries: POST /providers/Microsoft.ResourceGraph/resources"
     yield f"  3 for each {GRAPH_SUBSCRIPTIONS} subscriptions, and one more for each further {GRAPH_ROWS:,} rows"
     yield from (f"  {kind}" for kind in (SUBSCRIPTION, *LISTED))
