@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import store_promises
+from aks_audit import snapshot
 from aks_audit.store.directory import DirectoryStore
 from aks_audit.store.store import UNFINISHED, NotThereError, StoreError, is_name
 
@@ -125,6 +126,8 @@ def test_a_file_system_that_lets_nobody_change_modes_takes_files(
     store.put("default/file", b"one")
     assert store.create("default/lock", b"mine")
     assert store.fetch("default/file").data == b"one"
+    snapshot.write_atomically(tmp_path / "report", b"two")
+    assert (tmp_path / "report").read_bytes() == b"two"
 
 
 def test_folders_that_go_deeper_than_ours_are_passed_over(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
@@ -277,7 +278,8 @@ def _replace(path: Path, data: bytes | Iterable[bytes]) -> None:
             file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())  # else a machine that loses its power may keep the name and not the bytes
-        Path(name).chmod(0o644)
+        with suppress(PermissionError):  # on a share of SMB every file is its mount's, and nobody's to change
+            Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
