@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aks_audit import engine, findings, snapshot
-from aks_audit.findings import NoRoomError, Packed, encoded, failed, gathered, missing, told, with_failures
+from aks_audit.findings import NoRoomError, Packed, encoded, failed, gathered, missing, shared, told, with_failures
 from aks_audit.results import Finding, Missing, Outcome
 from aks_audit.scan import Wish, scan
 from aks_audit_reports.json import REPORTER
@@ -78,6 +78,15 @@ def test_failures_alone_are_changed() -> None:
 
     assert list(with_failures(packed(), changed)) == list(with_failures(MANY, changed))
     assert sum(own.change == "new" for own in with_failures(MANY, changed)) == sum(1 for _ in failed(MANY))
+
+
+def test_in_memory_they_have_in_common_what_is_the_same() -> None:
+    again = [msgspec.structs.replace(own, resource="".join(list(own.resource))) for own in MANY]
+    found = shared([*packed(), *again])
+    assert list(found) == [*MANY, *MANY]
+    for first, second in zip(found[: len(MANY)], found[len(MANY) :], strict=True):
+        same = [first.resource is second.resource, first.clusters is second.clusters, first.place is second.place]
+        assert all([*same, first.missing is second.missing])
 
 
 def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

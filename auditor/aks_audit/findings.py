@@ -11,12 +11,14 @@ import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import msgspec
 
 from aks_audit.errors import AuditError
 from aks_audit.results import Finding, Missing, Outcome
+
+T = TypeVar("T")
 
 MOST_IN_MEMORY = 20_000
 """How many findings are kept in memory whole."""
@@ -204,6 +206,29 @@ def gathered(findings: Iterable[Finding]) -> Sequence[Finding]:
     for _, of_rule in groupby(findings, key=lambda finding: finding.rule):
         packing.add(list(of_rule))
     return packing.finish()
+
+
+def shared(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings in memory, in which what is the same in many of them is there once."""
+    same: dict[Any, Any] = {}
+
+    def once(value: T) -> T:
+        known: T = same.setdefault(value, value)
+        return known
+
+    return tuple(
+        msgspec.structs.replace(
+            one,
+            rule=once(one.rule),
+            resource=once(one.resource),
+            clusters=once(one.clusters),
+            message=once(one.message),
+            missing=once(one.missing),
+            location=once(one.location),
+            place=once(one.place),
+        )
+        for one in findings
+    )
 
 
 def told(findings: Sequence[Finding]) -> Iterator[Told]:

@@ -10,6 +10,7 @@ from importlib.resources import files
 import msgspec
 from markupsafe import Markup
 
+from aks_audit.findings import shared
 from aks_audit.report import Report
 from aks_audit_reports.html.cluster import pages
 from aks_audit_reports.html.data import embedded
@@ -27,7 +28,7 @@ class HtmlReporter:
         """The page, complete without scripts but for the findings past the most severe ones."""
         del colour  # a page has its own
         style, script = _assets(".css"), _assets(".js")
-        report = msgspec.structs.replace(report, findings=tuple(report.findings))  # each is made once
+        report = msgspec.structs.replace(report, findings=shared(report.findings))
         findings = worst_first(report.findings)
         filled, shown = template("aks_audit_reports.html", "report.html.j2"), page(report, findings)
         html = filled.render(
