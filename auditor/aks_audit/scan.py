@@ -11,6 +11,7 @@ from aks_audit.causes import traced
 from aks_audit.checklist import Checklist, choose, load_checklists
 from aks_audit.config import Config
 from aks_audit.facts import Estate
+from aks_audit.findings import failed
 from aks_audit.fixes import fixes
 from aks_audit.pictures import picture
 from aks_audit.report import PipelineRun, Report
@@ -71,6 +72,7 @@ def scan(recorded: Snapshot, wish: Wish) -> Report:
     findings, comparison = baseline.compare(wish.before, findings, now)
     # what people decided then may have ended, and they may have decided anew
     undecided = (msgspec.structs.replace(failure, exception=None) for failure in comparison.carried)
-    both, policy = exceptions.decide((*findings, *undecided), wish.config, ids, wish.today)
-    comparison = msgspec.structs.replace(comparison, carried=both[len(findings) :])
+    failures = tuple(failed(findings))
+    both, policy = exceptions.decide((*failures, *undecided), wish.config, ids, wish.today)
+    comparison = msgspec.structs.replace(comparison, carried=both[len(failures) :])
     return msgspec.structs.replace(made, findings=findings, comparison=comparison, policy=policy)
