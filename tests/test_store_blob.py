@@ -190,6 +190,15 @@ def test_what_names_no_container_is_refused(place: str) -> None:
         blob.address(place)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["blobs.example", "acc.blob.core.windows.net.example", "acc.blob.core.windows.net:443@blobs.example", "192.0.2.7"],
+)
+def test_nobody_but_azure_storage_is_sent_a_token(host: str) -> None:
+    with pytest.raises(StoreError, match=r"none else is sent a token|give the address alone"):
+        blob.blob_store(f"https://{host}/audits", "cli", "AzureCloud", pytest.fail)
+
+
 @pytest.mark.parametrize("place", [SIGNED, "https://user:c2VjcmV0@account.blob.core.windows.net/audits"])
 def test_a_signature_in_an_address_is_refused_and_not_repeated(place: str) -> None:
     with pytest.raises(StoreError, match="without a signature") as refused:

@@ -35,6 +35,14 @@ _SCOPE = "https://storage.azure.com/.default"
 """What a token of Azure Storage is for, in every cloud."""
 
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+_HOSTS = (
+    ".blob.core.windows.net",
+    ".blob.core.usgovcloudapi.net",
+    ".blob.core.chinacloudapi.cn",
+    ".blob.storage.azure.net",
+)
+"""How hosts of accounts end, those of accounts with a DNS zone of their own among them. No other is sent a token."""
+
 _FORM = "write it as https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
 _FORBIDDEN = 403
 
@@ -48,7 +56,7 @@ class Address(NamedTuple):
 
 
 def address(place: str) -> Address:
-    """Read the address of a container. An emulator, on localhost or at an IP, has the account first in its path.
+    """Read the address of a container. An emulator, on this machine, has the account first in its path.
 
     Raises:
         StoreError: it is none, or holds a signature or a name, which do not belong in a command line.
@@ -69,7 +77,7 @@ def address(place: str) -> Address:
 
 def _is_emulator(host: str) -> bool:
     try:
-        return bool(ipaddress.ip_address(host))
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
@@ -78,10 +86,13 @@ def blob_store(place: str, auth: str | None, cloud_name: str, warn: Callable[[st
     """The store at an address, signed in to as Azure itself is.
 
     Raises:
-        StoreError: the address names no container, or azure-storage-blob is not installed.
+        StoreError: the address names no container of Azure Storage, or azure-storage-blob is not installed.
         SignInError: nobody is signed in, or the cloud or the way to sign in is not known.
     """
     named = address(place)
+    host = urlsplit(named.account).hostname or ""
+    if not (host.endswith(_HOSTS) or _is_emulator(host) or cloud_name.startswith("https://")):
+        raise StoreError(f"{one_line(place)}: is no account of Azure Storage, and none else is sent a token; {_FORM}")
     try:
         from azure.storage.blob import ContainerClient, ExponentialRetry  # noqa: PLC0415 - an extra
     except ImportError:
