@@ -217,6 +217,14 @@ def test_values_that_cannot_be_are_refused_by_their_names(changed: Body, says: s
     assert says in refused({**MINIMAL, **changed})
 
 
+def test_further_labels_of_pods_take_away_none_of_ours() -> None:
+    ours = {"app.kubernetes.io/name": "other", "app.kubernetes.io/component": "other"}
+    plain, labelled = render(MINIMAL, {**MINIMAL, "podLabels": {**ours, "team": "security"}})
+    (before,), (after,) = (jobs(one).values() for one in (plain, labelled))
+    labels = before["template"]["metadata"]["labels"]
+    assert after["template"]["metadata"]["labels"] == {**labels, "team": "security"}
+
+
 def test_text_of_values_stays_text() -> None:
     strange = '": {}\n#\t $(HOME) {{ .Values }}'
     (objects,) = render({**MINIMAL, "scan": {"tags": {"a": strange}}, "env": {"A": strange}, "config": f"# {strange}"})

@@ -157,15 +157,13 @@ The template of a Job's pods. `root` is the chart's own scope; `args`, `env` and
 {{- $claim := include "aks-audit.claim" .root -}}
 {{- $secret := ternary $values.notify.existingSecret "" .whole -}}
 metadata:
+  {{- $labels := include "aks-audit.labels" .root | fromYaml }}
+  {{- $_ := set $labels "app.kubernetes.io/component" .component }}
+  {{- if eq $values.scan.auth "workload" }}
+  {{- $_ := set $labels "azure.workload.identity/use" "true" }}
+  {{- end }}
   labels:
-    {{- include "aks-audit.labels" .root | nindent 4 }}
-    app.kubernetes.io/component: {{ .component }}
-    {{- if eq $values.scan.auth "workload" }}
-    azure.workload.identity/use: "true"
-    {{- end }}
-    {{- with $values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- toYaml (merge $labels $values.podLabels) | nindent 4 }} {{- /* what the network policy selects by stays */}}
   {{- with $values.podAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
