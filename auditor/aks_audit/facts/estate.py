@@ -1,6 +1,7 @@
 """The estate: everything in a snapshot as linked facts."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -235,7 +236,7 @@ class Estate:
             return _missing(gap)
         cluster = parse(about).parent if "/" not in parse(about).type else about
         if "/" not in kind and cluster.lower() not in self._entered:
-            return Missing(what=cluster, kind="not-asked", reason=f"what is inside {cluster} was not read")
+            return _not_entered(cluster)
         if kind.lower() in _BY_NAME:
             return Missing(what=about, kind="not-asked", reason=_BY_NAME[kind.lower()])
         itself = parse(about).type.lower() == kind.lower()
@@ -279,6 +280,12 @@ def _by_id(snapshot: Snapshot) -> dict[str, list[Entry]]:
     for entry in snapshot.entries:
         grouped.setdefault(fold(entry.id), []).append(entry)
     return grouped
+
+
+@lru_cache(maxsize=1024)
+def _not_entered(cluster: str) -> Missing:
+    """What is missing of a cluster that nobody entered: the same for each of the many rules about what is inside."""
+    return Missing(what=cluster, kind="not-asked", reason=f"what is inside {cluster} was not read")
 
 
 def _missing(gap: Gap) -> Missing:

@@ -47,6 +47,8 @@ class Gaps:
         wanted = wanted.lower()
         itself = parse(about).type.lower() == wanted
         by_id = self._by_id if itself or "/" in wanted else self._of_inside
+        if not by_id:
+            return None
         for place, scope in enumerate(_around(about)):
             if scope in by_id:
                 there = [gap for kind, gap in by_id[scope] if (itself and not place) or _covers(kind, wanted)]
