@@ -181,6 +181,18 @@ def test_the_table_names_runs_and_clusters(store: DirectoryStore, capsysbinary: 
     ]
 
 
+def test_a_cluster_that_the_last_run_did_not_see_is_not_told_of_as_of_now(
+    store: DirectoryStore, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    keep(store, 0, Audit(90.0, {SHOP: 100.0, DATA: 80.0}))
+    keep(store, 1, Audit(80.0, {DATA: 80.0}))
+    _, out, _ = history(capsysbinary, "--store", store.place)
+    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith(("shop", "data"))}
+    assert rows["shop"].endswith("last seen in 20260901T020000Z")
+    assert "last seen" not in rows["data"]
+    assert page_of(store, tmp_path).count("last seen in 20260901T020000Z") == 1
+
+
 def test_clusters_past_the_first_are_counted(store: DirectoryStore, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     keep(store, 0, Audit(50.0, {cluster(f"c{place:02}"): float(place) for place in range(25)}))
     _, out, _ = history(capsysbinary, "--store", store.place)

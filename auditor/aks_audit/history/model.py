@@ -72,6 +72,11 @@ class ScopeHistory(Record, frozen=True):
     runs: tuple[RunPoint, ...]
     clusters: tuple[ClusterHistory, ...]
 
+    def seen_before(self, cluster: ClusterHistory) -> str:
+        """The last run that saw a cluster, where the scope's last did not: what is told of it is not of now."""
+        last = cluster.runs[-1].run
+        return "" if last == self.runs[-1].run else last
+
 
 class History(Record, frozen=True):
     """The history of a store's scopes. `unread` counts runs whose reports could not be used."""

@@ -33,7 +33,7 @@ class RunView(NamedTuple):
 
 
 class ClusterView(NamedTuple):
-    """A cluster in the table."""
+    """A cluster in the table; `seen_before` is the last run that saw it, where the last of all did not."""
 
     name: str
     id: str
@@ -41,6 +41,7 @@ class ClusterView(NamedTuple):
     spark: Markup
     failures: tuple[int, ...]
     change: int
+    seen_before: str
 
 
 class ScopeView(NamedTuple):
@@ -114,7 +115,7 @@ def _scope(number: int, scope: ScopeHistory) -> ScopeView:
         severity_plot=severity_plot(scope.runs),
         change_plot=change_plot(scope.runs) if any(run.new is not None for run in scope.runs) else None,
         runs=tuple(_run(run) for run in reversed(scope.runs)),
-        clusters=tuple(_clusters(names(scope.clusters), shown)),
+        clusters=tuple(_clusters(scope, shown)),
         more=len(scope.clusters) - len(shown),
     )
 
@@ -133,8 +134,8 @@ def _run(run: RunPoint) -> RunView:
     )
 
 
-def _clusters(called: Sequence[str], clusters: Sequence[ClusterHistory]) -> Iterator[ClusterView]:
-    for name, cluster in zip(called, clusters, strict=False):
+def _clusters(scope: ScopeHistory, shown: Sequence[ClusterHistory]) -> Iterator[ClusterView]:
+    for name, cluster in zip(names(scope.clusters), shown, strict=False):
         first, last = cluster.runs[0], cluster.runs[-1]
         yield ClusterView(
             name=name,
@@ -143,6 +144,7 @@ def _clusters(called: Sequence[str], clusters: Sequence[ClusterHistory]) -> Iter
             spark=spark([point.score for point in cluster.runs]),
             failures=tuple(last.failures[one] for one in Severity),
             change=total(last.failures) - total(first.failures),
+            seen_before=scope.seen_before(cluster),
         )
 
 

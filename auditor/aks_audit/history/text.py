@@ -34,7 +34,7 @@ def _scope(scope: ScopeHistory) -> Iterator[str]:
     yield ""
     shown = scope.clusters[:MOST_CLUSTERS]
     called = names(scope.clusters)
-    yield from _table(_CLUSTER, [_cluster(name, one) for name, one in zip(called, shown, strict=False)])
+    yield from _table(_CLUSTER, [_cluster(scope, name, one) for name, one in zip(called, shown, strict=False)])
     if more := len(scope.clusters) - len(shown):
         yield f"and {more:,} more, whose scores are higher; --cluster names those to show, --format json has all"
 
@@ -55,10 +55,10 @@ def _run(run: RunPoint) -> Sequence[str]:
     )
 
 
-_CLUSTER = ("Cluster, lowest score first", "Score", *(name.rjust(5) for name in _SEVERITIES.values()), "")
+_CLUSTER = ("Cluster, lowest score first", "Score", *(name.rjust(5) for name in _SEVERITIES.values()), "", "")
 
 
-def _cluster(name: str, cluster: ClusterHistory) -> Sequence[str]:
+def _cluster(scope: ScopeHistory, name: str, cluster: ClusterHistory) -> Sequence[str]:
     first, last = cluster.runs[0], cluster.runs[-1]
     name = one_line(name)
     return (
@@ -66,6 +66,7 @@ def _cluster(name: str, cluster: ClusterHistory) -> Sequence[str]:
         moved(first.score, last.score),
         *(f"{last.failures[one]:>5,}" for one in _SEVERITIES),
         bars([point.score for point in cluster.runs]),
+        f"last seen in {before}" if (before := scope.seen_before(cluster)) else "",
     )
 
 
